@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The system description format: parse, check, resolve board names, write plain SDF.
