@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Messages with a place in the source file.
+
+use crate::model::Pos;
+use std::fmt;
+
+pub use crate::problem::Problem;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The system cannot be built.
+    Error,
+    /// The system can be built, but probably not as meant.
+    Warning,
+}
+
+/// One message about a system description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// File name as the caller gave it.
+    pub source: String,
+    /// Where in it.
+    pub pos: Pos,
+    /// Error or warning.
+    pub severity: Severity,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl Diagnostic {
+    /// An error.
+    #[must_use]
+    pub fn error(source: &str, pos: Pos, problem: Problem) -> Self {
+        Self { source: source.to_owned(), pos, severity: Severity::Error, problem }
+    }
+
+    /// A warning.
+    #[must_use]
+    pub fn warning(source: &str, pos: Pos, problem: Problem) -> Self {
+        Self { source: source.to_owned(), pos, severity: Severity::Warning, problem }
+    }
+}
+
+/// `file:row:col: error: message`, and on the next line what to do.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{}:{}: {severity}: {}", self.source, self.pos, self.problem)?;
+        match self.problem.help() {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Diagnostic {}
