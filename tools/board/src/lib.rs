@@ -1,2 +1,301 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Board descriptions: kernel-config/*.toml parsed and checked.
+//! Board descriptions: `kernel-config/<board>.toml` parsed and checked.
+//!
+//! The only source of physical addresses and interrupt numbers. Read by `tools/sdf` (to resolve the devices that
+//! `system.xml` names), by `platform/tool` and `tools/xtask` (to generate the SDK's JSON files), and by the build of the
+//! kernel and the loader. A description that contradicts itself is refused with the key that is at fault.
+
+#![forbid(unsafe_code)]
+
+mod check;
+#[cfg(test)]
+mod tests;
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+/// Bytes of the smallest page.
+pub const PAGE_SIZE: u64 = 0x1000;
+
+/// One board.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    /// Board name, as in the SDK's `board/` folder.
+    pub name: String,
+    /// CPU model, as the emulator calls it.
+    pub cpu: String,
+    /// Cores that the kernel uses.
+    pub cpus: u32,
+    /// Width of a physical address: 40 or 44.
+    pub physical_address_bits: u32,
+    /// RAM that the kernel hands out, ascending.
+    pub memory: Vec<MemoryRange>,
+    /// The kernel's own facts.
+    pub kernel: Kernel,
+    /// The loader's own facts.
+    pub loader: Loader,
+    /// Interrupt controller.
+    pub gic: Gic,
+    /// Generic timer.
+    pub timer: Timer,
+    /// Devices that a system description may name.
+    #[serde(default)]
+    pub devices: BTreeMap<String, Device>,
+    /// How to emulate the board; absent for boards that only exist as hardware.
+    pub emulator: Option<Emulator>,
+}
+
+/// A physical range; `end` is exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryRange {
+    /// First byte.
+    pub start: u64,
+    /// First byte behind.
+    pub end: u64,
+}
+
+/// `[kernel]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// Where the kernel image is loaded; its first byte is its entry.
+    pub physical_base: u64,
+    /// Worst-case execution time of the kernel, microseconds; the least budget is twice this.
+    pub wcet_us: u64,
+    /// Device that carries debug output.
+    pub console: String,
+}
+
+/// `[loader]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loader {
+    /// Where the boot image is linked and entered.
+    pub link_address: u64,
+}
+
+/// `[gic]`: a GICv2 with virtualisation (Arm IHI 0048B).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gic {
+    /// Architecture version; only 2.
+    pub version: u32,
+    /// GICD
+    pub distributor: u64,
+    /// GICC
+    pub cpu_interface: u64,
+    /// GICH
+    pub hypervisor_interface: u64,
+    /// GICV: mapped into guests as their CPU interface.
+    pub virtual_cpu_interface: u64,
+    /// Largest INTID.
+    pub max_irq: u32,
+    /// INTID of the virtual CPU interface's maintenance interrupt.
+    pub maintenance_irq: u32,
+}
+
+/// `[timer]`: the generic timer and who owns which of its interrupts (INTIDs).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timer {
+    /// Counter frequency, Hz.
+    pub frequency: u64,
+    /// EL2 physical timer: the kernel's.
+    pub kernel_irq: u32,
+    /// Virtual timer: the running vCPU's.
+    pub virtual_irq: u32,
+    /// EL1 physical timer: user level's.
+    pub user_irq: u32,
+}
+
+/// `[devices.<name>]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// As in a device tree.
+    pub compatible: String,
+    /// First register; absent for a device without memory-mapped registers.
+    pub start: Option<u64>,
+    /// Bytes of registers, whole pages.
+    pub size: Option<u64>,
+    /// Interrupts in the device's own order.
+    #[serde(default)]
+    pub irqs: Vec<DeviceIrq>,
+}
+
+impl Device {
+    /// The registers, when they are memory-mapped.
+    #[must_use]
+    pub fn registers(&self) -> Option<Range<u64>> {
+        let start = self.start?;
+        Some(start..start.checked_add(self.size?)?)
+    }
+}
+
+/// One interrupt of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceIrq {
+    /// INTID.
+    pub number: u32,
+    /// Trigger.
+    pub trigger: Trigger,
+}
+
+/// How an interrupt line signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    /// Level-sensitive.
+    Level,
+    /// Edge-triggered.
+    Edge,
+}
+
+impl Trigger {
+    /// The word that system descriptions use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Trigger::Level => "level",
+            Trigger::Edge => "edge",
+        }
+    }
+}
+
+/// `[emulator]`: QEMU's options.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emulator {
+    /// `-M`
+    pub machine: String,
+    /// `-m`, MiB.
+    pub memory_mib: u64,
+}
+
+/// Why a description was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// File.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, or not with the expected keys.
+    #[error("{source_name}: {error}")]
+    Syntax {
+        /// File.
+        source_name: String,
+        /// Position and reason.
+        error: Box<toml::de::Error>,
+    },
+    /// The facts contradict each other.
+    #[error("{source_name}: {key}: {reason}")]
+    Fact {
+        /// File.
+        source_name: String,
+        /// Key at fault.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Board {
+    /// Reads and checks a description file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or as [`Board::parse`].
+    pub fn load(path: &Path) -> Result<Self, BoardError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| BoardError::Read { path: name.clone(), source })?;
+        Self::parse(&name, &text)
+    }
+
+    /// Parses and checks a description; `source_name` appears in messages.
+    ///
+    /// # Errors
+    /// At the first thing that is malformed or contradicts another.
+    pub fn parse(source_name: &str, text: &str) -> Result<Self, BoardError> {
+        let board: Board = toml::from_str(text).map_err(|error| BoardError::Syntax {
+            source_name: source_name.to_owned(),
+            error: Box::new(error),
+        })?;
+        check::check(&board).map_err(|(key, reason)| BoardError::Fact {
+            source_name: source_name.to_owned(),
+            key,
+            reason,
+        })?;
+        Ok(board)
+    }
+
+    /// Physical ranges of RAM that user level can get.
+    #[must_use]
+    pub fn ram_ranges(&self) -> Vec<Range<u64>> {
+        self.memory.iter().map(|m| m.start..m.end).collect()
+    }
+
+    /// Device pages that the kernel keeps: one page of each interrupt controller interface it drives.
+    #[must_use]
+    pub fn kernel_device_pages(&self) -> Vec<(&'static str, Range<u64>)> {
+        let page = |start: u64| start..start.saturating_add(PAGE_SIZE);
+        let mut pages = vec![
+            ("GIC distributor", page(self.gic.distributor)),
+            ("GIC CPU interface", page(self.gic.cpu_interface)),
+            ("GIC hypervisor interface", page(self.gic.hypervisor_interface)),
+        ];
+        pages.sort_by_key(|(_, range)| range.start);
+        pages
+    }
+
+    /// Physical ranges outside RAM that user level may map: all that is neither RAM nor the kernel's.
+    #[must_use]
+    pub fn device_ranges(&self) -> Vec<Range<u64>> {
+        let mut taken = self.ram_ranges();
+        taken.extend(self.kernel_device_pages().into_iter().map(|(_, range)| range));
+        taken.sort_by_key(|range| range.start);
+        let mut free = Vec::new();
+        let mut next = 0;
+        for range in taken {
+            if next < range.start {
+                free.push(next..range.start);
+            }
+            next = next.max(range.end);
+        }
+        if next < self.physical_top() {
+            free.push(next..self.physical_top());
+        }
+        free
+    }
+
+    /// First address that a physical address cannot express.
+    #[must_use]
+    pub fn physical_top(&self) -> u64 {
+        1u64.checked_shl(self.physical_address_bits).unwrap_or(u64::MAX)
+    }
+
+    /// Last byte of user virtual memory: with the kernel at EL2 a process lives in a stage-2 address space, which is as
+    /// wide as a physical address.
+    #[must_use]
+    pub fn vspace_user_top(&self) -> u64 {
+        self.physical_top() - 1
+    }
+
+    /// Interrupts that the kernel keeps, each with what for.
+    #[must_use]
+    pub fn kernel_irqs(&self) -> Vec<(u32, &'static str)> {
+        vec![
+            (self.gic.maintenance_irq, "GIC maintenance interrupt"),
+            (self.timer.kernel_irq, "kernel's timer"),
+            (self.timer.virtual_irq, "virtual timer of the running vCPU"),
+        ]
+    }
+}
