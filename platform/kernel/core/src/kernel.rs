@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The kernel's own state: everything it knows besides the objects that users hold capabilities to.
+
+use crate::addr::PhysAddr;
+use crate::layout::{SchedContext, Slot, State, Tcb};
+use crate::machine::Machine;
+use crate::sched::{Action, ReadyQueues};
+use crate::vspace::AsidTable;
+
+/// Interrupt numbers that the kernel keeps a state for.
+pub const IRQ_TABLE_SIZE: usize = 1024;
+
+/// Memory that the kernel needs for itself, given by the machine at boot. All zeroed, in memory that is never
+/// handed out.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelMemory {
+    /// The idle thread: as large as a TCB, aligned to its size.
+    pub idle_tcb: PhysAddr,
+    /// The idle thread's scheduling context: 128 bytes.
+    pub idle_sched_context: PhysAddr,
+    /// One slot (32 bytes) for each interrupt 0..=MAX_IRQ: the notification it signals.
+    pub irq_slots: PhysAddr,
+}
+
+/// What a hardware interrupt is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IrqState {
+    /// Nothing: masked.
+    Inactive,
+    /// A user's notification.
+    Signal,
+    /// The kernel itself.
+    Reserved,
+}
+
+/// The kernel of one CPU.
+#[derive(Debug)]
+pub struct Kernel<M: Machine> {
+    /// The machine.
+    pub m: M,
+    /// The thread that runs, or will when the kernel is left.
+    pub current: Tcb,
+    /// The scheduling context that is being charged.
+    pub current_sc: SchedContext,
+    /// The idle thread.
+    pub idle: Tcb,
+    /// Its scheduling context.
+    pub idle_sc: SchedContext,
+    /// What the scheduler has to do before the kernel is left.
+    pub action: Action,
+    /// Runnable threads.
+    pub ready: ReadyQueues,
+    /// Threads that wait for their next refill, earliest first.
+    pub release_head: Option<Tcb>,
+    /// Time of the last [`Kernel::update_time`].
+    pub now: u64,
+    /// Ticks since then that are not yet charged to `current_sc`.
+    pub consumed: u64,
+    /// Whether the deadline has to be set anew before the kernel is left.
+    pub reprogram: bool,
+    /// Address space identifiers.
+    pub asids: AsidTable,
+    /// Uses of the interrupts.
+    pub irq_state: [IrqState; IRQ_TABLE_SIZE],
+    /// First of the interrupts' slots.
+    pub irq_slots: PhysAddr,
+    /// Units of work since the last look for waiting interrupts.
+    pub work_units: u32,
+    /// Thread whose registers and translation are in the hardware; `None`: the idle thread's.
+    pub loaded: Option<Tcb>,
+}
+
+impl<M: Machine> Kernel<M> {
+    /// A kernel that runs nothing yet. `None` when `memory` names address 0.
+    pub fn new(m: M, memory: KernelMemory) -> Option<Self> {
+        let mut kernel = Self {
+            m,
+            current: Tcb::at(memory.idle_tcb)?,
+            current_sc: SchedContext::at(memory.idle_sched_context)?,
+            idle: Tcb::at(memory.idle_tcb)?,
+            idle_sc: SchedContext::at(memory.idle_sched_context)?,
+            action: Action::ResumeCurrent,
+            ready: ReadyQueues::new(),
+            release_head: None,
+            now: 0,
+            consumed: 0,
+            reprogram: true,
+            asids: AsidTable::new(),
+            irq_state: [IrqState::Inactive; IRQ_TABLE_SIZE],
+            irq_slots: memory.irq_slots,
+            work_units: 0,
+            loaded: None,
+        };
+        kernel.init_idle();
+        Some(kernel)
+    }
+
+    fn init_idle(&mut self) {
+        let (idle, sc) = (self.idle, self.idle_sc);
+        idle.set_state(&mut self.m, State::Idle);
+        idle.set_sched_context(&mut self.m, Some(sc));
+        sc.set_tcb(&mut self.m, Some(idle));
+        self.now = self.m.now();
+        // The idle thread is never charged: one refill that never ends.
+        sc.set_refill_max(&mut self.m, kernel_abi::object::MIN_REFILLS);
+        sc.set_refill_count(&mut self.m, 1);
+        sc.set_budget(&mut self.m, u64::MAX);
+        self.set_refill(sc, 0, crate::sched_context::Refill { time: 0, amount: u64::MAX });
+    }
+
+    /// The slot that holds the notification of an interrupt.
+    pub fn irq_slot(&self, irq: u64) -> Option<Slot> {
+        if irq > M::MAX_IRQ {
+            return None;
+        }
+        Slot::at(self.irq_slots.add(irq << kernel_abi::object::SLOT_BITS))
+    }
+
+    /// Counts a unit of work of a long operation; an interrupt that waits stops it now and then.
+    pub fn preemption_point(&mut self) -> Result<(), crate::Stop> {
+        self.work_units += 1;
+        if self.work_units < kernel_abi::WORK_UNITS_PER_PREEMPTION {
+            return Ok(());
+        }
+        self.work_units = 0;
+        if self.m.irq_pending() {
+            return Err(crate::Stop::Preempted);
+        }
+        // A budget that ends meanwhile stops the operation as well.
+        self.update_time();
+        if self.current_sc_has_budget() { Ok(()) } else { Err(crate::Stop::Preempted) }
+    }
+}

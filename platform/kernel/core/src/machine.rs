@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What the core needs from the machine below it: memory, time, interrupts, translation, context switch.
+//!
+//! Implemented by the hardware in `platform/kernel/arch` and by simulated machines in host tests. Every method is
+//! small and does one thing; policy stays above.
+
+use crate::addr::PhysAddr;
+use crate::layout::{Tcb, Vcpu};
+use kernel_abi::vcpu::VcpuReg;
+
+/// A cache maintenance operation by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheOp {
+    /// Write dirty lines back (to the point of coherency).
+    Clean,
+    /// Throw lines away.
+    Invalidate,
+    /// Both.
+    CleanInvalidate,
+    /// Make written instructions visible: clean to the point of unification, invalidate instruction cache.
+    Unify,
+}
+
+/// What a vCPU register-like operation cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListRegisterActive;
+
+/// The machine under the kernel. Physical addresses given to it always lie in memory the kernel owns or has handed
+/// out; the core checks before it calls.
+pub trait Machine {
+    /// Whether debug system calls and printing exist (configuration `debug`).
+    const DEBUG: bool;
+    /// Whether labels and TCB size are those of the hardware debug interface (configuration `debug`).
+    const HW_DEBUG: bool;
+    /// The greatest interrupt number that a user may ask a handler for.
+    const MAX_IRQ: u64;
+
+    /// Reads the word at `at` (8-byte aligned).
+    fn load(&self, at: PhysAddr) -> u64;
+    /// Writes the word at `at` (8-byte aligned).
+    fn store(&mut self, at: PhysAddr, value: u64);
+    /// Zeroes `bytes` bytes from `at` (both multiples of 16).
+    fn zero(&mut self, at: PhysAddr, bytes: u64);
+
+    /// Current time in ticks; never goes back.
+    fn now(&self) -> u64;
+    /// Asks for [`Kernel::handle_timer`](crate::Kernel::handle_timer) at or soon after `ticks`.
+    fn set_deadline(&mut self, ticks: u64);
+    /// Ticks in `us` microseconds; saturates.
+    fn us_to_ticks(&self, us: u64) -> u64;
+    /// Whole microseconds in `ticks`.
+    fn ticks_to_us(&self, ticks: u64) -> u64;
+    /// The kernel's worst-case entry time in ticks: deadlines closer than this are treated as reached, and the
+    /// least budget is twice this.
+    fn wcet_ticks(&self) -> u64;
+    /// The longest period or budget accepted, in microseconds.
+    fn max_period_us(&self) -> u64;
+
+    /// Masks or unmasks an interrupt line.
+    fn irq_set_masked(&mut self, irq: u64, masked: bool);
+    /// Configures a line as edge or level triggered.
+    fn irq_set_trigger(&mut self, irq: u64, edge: bool);
+    /// Whether a hardware interrupt waits (asked at preemption points).
+    fn irq_pending(&self) -> bool;
+    /// Sends a software-generated interrupt to the CPUs in `targets`.
+    fn send_sgi(&mut self, sgi: u64, targets: u64);
+
+    /// Makes `root` with VMID `vmid` the current user translation; `None`: nothing is mapped.
+    fn set_vspace(&mut self, root: Option<(PhysAddr, u8)>);
+    /// Forgets all translations of a VMID.
+    fn tlb_invalidate_vmid(&mut self, vmid: u8);
+    /// Forgets the translation of one address of a VMID.
+    fn tlb_invalidate_page(&mut self, vmid: u8, vaddr: u64);
+    /// Makes table entries written before visible to the table walker.
+    fn publish_tables(&mut self);
+    /// Cache maintenance over a physical range (whole lines are taken).
+    fn cache(&mut self, op: CacheOp, at: PhysAddr, bytes: u64);
+
+    /// The registers and translation of `to` become the ones that the kernel's exit restores. `vcpu` is the virtual
+    /// CPU bound to it. Called only when the thread changes; `None` is the idle thread.
+    fn switch_thread(&mut self, to: Option<Tcb>, vcpu: Option<Vcpu>);
+    /// The thread's FPU registers, if they are in the hardware, go to its TCB (`discard`: are dropped).
+    fn fpu_release(&mut self, tcb: Tcb, discard: bool);
+
+    /// Prepares a fresh, zeroed virtual CPU object.
+    fn vcpu_init(&mut self, vcpu: Vcpu);
+    /// Brings everything of `vcpu` that is in the hardware back to its object (before it is read, rebound or
+    /// destroyed). With `forget`, the hardware no longer holds it.
+    fn vcpu_save(&mut self, vcpu: Vcpu, forget: bool);
+    /// Reads a register of a virtual CPU, wherever it lives.
+    fn vcpu_read(&mut self, vcpu: Vcpu, reg: VcpuReg) -> u64;
+    /// Writes a register of a virtual CPU, wherever it lives.
+    fn vcpu_write(&mut self, vcpu: Vcpu, reg: VcpuReg, value: u64);
+    /// Number of list registers.
+    fn vcpu_list_registers(&self) -> u64;
+    /// Puts a virtual interrupt into list register `lr`, end-of-interrupt maintenance requested.
+    /// Refused while the list register holds an active interrupt.
+    fn vcpu_inject(
+        &mut self,
+        vcpu: Vcpu,
+        virq: u64,
+        priority: u64,
+        group: u64,
+        lr: u64,
+    ) -> Result<(), ListRegisterActive>;
+    /// Unmasks the virtual private interrupt `irq` of `vcpu` again. Returns whether it is one.
+    fn vcpu_ack_vppi(&mut self, vcpu: Vcpu, irq: u64) -> bool;
+
+    /// A call to the firmware.
+    fn smc(&mut self, args: [u64; 8]) -> [u64; 8];
+    /// Prints a character on the debug console (nothing in release).
+    fn debug_putc(&mut self, byte: u8);
+    /// Stops the machine for good (debug halt).
+    fn halt(&mut self) -> !;
+}
