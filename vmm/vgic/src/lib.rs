@@ -1,3 +1,50 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! GICv2 as a guest sees it: distributor model and list-register policy.
-#![no_std]
+//!
+//! The per-guest VMM owns one [`Vgic`]. It forwards the guest's accesses to the distributor page
+//! ([`Vgic::mmio_read`], [`Vgic::mmio_write`]), the lines of its device models ([`Vgic::set_level`],
+//! [`Vgic::pulse`]), virtual timer events ([`Vgic::pulse_ppi`]) and maintenance events
+//! ([`Vgic::maintenance`]). The model answers through the [`ListRegisters`] trait, behind which the VMM makes the
+//! kernel load a list register or wakes a vCPU that waits. The guest's CPU interface is the hardware's (GICV).
+//!
+//! Specification: Arm IHI 0048B.b (GIC architecture, version 2.0), cited by register name. What an implementation may
+//! choose is as in Arm's GIC-400, which is also what QEMU's `virt` machine shows: the identification registers, SGIs
+//! that are always enabled, 32 priorities (bits 7:3).
+//!
+//! # What is trusted
+//!
+//! Nothing that comes from the guest: offsets, widths, values and the order of accesses are arbitrary. Accesses that
+//! the architecture does not define read as zero and are ignored; they are counted ([`Vgic::wild_accesses`]). Work per
+//! call is bounded by the number of vCPUs, list registers and banks of 32 interrupts.
+//!
+//! # What the standard kernel interface cannot express
+//!
+//! seL4 lets a VMM load a list register and tells it when the interrupt in it has ended; it can neither be read
+//! back nor withdrawn. Consequences, all visible to the guest only as timing that real hardware may show too:
+//!
+//! * A list register is never reused before its maintenance event. When all are taken, an interrupt of higher priority
+//!   waits for the next end of interrupt.
+//! * An interrupt in a list register reads as pending and not active, until it ends. Clearing, disabling or
+//!   retargeting it, or a level line that drops, has no effect on that one delivery.
+//! * An edge that arrives while the interrupt is in a list register is kept and delivered afterwards, even when the
+//!   hardware would have merged the two. (It cannot be known whether the guest has acknowledged the first.)
+//! * The source CPU of an SGI reads as 0 in `GICV_IAR`. The model keeps the right one, delivers one interrupt per
+//!   source as the architecture wants, and passes the source to [`ListRegisters::inject`] for a kernel that can show it.
+//! * An interrupt that the guest marks active by `GICD_ISACTIVER` is held back until `GICD_ICACTIVER`; ending it
+//!   at the CPU interface is not seen.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
+mod bank;
+mod delivery;
+mod intid;
+mod model;
+mod registers;
+#[cfg(test)]
+mod tests;
+
+pub use delivery::{Ended, InjectError, Injection, ListRegisters};
+pub use intid::IntId;
+pub use model::{Config, Error, MAX_LIST_REGISTERS, MAX_SPIS, MAX_VCPUS, Vgic};
+pub use registers::{DISTRIBUTOR_SIZE, Width, register_name};

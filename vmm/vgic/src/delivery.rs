@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! From pending interrupts to list registers, and back at the end of an interrupt.
+//!
+//! After every event each vCPU concerned is in one of two states: nothing is deliverable to it, or all its list
+//! registers are taken. The highest priority goes first, among equals the lowest number, among an SGI's sources the
+//! lowest vCPU.
+
+use crate::bank::PRIORITY_MASK;
+use crate::intid::IntId;
+use crate::model::{Error, MAX_LIST_REGISTERS, Vcpu, VcpuSet, Vgic};
+use serde::{Deserialize, Serialize};
+
+/// One interrupt on its way into a list register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Injection {
+    /// List register, below [`crate::Config::list_registers`].
+    pub list_register: u8,
+    /// Interrupt number.
+    pub irq: IntId,
+    /// Priority as list registers hold it: 0 (highest) to 31.
+    pub priority: u8,
+    /// Interrupt group, 0 or 1.
+    pub group: u8,
+    /// Requesting vCPU of an SGI, 0 for others. seL4's interface has no place for it.
+    pub source: u8,
+}
+
+/// Why a list register was not loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InjectError {
+    /// It holds an active interrupt (the kernel's `DeleteFirst`). It is left alone until its maintenance event.
+    #[error("the list register holds an active interrupt")]
+    Busy,
+    /// The machine has fewer (the kernel's `RangeError`). It is not used again.
+    #[error("there is no such list register")]
+    Absent,
+    /// Anything else. The interrupt stays pending and the next event for this vCPU tries again.
+    #[error("the kernel refused")]
+    Refused,
+}
+
+/// The model's hands: the VMM implements this on top of its vCPU capabilities.
+pub trait ListRegisters {
+    /// Loads a list register of `vcpu` with a pending interrupt and a request for a maintenance event at its end.
+    ///
+    /// # Errors
+    /// See [`InjectError`]; the interrupt then counts as still pending.
+    fn inject(&mut self, vcpu: usize, injection: Injection) -> Result<(), InjectError>;
+
+    /// Something was injected into `vcpu`: if it is held in a wait for interrupts, let it run. Once per event and vCPU.
+    fn kick(&mut self, vcpu: usize);
+}
+
+/// The end of an interrupt, from [`Vgic::maintenance`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which one. For [`IntId::VTIMER`] the caller has to acknowledge the kernel's VPPI, which unmasks the timer.
+    pub irq: IntId,
+}
+
+/// What the model knows of a list register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Slot {
+    /// May be loaded.
+    Free,
+    /// Loaded, and its maintenance event has not come.
+    Holds(IntId),
+    /// The kernel found an active interrupt in it that this model did not put there.
+    Busy,
+    /// The machine does not have it.
+    Absent,
+}
+
+impl Vcpu {
+    fn free_list_register(&self, count: usize) -> Option<usize> {
+        self.slots.iter().take(count).position(|slot| *slot == Slot::Free)
+    }
+}
+
+impl Vgic {
+    /// A maintenance event: the interrupt in `list_register` of `vcpu` has ended (`None`: the kernel could not tell which,
+    /// so nothing is freed). Delivers what waited for a list register. Returns which interrupt ended.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchVcpu`]; [`Error::SpuriousMaintenance`] when that list register was not in use or is unknown.
+    pub fn maintenance(
+        &mut self,
+        vcpu: usize,
+        list_register: Option<usize>,
+        out: &mut impl ListRegisters,
+    ) -> Result<Option<Ended>, Error> {
+        self.check_vcpu(vcpu)?;
+        let slot = list_register
+            .and_then(|lr| self.vcpus.get_mut(vcpu)?.slots.get_mut(lr))
+            .ok_or(Error::SpuriousMaintenance)?;
+        let ended = match *slot {
+            Slot::Holds(irq) => {
+                *slot = Slot::Free;
+                if let Some(bank) = self.bank_mut(vcpu, irq.bank()) {
+                    bank.in_list &= !irq.bit();
+                }
+                Some(Ended { irq })
+            }
+            Slot::Busy => {
+                *slot = Slot::Free;
+                None
+            }
+            Slot::Free | Slot::Absent => return Err(Error::SpuriousMaintenance),
+        };
+        // A shared interrupt that pended again meanwhile may by now be another vCPU's.
+        let concerned = match ended {
+            Some(Ended { irq }) if irq.is_spi() => VcpuSet::ALL,
+            _ => VcpuSet::one(vcpu),
+        };
+        self.deliver(concerned, out);
+        Ok(ended)
+    }
+
+    /// Whether a vCPU in a wait for interrupts has to run: an interrupt is in one of its list registers (perhaps pending
+    /// there) or is deliverable to it.
+    pub fn has_pending(&self, vcpu: usize) -> bool {
+        self.held(vcpu).next().is_some() || self.best_deliverable(vcpu).is_some()
+    }
+
+    /// The interrupts in list registers of `vcpu`. They survive [`Vgic::reset`]: before a rebooted guest starts, each has
+    /// to end, by the guest's own doing or by a few instructions that acknowledge, end and deactivate them at GICV.
+    pub fn held(&self, vcpu: usize) -> impl Iterator<Item = IntId> + '_ {
+        self.vcpus.get(vcpu).into_iter().flat_map(|cpu| cpu.slots.iter()).filter_map(|slot| match slot {
+            Slot::Holds(irq) => Some(*irq),
+            _ => None,
+        })
+    }
+
+    /// Fills free list registers of the vCPUs in `concerned` with what is deliverable, best first.
+    pub(crate) fn deliver(&mut self, concerned: VcpuSet, out: &mut impl ListRegisters) {
+        let concerned = concerned.intersection(self.config_vcpus());
+        for vcpu in concerned.iter() {
+            let mut injected = false;
+            // Every turn takes one list register out of the free ones, or leaves.
+            for _ in 0..MAX_LIST_REGISTERS {
+                let Some(lr) = self.free_list_register(vcpu) else { break };
+                let Some(injection) =
+                    self.best_deliverable(vcpu).and_then(|irq| self.injection(vcpu, lr, irq))
+                else {
+                    break;
+                };
+                let result = out.inject(vcpu, injection);
+                let slot = match result {
+                    Ok(()) => {
+                        self.moved_to_list(vcpu, &injection);
+                        injected = true;
+                        Slot::Holds(injection.irq)
+                    }
+                    Err(InjectError::Busy) => Slot::Busy,
+                    Err(InjectError::Absent) => Slot::Absent,
+                    Err(InjectError::Refused) => break,
+                };
+                if let Some(place) = self.vcpus.get_mut(vcpu).and_then(|cpu| cpu.slots.get_mut(lr)) {
+                    *place = slot;
+                }
+            }
+            if injected {
+                out.kick(vcpu);
+            }
+        }
+    }
+
+    fn free_list_register(&self, vcpu: usize) -> Option<usize> {
+        self.vcpus.get(vcpu)?.free_list_register(usize::from(self.config.list_registers))
+    }
+
+    /// The deliverable interrupt of highest priority (lowest number among equals) for `vcpu`.
+    fn best_deliverable(&self, vcpu: usize) -> Option<IntId> {
+        let mut best: Option<(u8, IntId)> = None;
+        for index in 0..self.bank_count() {
+            let bank = self.bank(vcpu, index)?;
+            let mut ready = bank.deliverable(self.ctlr);
+            while ready != 0 {
+                let slot = ready.trailing_zeros();
+                ready &= ready.wrapping_sub(1);
+                let slot_index = slot as usize;
+                if index != 0 && self.target_of(bank.first_target(slot_index)) != Some(vcpu) {
+                    continue;
+                }
+                let priority = bank.priority_of(slot_index);
+                if best.is_none_or(|(highest, _)| priority < highest) {
+                    best = IntId::at(index, slot).map(|irq| (priority, irq));
+                }
+            }
+        }
+        best.map(|(_, irq)| irq)
+    }
+
+    /// With one vCPU the target registers read as zero and all goes to it (IHI 0048B.b, GICD_ITARGETSRn).
+    fn target_of(&self, first_target: Option<usize>) -> Option<usize> {
+        if self.config.vcpus == 1 { Some(0) } else { first_target }
+    }
+
+    fn injection(&self, vcpu: usize, list_register: usize, irq: IntId) -> Option<Injection> {
+        let bank = self.bank(vcpu, irq.bank())?;
+        let sources = self.vcpus.get(vcpu)?.sgi_sources.get(usize::from(irq.number())).copied().unwrap_or(0);
+        Some(Injection {
+            list_register: u8::try_from(list_register).ok()?,
+            irq,
+            priority: (bank.priority_of(irq.slot()) & PRIORITY_MASK).wrapping_shr(3),
+            group: u8::from(bank.group & irq.bit() != 0),
+            source: if sources == 0 { 0 } else { sources.trailing_zeros() as u8 },
+        })
+    }
+
+    /// The latch, or one source of an SGI, has become an entry of a list register.
+    fn moved_to_list(&mut self, vcpu: usize, injection: &Injection) {
+        let irq = injection.irq;
+        let mut more_sources = false;
+        if irq.is_sgi()
+            && let Some(sources) =
+                self.vcpus.get_mut(vcpu).and_then(|cpu| cpu.sgi_sources.get_mut(usize::from(irq.number())))
+        {
+            *sources &= sources.wrapping_sub(1);
+            more_sources = *sources != 0;
+        }
+        if let Some(bank) = self.bank_mut(vcpu, irq.bank()) {
+            bank.in_list |= irq.bit();
+            if !more_sources {
+                bank.latch &= !irq.bit();
+            }
+        }
+    }
+}
