@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Starts QEMU and talks to the machine's serial console.
+//!
+//! [`Machine`] describes what to emulate: a Bulkhead image on the whole board, or a bare Linux for comparison.
+//! [`Emulator`] is one running process of it; [`Console`] is what it printed so far and the way to wait for more.
+//! Used by `xtask run`, `xtask bench` and the whole-system tests. All time-outs are of the host's clock and only bound
+//! how long a broken system is waited for; nothing depends on the guest's notion of time.
+
+#![forbid(unsafe_code)]
+
+mod console;
+mod machine;
+mod process;
+
+pub use console::{Console, ExpectError, Mark};
+pub use machine::{Machine, Payload};
+pub use process::Emulator;

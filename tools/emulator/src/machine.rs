@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The command line of QEMU for one machine.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What the machine starts.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// A raw image, loaded and entered at a physical address: what the `microkit` tool writes.
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Where it is loaded and entered.
+        address: u64,
+    },
+    /// A Linux kernel by QEMU's own boot loader.
+    Linux {
+        /// An arm64 `Image`.
+        kernel: PathBuf,
+        /// An initramfs.
+        initrd: PathBuf,
+        /// The kernel's command line.
+        cmdline: String,
+        /// A device tree in place of QEMU's own.
+        device_tree: Option<PathBuf>,
+    },
+}
+
+/// A machine to emulate.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// QEMU's `-machine`, for example `virt,virtualization=on`.
+    pub machine: String,
+    /// QEMU's `-cpu`.
+    pub cpu: String,
+    /// Number of CPUs.
+    pub cpus: u32,
+    /// RAM in MiB.
+    pub memory_mib: u64,
+    /// What is started.
+    pub payload: Payload,
+    /// One instruction takes one nanosecond of the machine's time and idle time is skipped: every run is identical.
+    pub deterministic: bool,
+    /// A TCG plugin with its arguments, as after `-plugin`.
+    pub plugin: Option<String>,
+    /// Further arguments.
+    pub extra: Vec<OsString>,
+}
+
+impl Machine {
+    /// QEMU `virt` with EL2, the board that Bulkhead's images are built for, running the image at `path`.
+    #[must_use]
+    pub fn board(path: impl Into<PathBuf>, address: u64) -> Self {
+        Self {
+            machine: "virt,virtualization=on,dtb-randomness=off".into(),
+            cpu: "cortex-a53".into(),
+            cpus: 1,
+            memory_mib: 2048,
+            payload: Payload::Image { path: path.into(), address },
+            deterministic: false,
+            plugin: None,
+            extra: Vec::new(),
+        }
+    }
+
+    /// QEMU `virt` as a guest would see it: EL1, no hypervisor, running a Linux kernel.
+    #[must_use]
+    pub fn bare(kernel: impl Into<PathBuf>, initrd: impl Into<PathBuf>, cmdline: &str, memory_mib: u64) -> Self {
+        Self {
+            machine: "virt,dtb-randomness=off".into(),
+            cpu: "cortex-a53".into(),
+            cpus: 1,
+            memory_mib,
+            payload: Payload::Linux {
+                kernel: kernel.into(),
+                initrd: initrd.into(),
+                cmdline: cmdline.into(),
+                device_tree: None,
+            },
+            deterministic: false,
+            plugin: None,
+            extra: Vec::new(),
+        }
+    }
+
+    /// The command that starts it: serial console on standard input and output, nothing else attached. Where `setpriv`
+    /// exists the emulator dies with the thread that started it, so that a killed test leaves nothing behind.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let qemu = "qemu-system-aarch64";
+        let mut command = if on_path("setpriv") {
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL", qemu]);
+            command
+        } else {
+            Command::new(qemu)
+        };
+        command
+            .args(["-machine", &self.machine, "-cpu", &self.cpu])
+            .args(["-smp", &self.cpus.to_string(), "-m", &format!("{}M", self.memory_mib)])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-nic", "none"])
+            .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
+        if self.deterministic {
+            command.args(["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm"]);
+        }
+        if let Some(plugin) = &self.plugin {
+            command.args(["-plugin", plugin]);
+        }
+        match &self.payload {
+            Payload::Image { path, address } => {
+                let device =
+                    format!("loader,file={},addr={address:#x},cpu-num=0,force-raw=on", escape(&path.display().to_string()));
+                command.args(["-device", &device]);
+            }
+            Payload::Linux { kernel, initrd, cmdline, device_tree } => {
+                command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", cmdline]);
+                if let Some(tree) = device_tree {
+                    command.arg("-dtb").arg(tree);
+                }
+            }
+        }
+        command.args(&self.extra);
+        command
+    }
+}
+
+/// A comma inside a value of one of QEMU's option lists is doubled.
+fn escape(value: &str) -> String {
+    value.replace(',', ",,")
+}
+
+/// Whether a program of this name is in PATH.
+fn on_path(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(machine: &Machine) -> Vec<String> {
+        machine.command().get_args().map(|argument| argument.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn image_is_loaded_raw_at_its_address() {
+        let arguments = arguments(&Machine::board("/tmp/a,b.img", 0x7000_0000));
+        assert!(arguments.contains(&"loader,file=/tmp/a,,b.img,addr=0x70000000,cpu-num=0,force-raw=on".to_string()));
+        assert!(arguments.iter().any(|argument| argument.contains("virtualization=on")));
+    }
+
+    #[test]
+    fn bare_linux_gets_its_command_line_and_no_hypervisor() {
+        let arguments = arguments(&Machine::bare("k", "i", "console=ttyAMA0 quiet", 512));
+        assert!(arguments.contains(&"console=ttyAMA0 quiet".to_string()));
+        assert!(arguments.contains(&"512M".to_string()));
+        assert!(!arguments.iter().any(|argument| argument.contains("virtualization")));
+    }
+
+    #[test]
+    fn only_a_deterministic_machine_counts_instructions_as_time() {
+        let mut machine = Machine::board("x", 0);
+        assert!(!arguments(&machine).contains(&"-icount".to_string()));
+        machine.deterministic = true;
+        assert!(arguments(&machine).contains(&"shift=0,sleep=off".to_string()));
+    }
+}
