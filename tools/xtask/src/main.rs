@@ -1,3 +1,57 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The build: SDK, PDs, images, emulator runs, benches.
-fn main() {}
+//! The build behind the Makefile: `cargo xtask <command>`.
+//!
+//! One module a command; `paths` says where results are, `process` runs other programs.
+
+#![forbid(unsafe_code)]
+
+mod bare;
+mod guest;
+mod paths;
+mod process;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Builds, runs and tests Bulkhead. The Makefile calls this; see `make help`.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fetch guest kernels and build their initramfs images.
+    Fetch {
+        /// Which; the default one if none is named; `all`.
+        guests: Vec<String>,
+    },
+    /// Boot a guest on QEMU without Bulkhead, for comparison.
+    Bare(bare::Options),
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Fetch { guests } => fetch(&guests),
+        Command::Bare(options) => bare::run(&options),
+    }
+}
+
+fn fetch(names: &[String]) -> Result<()> {
+    let all = names.iter().any(|name| name == "all");
+    let default = guest::KERNELS.first().filter(|_| names.is_empty());
+    let named = guest::KERNELS.iter().filter(|kernel| all || names.iter().any(|name| name == kernel.name));
+    for name in names.iter().filter(|name| *name != "all") {
+        anyhow::ensure!(
+            guest::find(name).is_some(),
+            "no guest is called {name}; there are {}",
+            guest::names()
+        );
+    }
+    for kernel in default.into_iter().chain(named) {
+        let guest = guest::fetch(kernel)?;
+        println!("{}: {} ({})", guest.name, guest.image.display(), guest.package);
+    }
+    Ok(())
+}

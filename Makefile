@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The front door. Every target first lets tools/setup.sh see to it that this machine has what is needed, then calls
+# tools/xtask, where the work is done.
+
+BOARD  ?= qemu_virt_aarch64
+CONFIG ?= release
+SYSTEM ?= system.xml
+export BOARD CONFIG SYSTEM
+
+# Of `make run`, all optional; system.xml has the defaults.
+export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS
+
+XTASK = tools/setup.sh && . build/toolchain.env && cargo run --quiet --package xtask --
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help:
+	@echo 'Bulkhead: unmodified operating systems side by side on one Arm machine'
+	@echo
+	@echo '  make run      boot a stock Linux guest in QEMU and connect this terminal to its console'
+	@echo '  make test     run every test: on this machine and in the emulator'
+	@echo '  make check    format, lints, documentation, host tests: before a commit'
+	@echo '  make bench    measure, counting instructions; a table, and build/bench.json'
+	@echo '  make image    build the system image only: build/image/'
+	@echo '  make sdk      build the platform only: build/sdk/, a Microkit SDK'
+	@echo '  make fetch    fetch the guest kernels and build their initramfs images'
+	@echo '  make setup    install what is missing on this machine, nothing else'
+	@echo '  make clean    remove all that was built; build/ keeps what was fetched'
+	@echo
+	@echo 'Variables, with their defaults:'
+	@echo '  BOARD=$(BOARD)  CONFIG=$(CONFIG) (or debug)  SYSTEM=$(SYSTEM)'
+	@echo '  MICROKIT_SDK=build/sdk     another Microkit SDK to build with'
+	@echo '  KERNEL=debian-12           a guest of `make fetch` (debian-12, debian-12-cloud, debian-13, debian-13-cloud),'
+	@echo '                             or the path of an arm64 kernel Image'
+	@echo '  INITRD=  CMDLINE=          the path of an initramfs, and the kernel command line'
+	@echo '  RAM=512M  VCPUS=1          of the guest'
+	@echo
+	@echo 'With standard input not a terminal, `make run` types what it reads there into the guest, and ends when the'
+	@echo 'guest has powered off: echo "uname -a" | make run'
+
+.PHONY: run test check bench image sdk fetch bare
+run test bench image sdk:
+	@$(XTASK) $@
+fetch:
+	@$(XTASK) fetch all
+check:
+	@$(XTASK) check
+
+.PHONY: setup
+setup:
+	@tools/setup.sh
+
+.PHONY: clean
+clean:
+	rm -rf target build/cargo build/sdk build/image build/pd build/test build/bench.json
