@@ -2,9 +2,8 @@
 //! Messages with a place in the source file.
 
 use crate::model::Pos;
+use crate::problem::Problem;
 use std::fmt;
-
-pub use crate::problem::Problem;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,17 +9,23 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod diagnostic;
+mod element;
+mod help;
 pub mod limits;
+mod lines;
 mod model;
+mod parse;
 mod platform;
 mod problem;
 
 use std::path::{Path, PathBuf};
 
-pub use diagnostic::{Diagnostic, Problem, Severity};
+pub use diagnostic::{Diagnostic, Severity};
 pub use model::*;
-pub use platform::Platform;
+pub use platform::{Platform, PlatformError};
+pub use problem::{Fault, Problem, ResolveFault};
 
 /// Parses and checks a plain SDF file.
 ///
@@ -34,8 +40,7 @@ pub fn parse(
     platform: &Platform,
     search_paths: &[PathBuf],
 ) -> Result<System, Vec<Diagnostic>> {
-    let _ = (text, platform, search_paths);
-    Err(vec![Diagnostic::error(source_name, Pos { row: 1, col: 1 }, Problem::Other("not parsed".into()))])
+    parse::parse(source_name, text, platform, search_paths)
 }
 
 /// Finds a file that a system description names: an absolute path as it is, any other on `search_paths` in order, then

@@ -23,5 +23,12 @@ pub const MIN_STACK_SIZE: u64 = 0x1000;
 pub const MAX_STACK_SIZE: u64 = 0x100_0000;
 /// Slots of the root CNode (radix 6); slot 0 holds the system's own CNode.
 pub const ROOT_CNODE_SLOTS: u64 = 64;
-/// Upstream accepts slots below this number, although those from [`ROOT_CNODE_SLOTS`] on cannot work.
-pub const UPSTREAM_CSPACE_SLOTS: u64 = 128;
+/// Symbols that the tool writes in every image, so that no setvar may.
+pub const PATCHED_SYMBOLS: [&str; 6] = [
+    "microkit_name",
+    "microkit_passive",
+    "microkit_irqs",
+    "microkit_notifications",
+    "microkit_pps",
+    "microkit_ioports",
+];

@@ -264,9 +264,11 @@ pub struct MemoryRegion {
     pub size: u64,
     /// Page size, after promotion.
     pub page_size: PageSize,
+    /// The file names the page size; only otherwise it may be promoted.
+    pub page_size_explicit: bool,
     /// Fixed physical address; `None` leaves the choice to the tool or to the initialiser.
     pub phys_addr: Option<u64>,
-    /// Physically contiguous, because a `setvar region_paddr` asks for its address.
+    /// Physically contiguous: it has a fixed address, or a `setvar region_paddr` asks for its address.
     pub contiguous: bool,
     /// Initial content; without it the region is zeroed (RAM) or left alone (device memory).
     pub prefill: Option<Prefill>,

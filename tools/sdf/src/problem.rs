@@ -1,11 +1,363 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Everything that can be wrong with a system, as one typed enumeration.
+//! Everything that can be wrong with a system, as typed enumerations.
 //!
-//! Each message begins with the words of the reference tool for the same fault where it has one.
+//! A [`Fault`] is wrong with one element on its own and is shown as "... on element 'map'"; a [`Problem`] is either that
+//! or concerns the whole. Messages begin with the words of the reference tool for the same fault where it has one; what
+//! to do about each is in [`Problem::help`].
+
+use crate::limits::{
+    MAX_ID, MAX_NAME_LEN, MAX_PDS, MAX_STACK_SIZE, MAX_VCPUS, MIN_STACK_SIZE, MONITOR_NAME, ROOT_CNODE_SLOTS,
+};
 
 /// What is wrong. [`Problem::help`] says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
+    // --- syntax
+    /// Not well-formed XML.
+    #[error("Could not parse '{file}': {reason}")]
+    Xml {
+        /// File.
+        file: String,
+        /// The XML reader's words.
+        reason: String,
+    },
+    /// The root element is another one.
+    #[error("missing 'system' element: the root element is '{0}'")]
+    Root(String),
+    /// Text inside an element.
+    #[error("unexpected text found in element '{0}'")]
+    TextIn(String),
+    /// Text after an element.
+    #[error("unexpected text found after element '{0}'")]
+    TextAfter(String),
+    /// An element that is unknown, or unknown in this place.
+    #[error("invalid XML element '{name}': not known in '{parent}'")]
+    InvalidElement {
+        /// The element.
+        name: String,
+        /// Where it was found.
+        parent: String,
+    },
+    /// A required attribute is not there.
+    #[error("Missing required attribute '{attribute}' on element '{element}'")]
+    MissingAttribute {
+        /// Attribute.
+        attribute: &'static str,
+        /// Element.
+        element: String,
+    },
+    /// Not a number.
+    #[error("failed to parse integer '{value}' on element '{element}': {reason}")]
+    Integer {
+        /// What was found.
+        value: String,
+        /// Element.
+        element: String,
+        /// Why it is none.
+        reason: String,
+        /// Only decimal digits are allowed in this attribute.
+        decimal: bool,
+    },
+    /// Something wrong with one element.
+    #[error("{fault} on element '{element}'")]
+    Element {
+        /// Element.
+        element: String,
+        /// What.
+        fault: Fault,
+    },
+    // --- protection domains and virtual machines
+    /// Nothing to run.
+    #[error("at least one protection domain must be defined")]
+    NoPd,
+    /// More than the monitor can watch.
+    #[error("too many protection domains ({0}) defined. Maximum is {MAX_PDS}.")]
+    TooManyPds(usize),
+    /// More than the monitor can watch.
+    #[error("too many vcpus ({0}) defined. Maximum is {MAX_VCPUS}.")]
+    TooManyVcpus(usize),
+    /// Two protection domains with one name.
+    #[error("duplicate protection domain name '{0}'.")]
+    DuplicatePd(String),
+    /// The monitor's name.
+    #[error("the PD name '{MONITOR_NAME}' is reserved for the Microkit Monitor.")]
+    ReservedPd,
+    /// Two virtual machines with one name.
+    #[error("duplicate virtual machine name '{0}'.")]
+    DuplicateVm(String),
+    /// A virtual machine outside a protection domain.
+    #[error("virtual machine must be a child of a protection domain")]
+    VmNotChild,
+    /// Nothing to load.
+    #[error("missing 'program_image' element on protection_domain: '{0}'")]
+    NoImage(String),
+    /// Nothing to run in the machine.
+    #[error("missing 'vcpu' element on virtual_machine: '{0}'")]
+    NoVcpu(String),
+    /// Two children with one number.
+    #[error("duplicate id: {id} in protection domain: '{pd}'")]
+    DuplicateChild {
+        /// Number.
+        id: u8,
+        /// Parent.
+        pd: String,
+    },
+    /// A child with the number of a vCPU.
+    #[error("duplicate id: {id} clashes with virtual machine vcpu id in protection domain: '{pd}'")]
+    ChildIsVcpu {
+        /// Number.
+        id: u8,
+        /// Parent.
+        pd: String,
+    },
+    /// Two vCPUs with one number.
+    #[error("duplicate vcpu id {id} in virtual machine '{vm}'")]
+    DuplicateVcpu {
+        /// Number.
+        id: u8,
+        /// Virtual machine.
+        vm: String,
+    },
+    /// A guest that runs before its monitor.
+    #[error("virtual machine '{vm}' has priority {vm_priority}, above its monitor's {pd_priority}")]
+    VmAboveMonitor {
+        /// Virtual machine.
+        vm: String,
+        /// Its priority.
+        vm_priority: u8,
+        /// The monitor's.
+        pd_priority: u8,
+    },
+    // --- cspace
+    /// A kind of capability that cannot be handed out.
+    #[error("Cap type: '{0}' is not supported")]
+    CapType(String),
+    /// Not a capability element.
+    #[error("Element '{0}' is not supported in a <cspace> element")]
+    CapElement(String),
+    /// A name that no protection domain has.
+    #[error("unknown PD name '{0}'")]
+    UnknownPd(String),
+    /// Two capabilities in one slot.
+    #[error("overlapping user caps in slot {slot} of protection domain '{pd}':\n  {first}\n  {second}")]
+    CapOverlap {
+        /// Slot.
+        slot: u8,
+        /// Whose CSpace.
+        pd: String,
+        /// The earlier one.
+        first: String,
+        /// The later one.
+        second: String,
+    },
+    // --- memory
+    /// Two regions with one name.
+    #[error("duplicate memory region name '{0}'.")]
+    DuplicateRegion(String),
+    /// A name that no region has.
+    #[error("invalid memory region name '{name}' on '{element}'")]
+    UnknownRegion {
+        /// Name.
+        name: String,
+        /// Element that uses it.
+        element: String,
+    },
+    /// Two regions at one physical address.
+    #[error(
+        "memory region '{region}' physical address range [{start:#x}..{end:#x}) overlaps with another memory region \
+         '{other}' [{other_start:#x}..{other_end:#x})"
+    )]
+    PhysOverlap {
+        /// The later one.
+        region: String,
+        /// Its start.
+        start: u64,
+        /// Its end.
+        end: u64,
+        /// The earlier one.
+        other: String,
+        /// Its start.
+        other_start: u64,
+        /// Its end.
+        other_end: u64,
+    },
+    /// A physical range past the end of the address space.
+    #[error("memory region '{region}' has physical address range that overflows")]
+    PhysOverflow {
+        /// Region.
+        region: String,
+    },
+    /// A physical range that user level cannot get.
+    #[error(
+        "memory region '{region}' physical address range [{start:#x}..{end:#x}) cannot be allocated: {missing:#x} \
+         belongs to the kernel or does not exist"
+    )]
+    PhysUnavailable {
+        /// Region.
+        region: String,
+        /// Its start.
+        start: u64,
+        /// Its end.
+        end: u64,
+        /// First address that is not available.
+        missing: u64,
+        /// What is available, for the help text.
+        available: String,
+    },
+    /// More memory than there is.
+    #[error("memory regions need {needed:#x} bytes of RAM, '{platform}' has {available:#x}")]
+    NotEnoughRam {
+        /// Sum of the regions.
+        needed: u64,
+        /// Sum of the RAM.
+        available: u64,
+        /// Board.
+        platform: String,
+    },
+    /// Nobody maps the region.
+    #[error("unused memory region '{0}'")]
+    UnusedRegion(String),
+    /// An explicit size well above the file's.
+    #[error(
+        "memory region '{region}' is {size:#x} bytes, {extra:#x} more than its prefill file in whole pages"
+    )]
+    PrefillSlack {
+        /// Region.
+        region: String,
+        /// Its size.
+        size: u64,
+        /// How much more.
+        extra: u64,
+    },
+    /// The same memory with two cache attributes.
+    #[error("memory region '{region}' is mapped cached in one place and uncached in another")]
+    MixedCaching {
+        /// Region.
+        region: String,
+    },
+    // --- mappings
+    /// Not on a page boundary.
+    #[error(
+        "invalid vaddr alignment on 'map': {vaddr:#x} is no multiple of the page size {page_size:#x} of '{region}'"
+    )]
+    MapAlignment {
+        /// Address.
+        vaddr: u64,
+        /// Page size.
+        page_size: u64,
+        /// Region.
+        region: String,
+    },
+    /// Past the end of the number range.
+    #[error("map for '{0}' has address range that overflows")]
+    MapOverflow(String),
+    /// Past the end of the address space.
+    #[error(
+        "map for '{region}' has virtual address range [{start:#x}..{end:#x}) which exceeds valid address space \
+         [0x0..{limit:#x})"
+    )]
+    MapTooHigh {
+        /// Region.
+        region: String,
+        /// Start.
+        start: u64,
+        /// Exclusive end.
+        end: u64,
+        /// Exclusive limit.
+        limit: u64,
+    },
+    /// Two mappings at one address.
+    #[error(
+        "map for '{region}' has virtual address range [{start:#x}..{end:#x}) which overlaps with map for '{other}' \
+         [{other_start:#x}..{other_end:#x}) in {space}"
+    )]
+    MapOverlap {
+        /// The later one.
+        region: String,
+        /// Its start.
+        start: u64,
+        /// Its end.
+        end: u64,
+        /// The earlier one.
+        other: String,
+        /// Its start.
+        other_start: u64,
+        /// Its end.
+        other_end: u64,
+        /// Whose address space.
+        space: String,
+    },
+    /// The first page is mapped.
+    #[error("map for '{region}' makes address 0 valid in protection domain '{pd}'")]
+    MapAtNull {
+        /// Region.
+        region: String,
+        /// Protection domain.
+        pd: String,
+    },
+    /// A prefill size of a region without prefill.
+    #[error("'setvar_prefill_size' used for MR without a `prefill_path`")]
+    PrefillSizeWithoutFile,
+    // --- interrupts and channels
+    /// An interrupt with two owners.
+    #[error("duplicate irq: {irq} in protection domain: '{pd}'")]
+    DuplicateIrq {
+        /// INTID.
+        irq: u32,
+        /// The later owner.
+        pd: String,
+    },
+    /// Two channels or interrupts with one id.
+    #[error("duplicate channel id: {id} in protection domain: '{pd}'")]
+    DuplicateChannel {
+        /// Id.
+        id: u8,
+        /// Protection domain.
+        pd: String,
+    },
+    /// A call that could block a more urgent caller behind a less urgent server.
+    #[error(
+        "PPCs must be to protection domains of strictly higher priorities; channel with PPC exists from pd {caller} \
+         (priority: {caller_priority}) to pd {callee} (priority: {callee_priority})"
+    )]
+    PpPriority {
+        /// Caller.
+        caller: String,
+        /// Its priority.
+        caller_priority: u8,
+        /// Server.
+        callee: String,
+        /// Its priority.
+        callee_priority: u8,
+    },
+    /// A channel that nobody can use.
+    #[error("channel between '{0}' and '{1}' allows neither end anything")]
+    MuteChannel(String, String),
+    /// An interrupt that only another core can raise.
+    #[error("irq {0} is a software-generated interrupt: no device raises it")]
+    SoftwareIrq(u32),
+    // --- not on this architecture
+    /// No IOMMU.
+    #[error("io address space requires seL4 to be built with IOMMU support")]
+    NoIommu,
+    /// Domains on several cores.
+    #[error("The domain scheduler is not supported in multicore builds of seL4")]
+    DomainsOnSmp,
+    /// Not a domain element.
+    #[error("invalid XML element as child of <{parent}> '{name}'")]
+    DomainElement {
+        /// The element.
+        name: String,
+        /// Where it was found.
+        parent: &'static str,
+    },
+    /// A schedule longer than the kernel's table.
+    #[error("More than configured KernelNumDomainSchedules {0} number of <schedule_entry> elements found")]
+    LongSchedule(u64),
+    // --- resolving our dialect
+    /// Something wrong with a name of the board or a variable.
+    #[error(transparent)]
+    Resolve(#[from] ResolveFault),
     // --- build stage: found by the tool when it opens the images
     /// An image file is nowhere on the search paths.
     #[error("unable to find program image: '{0}'")]
@@ -44,7 +396,8 @@ pub enum Problem {
     },
     /// A mapping covers part of the program.
     #[error(
-        "map for '{region}' has virtual address range [{start:#x}..{end:#x}) which overlaps with an ELF segment at [{seg_start:#x}..{seg_end:#x}) in protection domain '{pd}'"
+        "map for '{region}' has virtual address range [{start:#x}..{end:#x}) which overlaps with an ELF segment at \
+         [{seg_start:#x}..{seg_end:#x}) in protection domain '{pd}'"
     )]
     MapOverlapsSegment {
         /// Protection domain.
@@ -65,16 +418,331 @@ pub enum Problem {
     Other(String),
 }
 
+/// What is wrong with one element on its own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Unknown, or unknown on this element.
+    #[error("invalid attribute '{name}'")]
+    InvalidAttribute {
+        /// Attribute.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// An element that may come once.
+    #[error("{0} must only be specified once")]
+    Repeated(&'static str),
+    /// Not a boolean.
+    #[error("{0} must be 'true' or 'false'")]
+    Boolean(&'static str),
+    /// A name with no letters.
+    #[error("{0} must not be empty")]
+    Empty(&'static str),
+    /// A name that would be cut.
+    #[error("name '{name}' is {len} bytes long, at most {MAX_NAME_LEN} are kept")]
+    NameTooLong {
+        /// Name.
+        name: String,
+        /// Its length.
+        len: usize,
+    },
+    /// A symbol that the tool writes itself.
+    #[error("symbol '{0}' is written by the tool itself")]
+    ReservedSymbol(String),
+    /// A symbol written twice.
+    #[error("setvar on symbol '{0}' already exists")]
+    DuplicateSetvar(String),
+    /// Priority out of range.
+    #[error("priority must be between 0 and 254")]
+    Priority,
+    /// More time than there is.
+    #[error("budget ({budget}) must be less than, or equal to, period ({period})")]
+    BudgetOverPeriod {
+        /// Microseconds.
+        budget: u64,
+        /// Microseconds.
+        period: u64,
+    },
+    /// Less time than the kernel needs to account for it.
+    #[error("budget ({budget}) must be at least {min} microseconds")]
+    BudgetTooSmall {
+        /// Microseconds.
+        budget: u64,
+        /// The least.
+        min: u64,
+    },
+    /// A period that the kernel cannot count.
+    #[error("period ({period}) must be at most {max} microseconds")]
+    PeriodTooLong {
+        /// Microseconds.
+        period: u64,
+        /// The longest.
+        max: u64,
+    },
+    /// Stack out of range.
+    #[error("stack size must be between {MIN_STACK_SIZE:#x} bytes and {MAX_STACK_SIZE:#x} bytes")]
+    StackRange,
+    /// Stack not in whole pages.
+    #[error("stack size must be aligned to the smallest page size, 4096 bytes")]
+    StackAlignment,
+    /// No such core.
+    #[error("cpu core must be less than {cores}, got {cpu}")]
+    Cpu {
+        /// How many there are.
+        cores: u32,
+        /// What was asked for.
+        cpu: u64,
+    },
+    /// The kernel does not pass secure monitor calls on.
+    #[error("Using SMC support without ARM SMC forwarding support enabled in the kernel for this platform")]
+    Smc,
+    /// The kernel runs no virtual machines.
+    #[error("seL4 has not been built as a hypervisor, virtual machines are disabled")]
+    NoHypervisor,
+    /// Id out of range.
+    #[error("id must be < {}", MAX_ID as u32 + 1)]
+    IdTooLarge,
+    /// Id out of range.
+    #[error("id must be >= 0")]
+    IdNegative,
+    /// Page size that the hardware does not have.
+    #[error("page size {0:#x} not supported")]
+    PageSize(u64),
+    /// Not whole pages.
+    #[error("size is not a multiple of the page size")]
+    SizeNotMultiple,
+    /// Nothing.
+    #[error("size must not be 0")]
+    SizeZero,
+    /// Not known.
+    #[error("size must be specified if memory region is not prefilled")]
+    SizeMissing,
+    /// Not on a page boundary.
+    #[error("phys_addr is not aligned to the page size")]
+    PhysAlignment,
+    /// No such file.
+    #[error("unable to find prefill file: '{0}'")]
+    PrefillMissing(String),
+    /// The file cannot be examined.
+    #[error("failed to read file '{0}' at prefill_path")]
+    PrefillUnreadable(String),
+    /// Nothing in it.
+    #[error("prefill file '{0}' is empty")]
+    PrefillEmpty(String),
+    /// More in it than fits.
+    #[error("size of prefill file exceeds memory region size: {file:x} > {region:x}")]
+    PrefillTooBig {
+        /// Bytes of the file.
+        file: u64,
+        /// Bytes of the region.
+        region: u64,
+    },
+    /// Two contents.
+    #[error("prefill_path and prefill_bootinfo cannot be both specified")]
+    PrefillBoth,
+    /// Unknown boot information.
+    #[error("BootInfoMap type: '{0}' is not supported")]
+    BootInfo(String),
+    /// Unknown rights.
+    #[error("perms must only be a combination of 'r', 'w', and 'x'")]
+    PermsLetters,
+    /// Rights that the hardware does not have.
+    #[error("perms must not be '{0}', write-only mappings are not allowed")]
+    PermsWriteOnly(String),
+    /// Outside the address space.
+    #[error("vaddr ({vaddr:#x}) must be less than {limit:#x}")]
+    VaddrLimit {
+        /// Address.
+        vaddr: u64,
+        /// Limit.
+        limit: u64,
+    },
+    /// Unknown trigger.
+    #[error("trigger must be either 'level' or 'edge'")]
+    Trigger,
+    /// No such interrupt.
+    #[error("irq must be at most {max} on this board, got {irq}")]
+    IrqTooLarge {
+        /// INTID.
+        irq: u32,
+        /// The largest.
+        max: u32,
+    },
+    /// The kernel's own.
+    #[error("irq {irq} is reserved by the kernel: {owner}")]
+    IrqReserved {
+        /// INTID.
+        irq: u32,
+        /// What for.
+        owner: String,
+    },
+    /// Not on Arm.
+    #[error("{0} isn't supported on ARM and RISC-V")]
+    X86Only(&'static str),
+    /// A channel has two ends.
+    #[error("exactly two end elements must be specified")]
+    EndCount,
+    /// Both would wait for each other.
+    #[error("cannot ppc bidirectionally")]
+    Bidirectional,
+    /// A name that no protection domain has.
+    #[error("invalid PD name '{0}'")]
+    InvalidPd(String),
+    /// The system's own slot.
+    #[error("The destination slot 0 has been reserved for Microkit CNode")]
+    SlotReserved,
+    /// Outside the root CNode.
+    #[error("There are only {ROOT_CNODE_SLOTS} destination cspace slots available.")]
+    SlotLimit,
+    /// A domain that is not declared.
+    #[error("domain '{0}' not declared in <domains>:")]
+    DomainUndeclared(String),
+    /// A domain without any schedule.
+    #[error("Specifying a domain '{0}' without declaring a domain schedule is not allowed:")]
+    DomainWithoutSchedule(String),
+    /// Two domains with one name.
+    #[error("Each <domain>'s name element must be unique found existing domain '{0}'")]
+    DomainNameTwice(String),
+    /// Two domains with one number.
+    #[error("Each <domain>'s id element must be unique found existing domain '{name}' with id '{id}'")]
+    DomainIdTwice {
+        /// The earlier one.
+        name: String,
+        /// Number.
+        id: u64,
+    },
+    /// Number out of range.
+    #[error("domain id {id} should be less than the configured KernelNumDomains value of {max}")]
+    DomainId {
+        /// Number.
+        id: u64,
+        /// Limit.
+        max: u64,
+    },
+    /// More than the kernel has.
+    #[error("Number of domains exceeds {0}")]
+    TooManyDomains(u64),
+    /// Two schedules.
+    #[error("The <domain_schedule> element can only appear once")]
+    ScheduleTwice,
+    /// No schedule.
+    #[error("missing 'domain_schedule'")]
+    NoSchedule,
+    /// Nothing to run first.
+    #[error("schedule_start_index '{start}' is greater than the length of the schedule '{len}'")]
+    ScheduleStart {
+        /// Start index.
+        start: u64,
+        /// Entries.
+        len: usize,
+    },
+    /// The first entry must run something.
+    #[error("schedule_start_index '{0}' names a schedule_end_marker")]
+    ScheduleStartIsEnd(u64),
+    /// Past the end of the kernel's table.
+    #[error(
+        "schedule_index_shift '{shift}' on top of the schedule length '{len}' would exceed than the configured \
+         KernelNumDomainSchedules {max}"
+    )]
+    ScheduleShift {
+        /// Shift.
+        shift: u64,
+        /// Entries.
+        len: usize,
+        /// Size of the table.
+        max: u64,
+    },
+    /// A schedule entry for a domain that is not declared.
+    #[error("domain '{0}' does not exist,")]
+    ScheduleDomain(String),
+    /// No unit.
+    #[error("The duration '{0}' must contain a value and a unit, e.g. '1000 us'")]
+    DurationUnitMissing(String),
+    /// Unknown unit.
+    #[error("The duration '{0}' must be in either 'ticks' or 'us'")]
+    DurationUnit(String),
+    /// No time at all.
+    #[error("The duration '{0}' must be non-zero")]
+    DurationZero(String),
+}
+
+/// What is wrong with a name of the board, a variable or another element of our dialect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveFault {
+    /// The board has no such device.
+    #[error("board '{board}' has no device '{device}'")]
+    UnknownDevice {
+        /// Board.
+        board: String,
+        /// Device.
+        device: String,
+        /// What it has.
+        known: String,
+    },
+    /// A region for a device without registers.
+    #[error("device '{0}' has no memory-mapped registers")]
+    NoRegisters(String),
+    /// An interrupt that the device does not have.
+    #[error("device '{device}' has {count} interrupts, index {index} does not exist")]
+    NoInterrupt {
+        /// Device.
+        device: String,
+        /// How many it has.
+        count: usize,
+        /// What was asked for.
+        index: u64,
+    },
+    /// The device says it already.
+    #[error("attribute '{attribute}' of '{element}' comes from the device '{device}'")]
+    Redundant {
+        /// Attribute.
+        attribute: String,
+        /// Element.
+        element: String,
+        /// Device.
+        device: String,
+    },
+    /// An element that names no device.
+    #[error("attribute 'device' is not known on '{0}'")]
+    DeviceHere(String),
+    /// A device whose registers would be cached.
+    #[error("registers of device '{device}' are mapped cached")]
+    CachedDevice {
+        /// Device.
+        device: String,
+    },
+    /// A variable without a value.
+    #[error("variable '{0}' is not set and has no default")]
+    Unset(String),
+    /// Not a variable.
+    #[error("malformed variable '{0}'")]
+    Variable(String),
+    /// A size that is none.
+    #[error("malformed size '{0}'")]
+    Size(String),
+    /// A count out of range.
+    #[error("count must be between 1 and {max}, got '{value}'")]
+    Count {
+        /// What was found.
+        value: String,
+        /// The most.
+        max: u32,
+    },
+    /// vCPUs that are numbered and counted, but each is told the same.
+    #[error("attribute '{0}' cannot be repeated for every vcpu of a 'count'")]
+    CountWith(String),
+    /// Not a configuration entry.
+    #[error("malformed configuration entry '{0}'")]
+    ConfigEntry(String),
+    /// An entry given twice.
+    #[error("configuration entry '{0}' is given twice")]
+    ConfigTwice(String),
+}
+
 impl Problem {
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<String> {
-        match self {
-            Problem::ImageNotFound(_) => Some("build it first, or name its folder with --search-path".into()),
-            Problem::SymbolNotWord { .. } => {
-                Some("declare the variable as a 64-bit word (u64, usize, pointer)".into())
-            }
-            _ => None,
-        }
+        crate::help::problem(self)
     }
 }
