@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The virtual CPUs of the PD's virtual machine.
+
+use sel4_sys::{Error, VcpuReg, seL4_CPtr, seL4_UserContext};
+
+use crate::child::{expect, restart};
+use crate::{ipc_buffer, slots};
+
+/// A virtual CPU of this PD's virtual machine.
+#[derive(Debug, Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct Vcpu {
+    index: usize,
+}
+
+impl Vcpu {
+    /// The vCPU that the system description gives id `index`.
+    ///
+    /// # Panics
+    /// When `index` is not below 64.
+    pub const fn new(index: usize) -> Self {
+        assert!(index < slots::TABLE_SIZE);
+        Self { index }
+    }
+
+    /// The vCPU's id.
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    #[doc(hidden)]
+    pub const fn tcb(&self) -> seL4_CPtr {
+        slots::VCPU_TCB_BASE + self.index as seL4_CPtr
+    }
+
+    #[doc(hidden)]
+    pub const fn vcpu(&self) -> seL4_CPtr {
+        slots::VCPU_BASE + self.index as seL4_CPtr
+    }
+
+    /// Lets the vCPU run from address `entry`; its other registers stay as they are.
+    ///
+    /// # Panics
+    /// When there is no such vCPU. The same holds for all methods without a `Result`.
+    pub fn restart(&self, entry: u64) {
+        restart(self.tcb(), entry);
+    }
+
+    /// Stops the vCPU.
+    pub fn stop(&self) {
+        expect(ipc_buffer::with(|buffer| buffer.seL4_TCB_Suspend(self.tcb())), "stop");
+    }
+
+    /// Lets the vCPU run on.
+    pub fn resume(&self) {
+        expect(ipc_buffer::with(|buffer| buffer.seL4_TCB_Resume(self.tcb())), "resume");
+    }
+
+    /// Puts interrupt `irq` (0..=1023) with `priority` (0..=31) and `group` (0 or 1) into list register `lr`.
+    ///
+    /// # Errors
+    /// `DeleteFirst` when the list register holds an active interrupt, `RangeError` when a value is out of range.
+    #[inline]
+    pub fn inject_irq(&self, irq: u16, priority: u8, group: u8, lr: u8) -> Result<(), Error> {
+        let vcpu = self.vcpu();
+        Error::check(ipc_buffer::with(|buffer| {
+            buffer.seL4_ARM_VCPU_InjectIRQ(vcpu, irq, priority, group, lr)
+        }))
+    }
+
+    /// Lets private interrupt `irq` (INTID) be reported again.
+    #[inline]
+    pub fn ack_vppi(&self, irq: u64) {
+        expect(ipc_buffer::with(|buffer| buffer.seL4_ARM_VCPU_AckVPPI(self.vcpu(), irq)), "ack_vppi");
+    }
+
+    /// Reads a system register.
+    #[inline]
+    pub fn read_reg(&self, register: VcpuReg) -> u64 {
+        let result = ipc_buffer::with(|buffer| buffer.seL4_ARM_VCPU_ReadRegs(self.vcpu(), register.into()));
+        expect(result.error, "read_reg");
+        result.value
+    }
+
+    /// Writes a system register.
+    #[inline]
+    pub fn write_reg(&self, register: VcpuReg, value: u64) {
+        let code =
+            ipc_buffer::with(|buffer| buffer.seL4_ARM_VCPU_WriteRegs(self.vcpu(), register.into(), value));
+        expect(code, "write_reg");
+    }
+
+    /// Reads the first `count` (at most 36) general registers in the order of [`seL4_UserContext`]; the rest are 0.
+    #[inline]
+    pub fn read_registers(&self, count: usize) -> seL4_UserContext {
+        let mut registers = seL4_UserContext::default();
+        let count = count.min(seL4_UserContext::LEN) as u64;
+        let code = ipc_buffer::with(|buffer| {
+            buffer.seL4_TCB_ReadRegisters(self.tcb(), false, 0, count, &mut registers)
+        });
+        expect(code, "read_registers");
+        registers
+    }
+
+    /// Writes the first `count` (at most 36) general registers in the order of [`seL4_UserContext`], and lets the
+    /// vCPU run if `resume`.
+    #[inline]
+    pub fn write_registers(&self, resume: bool, registers: &seL4_UserContext, count: usize) {
+        let count = count.min(seL4_UserContext::LEN) as u64;
+        let code = ipc_buffer::with(|buffer| {
+            buffer.seL4_TCB_WriteRegisters(self.tcb(), resume, 0, count, registers)
+        });
+        expect(code, "write_registers");
+    }
+}
