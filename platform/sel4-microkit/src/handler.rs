@@ -4,8 +4,7 @@
 pub use core::convert::Infallible;
 use core::fmt;
 
-#[cfg(feature = "alloc")]
-#[cfg_attr(test, expect(unused_imports, reason = "in the prelude of std"))]
+#[cfg(all(feature = "alloc", not(test)))]
 use alloc::boxed::Box;
 
 use crate::defer::PreparedDeferredAction;
