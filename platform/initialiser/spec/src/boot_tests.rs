@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Tests of the prediction.
 
+#![allow(clippy::single_range_in_vec_init, reason = "lists of memory regions, some of them with one entry")]
+
 use super::*;
 use proptest::prelude::*;
 
