@@ -6,7 +6,7 @@
 
 use crate::bank::{Bank, PRIORITY_MASK};
 use crate::delivery::ListRegisters;
-use crate::model::{MAX_VCPUS, VcpuSet, Vgic};
+use crate::model::{VcpuSet, Vgic};
 
 /// Bytes of the distributor's register page.
 pub const DISTRIBUTOR_SIZE: u64 = 0x1000;
@@ -67,11 +67,11 @@ enum Access {
 }
 
 /// A register, or an array of equal ones.
-struct Row {
-    name: &'static str,
-    start: u16,
+pub(crate) struct Row {
+    pub name: &'static str,
+    pub start: u16,
     /// One past the last byte.
-    end: u16,
+    pub end: u16,
     access: Access,
 }
 
@@ -96,7 +96,7 @@ const fn bytes(
 }
 
 /// Sorted and disjoint. What lies between rows is reserved (GICD_NSACR exists only with the security extensions).
-const REGISTERS: [Row; 18] = [
+pub(crate) const REGISTERS: [Row; 18] = [
     words("GICD_CTLR", 0x000, 0x004, |gic, _, _| gic.ctlr, write_ctlr),
     words("GICD_TYPER", 0x004, 0x008, read_typer, ignore),
     words("GICD_IIDR", 0x008, 0x00c, |_, _, _| IIDR, ignore),
@@ -359,7 +359,6 @@ fn clear_sgi_sources(gic: &mut Vgic, vcpu: usize, sgi: usize, sources: u8) -> Vc
 
 /// Keeps the pending bit of an SGI what it is by definition: some source is pending.
 fn change_sgi_sources(gic: &mut Vgic, vcpu: usize, sgi: usize, change: impl FnOnce(u8) -> u8) {
-    debug_assert!(vcpu < MAX_VCPUS);
     let Some(cpu) = gic.vcpus.get_mut(vcpu) else { return };
     let Some(sources) = cpu.sgi_sources.get_mut(sgi) else { return };
     *sources = change(*sources);
