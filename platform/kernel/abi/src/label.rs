@@ -34,7 +34,7 @@ invocations! {
     TcbCopyRegisters "TCBCopyRegisters" ALWAYS,
     TcbConfigure "TCBConfigure" ALWAYS,
     TcbSetPriority "TCBSetPriority" ALWAYS,
-    TcbSetMcpriority "TCBSetMCPriority" ALWAYS,
+    TcbSetMcPriority "TCBSetMCPriority" ALWAYS,
     TcbSetSchedParams "TCBSetSchedParams" ALWAYS,
     TcbSetTimeoutEndpoint "TCBSetTimeoutEndpoint" ALWAYS,
     TcbSetIpcBuffer "TCBSetIPCBuffer" ALWAYS,

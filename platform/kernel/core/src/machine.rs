@@ -42,6 +42,9 @@ pub trait Machine {
     /// Zeroes `bytes` bytes from `at` (both multiples of 16).
     fn zero(&mut self, at: PhysAddr, bytes: u64);
 
+    /// Whether `bytes` bytes from `at` are RAM that the kernel can reach.
+    fn is_ram(&self, at: PhysAddr, bytes: u64) -> bool;
+
     /// Current time in ticks; never goes back.
     fn now(&self) -> u64;
     /// Asks for [`Kernel::handle_timer`](crate::Kernel::handle_timer) at or soon after `ticks`.

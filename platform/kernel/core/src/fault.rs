@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Faults: kept in the faulting thread, sent to its handler as a message, undone by the answer.
+
+use crate::addr::PhysAddr;
+use crate::error::Lookup;
+use crate::kernel::Kernel;
+use crate::layout::{SchedContext, State, Tcb, TcbSlot};
+use crate::machine::Machine;
+use kernel_abi::context::{self, stored};
+use kernel_abi::{CapRights, MessageInfo, fault, ipc};
+
+/// A fault and its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A capability address in a system call led nowhere.
+    Cap {
+        /// The address.
+        address: u64,
+        /// Whether it was the one to receive from.
+        in_receive: bool,
+        /// How the lookup failed.
+        lookup: Lookup,
+    },
+    /// An unknown system call, or a guest's hypervisor call.
+    UnknownSyscall {
+        /// x7.
+        number: u64,
+    },
+    /// An exception that is nothing else.
+    UserException {
+        /// Number: the syndrome.
+        number: u64,
+        /// Code.
+        code: u64,
+    },
+    /// The budget ran out.
+    Timeout {
+        /// Badge of the scheduling context.
+        badge: u64,
+    },
+    /// Translation or permission fault.
+    Vm {
+        /// Address; of a guest, the intermediate physical one.
+        address: u64,
+        /// Syndrome.
+        fsr: u64,
+        /// Whether it was an instruction fetch.
+        prefetch: bool,
+    },
+    /// A list register ended; `None`: none did.
+    VgicMaintenance {
+        /// Which.
+        index: Option<u64>,
+    },
+    /// A trapped event of a virtual CPU.
+    Vcpu {
+        /// ESR_EL2.
+        syndrome: u64,
+    },
+    /// A private interrupt of a virtual CPU.
+    VppiEvent {
+        /// Which.
+        irq: u64,
+    },
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Stops `thread` at a fault and tells its handler; without one, it just stops.
+    pub fn fault(&mut self, thread: Tcb, what: Fault) {
+        let (label, words) = match what {
+            Fault::Cap { address, in_receive, lookup } => {
+                let (l, _) = lookup.words();
+                (fault::CAP_FAULT, [address, u64::from(in_receive), l[0], l[1], l[2], l[3]])
+            }
+            Fault::UnknownSyscall { number } => (fault::UNKNOWN_SYSCALL, [number, 0, 0, 0, 0, 0]),
+            Fault::UserException { number, code } => (fault::USER_EXCEPTION, [number, code, 0, 0, 0, 0]),
+            Fault::Timeout { badge } => (fault::TIMEOUT, [badge, 0, 0, 0, 0, 0]),
+            Fault::Vm { address, fsr, prefetch } => {
+                (fault::VM_FAULT, [address, fsr, u64::from(prefetch), 0, 0, 0])
+            }
+            Fault::VgicMaintenance { index } => {
+                (fault::VGIC_MAINTENANCE, [index.unwrap_or(u64::MAX), 0, 0, 0, 0, 0])
+            }
+            Fault::Vcpu { syndrome } => (fault::VCPU_FAULT, [syndrome, 0, 0, 0, 0, 0]),
+            Fault::VppiEvent { irq } => (fault::VPPI_EVENT, [irq, 0, 0, 0, 0, 0]),
+        };
+        thread.set_fault_label(&mut self.m, label);
+        thread.set_fault0(&mut self.m, words[0]);
+        thread.set_fault1(&mut self.m, words[1]);
+        thread.set_fault2(&mut self.m, words[2]);
+        if label == fault::CAP_FAULT {
+            thread.set_fault3(&mut self.m, words[3]);
+            thread.set_fault4(&mut self.m, words[4]);
+            thread.set_fault5(&mut self.m, words[5]);
+        }
+        let (slot, can_donate) = if label == fault::TIMEOUT {
+            (TcbSlot::TimeoutHandler, false)
+        } else {
+            (TcbSlot::FaultHandler, thread.sched_context(&self.m).is_some())
+        };
+        let handler = thread.slot(slot).cap(&self.m);
+        if !self.send_fault(thread, handler, can_donate) {
+            thread.set_fault_label(&mut self.m, fault::NULL);
+            thread.set_state(&mut self.m, State::Inactive);
+            self.leave_if_current(thread);
+        }
+    }
+
+    /// A capability fault of a system call.
+    pub fn cap_fault(&mut self, thread: Tcb, address: u64, in_receive: bool, lookup: Lookup) {
+        self.fault(thread, Fault::Cap { address, in_receive, lookup });
+    }
+
+    /// Whether a time-out fault of `thread` would reach somebody.
+    pub fn has_timeout_handler(&self, thread: Tcb) -> bool {
+        match thread.slot(TcbSlot::TimeoutHandler).cap(&self.m) {
+            crate::Cap::Endpoint { rights, .. } => {
+                rights & CapRights::WRITE != 0 && rights & (CapRights::GRANT | CapRights::GRANT_REPLY) != 0
+            }
+            _ => false,
+        }
+    }
+
+    /// The budget of `sc`, on which `thread` runs, ran out.
+    pub fn timeout_fault(&mut self, thread: Tcb, sc: SchedContext) {
+        let badge = sc.badge(&self.m);
+        self.fault(thread, Fault::Timeout { badge });
+    }
+
+    /// Writes the fault that `sender` waits with as a message to `receiver`; returns its label and length.
+    pub fn fault_message(&mut self, sender: Tcb, receiver: Tcb, to: Option<PhysAddr>) -> (u64, u64) {
+        let label = sender.fault_label(&self.m);
+        let (f0, f1, f2) = (sender.fault0(&self.m), sender.fault1(&self.m), sender.fault2(&self.m));
+        let pc = self.user_pc(sender);
+        let put = |kernel: &mut Self, index: u64, value: u64| {
+            kernel.set_message_word(receiver, to, index, value);
+        };
+        let length = match label {
+            fault::CAP_FAULT => {
+                let (f3, f4, f5) = (sender.fault3(&self.m), sender.fault4(&self.m), sender.fault5(&self.m));
+                put(self, 0, pc);
+                put(self, 1, f0);
+                put(self, 2, f1);
+                put(self, 3, f2);
+                match f2 {
+                    fault::lookup::INVALID_ROOT => 4,
+                    fault::lookup::MISSING_CAPABILITY => {
+                        put(self, 4, f3);
+                        5
+                    }
+                    fault::lookup::DEPTH_MISMATCH => {
+                        put(self, 4, f3);
+                        put(self, 5, f4);
+                        6
+                    }
+                    _ => {
+                        put(self, 4, f3);
+                        put(self, 5, f4);
+                        put(self, 6, f5);
+                        7
+                    }
+                }
+            }
+            fault::UNKNOWN_SYSCALL => {
+                for (index, &reg) in (0..).zip(&fault::UNKNOWN_SYSCALL_REGS) {
+                    let value = self.fault_register(sender, reg);
+                    put(self, index, value);
+                }
+                put(self, fault::UNKNOWN_SYSCALL_LENGTH - 1, f0);
+                fault::UNKNOWN_SYSCALL_LENGTH
+            }
+            fault::USER_EXCEPTION => {
+                for (index, &reg) in (0..).zip(&fault::USER_EXCEPTION_REGS) {
+                    let value = self.fault_register(sender, reg);
+                    put(self, index, value);
+                }
+                put(self, 3, f0);
+                put(self, 4, f1);
+                fault::USER_EXCEPTION_LENGTH
+            }
+            fault::TIMEOUT => {
+                put(self, 0, f0);
+                let consumed = match sender.sched_context(&self.m) {
+                    Some(sc) => {
+                        let ticks = sc.consumed(&self.m);
+                        sc.set_consumed(&mut self.m, 0);
+                        self.m.ticks_to_us(ticks)
+                    }
+                    None => 0,
+                };
+                put(self, 1, consumed);
+                2
+            }
+            fault::VM_FAULT => {
+                put(self, 0, pc);
+                put(self, 1, f0);
+                put(self, 2, f2);
+                put(self, 3, f1);
+                4
+            }
+            _ => {
+                put(self, 0, f0);
+                1
+            }
+        };
+        (label, length)
+    }
+
+    fn fault_register(&self, tcb: Tcb, reg: usize) -> u64 {
+        if reg == stored::PC { self.user_pc(tcb) } else { tcb.reg(&self.m, reg) }
+    }
+
+    /// Sets a register as a user asks: the processor state is made harmless, the PC is where the thread goes on.
+    pub fn set_user_register(&mut self, tcb: Tcb, reg: usize, value: u64) {
+        match reg {
+            stored::PC => self.set_user_pc(tcb, value),
+            stored::SPSR => {
+                let spsr = self.sanitise_spsr(tcb, value);
+                tcb.set_reg(&mut self.m, stored::SPSR, spsr);
+            }
+            _ => tcb.set_reg(&mut self.m, reg, value),
+        }
+    }
+
+    /// Applies the answer of `sender` to the fault of `receiver`. Returns whether the thread goes on.
+    pub fn apply_fault_reply(&mut self, sender: Tcb, receiver: Tcb) -> bool {
+        let info = MessageInfo(sender.reg(&self.m, 1));
+        let registers: &[usize] = match receiver.fault_label(&self.m) {
+            fault::UNKNOWN_SYSCALL => &fault::UNKNOWN_SYSCALL_REGS,
+            fault::USER_EXCEPTION => &fault::USER_EXCEPTION_REGS,
+            fault::TIMEOUT => &context::ORDER[..fault::TIMEOUT_REPLY_WORDS],
+            _ => return true,
+        };
+        let buffer = self.send_buffer(sender);
+        let length = if buffer.is_none() { info.length().min(ipc::MSG_REGISTERS) } else { info.length() };
+        for (index, &reg) in (0..length).zip(registers) {
+            let value = self.message_word(sender, buffer, index);
+            self.set_user_register(receiver, reg, value);
+        }
+        info.label() == 0
+    }
+}

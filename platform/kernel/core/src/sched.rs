@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The scheduler: ready queues by priority, the release queue, and the choice of the next thread.
+//!
+//! The running thread is in no queue. A decision is only noted ([`Action`]) while an operation goes on, and made once
+//! when the kernel is left ([`Kernel::schedule`]).
+
+use crate::kernel::Kernel;
+use crate::layout::{SchedContext, Tcb, queued};
+use crate::machine::Machine;
+use kernel_abi::NUM_PRIORITIES;
+
+/// What the scheduler has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The current thread goes on.
+    ResumeCurrent,
+    /// This thread runs unless a better one is ready.
+    SwitchTo(Tcb),
+    /// The best ready thread runs.
+    Choose,
+}
+
+/// First and last of a queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Queue {
+    /// First thread.
+    pub head: Option<Tcb>,
+    /// Last thread.
+    pub tail: Option<Tcb>,
+}
+
+/// Runnable threads by priority.
+#[derive(Debug)]
+pub struct ReadyQueues {
+    queues: [Queue; NUM_PRIORITIES],
+    /// A bit for each priority whose queue is not empty.
+    occupied: [u64; NUM_PRIORITIES / 64],
+}
+
+impl ReadyQueues {
+    /// Empty queues.
+    #[expect(clippy::new_without_default, reason = "one place makes them")]
+    pub const fn new() -> Self {
+        Self {
+            queues: [Queue { head: None, tail: None }; NUM_PRIORITIES],
+            occupied: [0; NUM_PRIORITIES / 64],
+        }
+    }
+
+    /// The greatest priority at which a thread is ready.
+    #[inline]
+    pub fn highest(&self) -> Option<u64> {
+        (0..4u64).rev().find_map(|word| {
+            let bits = self.occupied[word as usize];
+            (bits != 0).then(|| word * 64 + 63 - u64::from(bits.leading_zeros()))
+        })
+    }
+
+    /// The queue of a priority.
+    #[inline]
+    pub fn queue(&self, priority: u64) -> Queue {
+        self.queues[(priority & 255) as usize]
+    }
+
+    #[inline]
+    fn set(&mut self, priority: u64, queue: Queue) {
+        let priority = (priority & 255) as usize;
+        self.queues[priority] = queue;
+        let bit = 1 << (priority % 64);
+        if queue.head.is_some() {
+            self.occupied[priority / 64] |= bit;
+        } else {
+            self.occupied[priority / 64] &= !bit;
+        }
+    }
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Puts a runnable thread at the front of its ready queue.
+    pub fn enqueue_first(&mut self, tcb: Tcb) {
+        if tcb.queued(&self.m) != queued::NONE {
+            return;
+        }
+        let priority = tcb.priority(&self.m);
+        let mut queue = self.ready.queue(priority);
+        tcb.set_sched_prev(&mut self.m, None);
+        tcb.set_sched_next(&mut self.m, queue.head);
+        match queue.head {
+            Some(head) => head.set_sched_prev(&mut self.m, Some(tcb)),
+            None => queue.tail = Some(tcb),
+        }
+        queue.head = Some(tcb);
+        self.ready.set(priority, queue);
+        tcb.set_queued(&mut self.m, queued::READY);
+    }
+
+    /// Puts a runnable thread at the end of its ready queue.
+    pub fn enqueue_last(&mut self, tcb: Tcb) {
+        if tcb.queued(&self.m) != queued::NONE {
+            return;
+        }
+        let priority = tcb.priority(&self.m);
+        let mut queue = self.ready.queue(priority);
+        tcb.set_sched_next(&mut self.m, None);
+        tcb.set_sched_prev(&mut self.m, queue.tail);
+        match queue.tail {
+            Some(tail) => tail.set_sched_next(&mut self.m, Some(tcb)),
+            None => queue.head = Some(tcb),
+        }
+        queue.tail = Some(tcb);
+        self.ready.set(priority, queue);
+        tcb.set_queued(&mut self.m, queued::READY);
+    }
+
+    /// Takes a thread out of the ready or release queue, if it is in one.
+    pub fn dequeue(&mut self, tcb: Tcb) {
+        let was = tcb.queued(&self.m);
+        if was == queued::NONE {
+            return;
+        }
+        let (prev, next) = (tcb.sched_prev(&self.m), tcb.sched_next(&self.m));
+        if let Some(prev) = prev {
+            prev.set_sched_next(&mut self.m, next);
+        }
+        if let Some(next) = next {
+            next.set_sched_prev(&mut self.m, prev);
+        }
+        if was == queued::READY {
+            let priority = tcb.priority(&self.m);
+            let mut queue = self.ready.queue(priority);
+            if prev.is_none() {
+                queue.head = next;
+            }
+            if next.is_none() {
+                queue.tail = prev;
+            }
+            self.ready.set(priority, queue);
+        } else if prev.is_none() {
+            self.release_head = next;
+            self.reprogram = true;
+        }
+        tcb.set_sched_prev(&mut self.m, None);
+        tcb.set_sched_next(&mut self.m, None);
+        tcb.set_queued(&mut self.m, queued::NONE);
+    }
+
+    /// Puts a thread that waits for its next refill into the release queue, which is in order of time.
+    fn enqueue_release(&mut self, tcb: Tcb, sc: SchedContext) {
+        let time = self.head_refill(sc).time;
+        let mut prev = None;
+        let mut next = self.release_head;
+        while let Some(other) = next {
+            let later = other.sched_context(&self.m).is_some_and(|o| self.head_refill(o).time > time);
+            if later {
+                break;
+            }
+            prev = Some(other);
+            next = other.sched_next(&self.m);
+        }
+        tcb.set_sched_prev(&mut self.m, prev);
+        tcb.set_sched_next(&mut self.m, next);
+        match prev {
+            Some(prev) => prev.set_sched_next(&mut self.m, Some(tcb)),
+            None => {
+                self.release_head = Some(tcb);
+                self.reprogram = true;
+            }
+        }
+        if let Some(next) = next {
+            next.set_sched_prev(&mut self.m, Some(tcb));
+        }
+        tcb.set_queued(&mut self.m, queued::RELEASE);
+    }
+
+    /// The thread of `sc` waits for the next refill.
+    pub fn postpone(&mut self, sc: SchedContext) {
+        if let Some(tcb) = sc.tcb(&self.m) {
+            self.dequeue(tcb);
+            self.enqueue_release(tcb, sc);
+        }
+    }
+
+    /// Whether a thread could run now: runnable, with a configured scheduling context, not waiting for a refill.
+    #[inline]
+    pub fn is_schedulable(&self, tcb: Tcb) -> bool {
+        tcb.state(&self.m).is_runnable()
+            && tcb.sched_context(&self.m).is_some_and(|sc| sc.refill_max(&self.m) != 0)
+            && tcb.queued(&self.m) != queued::RELEASE
+    }
+
+    /// `tcb` became runnable: it may be the next to run.
+    #[inline]
+    pub fn possible_switch_to(&mut self, tcb: Tcb) {
+        if tcb.queued(&self.m) == queued::RELEASE
+            || tcb.sched_context(&self.m).is_none_or(|sc| sc.refill_max(&self.m) == 0)
+        {
+            return;
+        }
+        match self.action {
+            Action::ResumeCurrent => self.action = Action::SwitchTo(tcb),
+            Action::SwitchTo(_) | Action::Choose => {
+                self.reschedule();
+                self.enqueue_first(tcb);
+            }
+        }
+    }
+
+    /// The current thread may no longer be the one to run.
+    pub fn reschedule(&mut self) {
+        if let Action::SwitchTo(tcb) = self.action
+            && self.is_schedulable(tcb)
+        {
+            self.enqueue_first(tcb);
+        }
+        self.action = Action::Choose;
+    }
+
+    /// Makes the choice that is due, charges time and sets the deadline.
+    #[inline]
+    pub fn schedule(&mut self) {
+        self.awaken();
+        if self.action != Action::ResumeCurrent {
+            self.switch();
+        }
+        self.switch_sched_context();
+        if self.reprogram {
+            self.program_deadline();
+            self.reprogram = false;
+        }
+    }
+
+    fn switch(&mut self) {
+        let goes_on = self.current != self.idle && self.is_schedulable(self.current);
+        if goes_on {
+            self.enqueue_first(self.current);
+        }
+        let next = match self.action {
+            Action::SwitchTo(candidate) if self.is_schedulable(candidate) => {
+                let priority = candidate.priority(&self.m);
+                if self.ready.highest().is_some_and(|best| best > priority) {
+                    self.enqueue_first(candidate);
+                    self.take_best()
+                } else if goes_on && priority == self.current.priority(&self.m) {
+                    // Among equals the interrupted thread goes first.
+                    self.enqueue_last(candidate);
+                    self.take_best()
+                } else {
+                    self.dequeue(candidate);
+                    Some(candidate)
+                }
+            }
+            _ => self.take_best(),
+        };
+        self.current = next.unwrap_or(self.idle);
+        self.action = Action::ResumeCurrent;
+    }
+
+    fn take_best(&mut self) -> Option<Tcb> {
+        let best = self.ready.queue(self.ready.highest()?).head?;
+        self.dequeue(best);
+        Some(best)
+    }
+
+    /// Threads whose refill is due become runnable.
+    #[inline]
+    fn awaken(&mut self) {
+        while let Some(tcb) = self.release_head {
+            let Some(sc) = tcb.sched_context(&self.m) else { break };
+            if !self.refill_ready(sc) {
+                break;
+            }
+            self.dequeue(tcb);
+            self.possible_switch_to(tcb);
+        }
+    }
+
+    #[inline]
+    fn switch_sched_context(&mut self) {
+        let next = self.current.sched_context(&self.m).unwrap_or(self.idle_sc);
+        if next != self.current_sc {
+            self.reprogram = true;
+            self.unblock_check(next);
+        }
+        if self.reprogram {
+            self.commit_time();
+        }
+        self.current_sc = next;
+    }
+
+    fn program_deadline(&mut self) {
+        let mut deadline = u64::MAX;
+        if self.current_sc != self.idle_sc {
+            let left = self.head_refill(self.current_sc).amount;
+            deadline = self.now.saturating_add(left);
+        }
+        if let Some(sc) = self.release_head.and_then(|tcb| tcb.sched_context(&self.m)) {
+            deadline = deadline.min(self.head_refill(sc).time);
+        }
+        self.m.set_deadline(deadline);
+    }
+
+    /// The thread gets another priority, in whatever queue it is.
+    pub fn set_thread_priority(&mut self, tcb: Tcb, priority: u64) {
+        let was = tcb.queued(&self.m);
+        if was == queued::READY {
+            self.dequeue(tcb);
+        }
+        tcb.set_priority(&mut self.m, priority);
+        if was == queued::READY || tcb == self.current {
+            if tcb == self.current {
+                self.reschedule();
+            } else {
+                self.possible_switch_to(tcb);
+            }
+        } else {
+            self.requeue_waiting(tcb);
+        }
+    }
+}

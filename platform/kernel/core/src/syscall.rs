@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Kernel entries: system calls, faults, interrupts. Each ends with the thread that is to run loaded.
+
+use crate::cap::Cap;
+use crate::error::Lookup;
+use crate::fault::Fault;
+use crate::invoke::SendKind;
+use crate::kernel::Kernel;
+use crate::layout::{Reply, State};
+use crate::machine::Machine;
+use kernel_abi::context::stored;
+use kernel_abi::{CapRights, Syscall};
+
+/// Bytes of an instruction.
+const INSTRUCTION: u64 = 4;
+/// Register of the reply object, or of NBSendWait's destination.
+const REPLY_REGISTER: usize = 6;
+/// Register of NBSendRecv's destination.
+const DEST_REGISTER: usize = 8;
+
+impl<M: Machine> Kernel<M> {
+    /// A system call of the current thread (`svc` from EL0). Registers are stored; x7 is `number`; the stored PC is
+    /// behind the instruction.
+    pub fn handle_syscall(&mut self, number: u64) {
+        let thread = self.current;
+        let pc = thread.reg(&self.m, stored::PC).wrapping_sub(INSTRUCTION);
+        thread.set_restart_pc(&mut self.m, pc);
+        self.update_time();
+        match Syscall::from_number(number as i64) {
+            Some(call) if Self::exists(call) => {
+                if self.check_budget_restart() {
+                    self.syscall(call);
+                }
+            }
+            _ => {
+                if self.check_budget_restart() {
+                    self.fault_current(Fault::UnknownSyscall { number });
+                }
+            }
+        }
+        self.leave();
+    }
+
+    /// A fault of the current thread. Registers are stored; the stored PC is where it happened.
+    pub fn handle_fault(&mut self, what: Fault) {
+        let thread = self.current;
+        let pc = thread.reg(&self.m, stored::PC);
+        thread.set_restart_pc(&mut self.m, pc);
+        self.update_time();
+        if self.check_budget_restart() {
+            self.fault_current(what);
+        }
+        self.leave();
+    }
+
+    /// A guest's hypervisor call: never a system call of ours, always its VMM's. The stored PC is behind the
+    /// instruction; the fault shows the instruction.
+    pub fn handle_guest_hvc(&mut self) {
+        let thread = self.current;
+        let pc = thread.reg(&self.m, stored::PC).wrapping_sub(INSTRUCTION);
+        thread.set_reg(&mut self.m, stored::PC, pc);
+        let number = thread.reg(&self.m, 7);
+        self.handle_fault(Fault::UnknownSyscall { number });
+    }
+
+    /// An interrupt, while a user thread or nobody ran. `None`: the kernel's deadline.
+    pub fn handle_interrupt(&mut self, irq: Option<u64>) {
+        self.interrupted();
+        if let Some(irq) = irq {
+            self.user_irq(irq);
+        }
+        self.leave();
+    }
+
+    /// An interrupt of the current thread's virtual CPU that becomes a fault message (virtual timer, list-register
+    /// maintenance). Nothing, if no thread runs.
+    pub fn handle_vcpu_event(&mut self, what: Fault) {
+        self.interrupted();
+        self.fault_current(what);
+        self.leave();
+    }
+
+    fn interrupted(&mut self) {
+        if self.current != self.idle {
+            let pc = self.current.reg(&self.m, stored::PC);
+            self.current.set_restart_pc(&mut self.m, pc);
+        }
+        self.update_time();
+        self.check_budget_restart();
+    }
+
+    /// Checks the budget; a thread without starts again where it was when it gets some.
+    #[inline]
+    fn check_budget_restart(&mut self) -> bool {
+        let thread = self.current;
+        let enough = self.check_budget();
+        if !enough && thread.state(&self.m) == State::Running {
+            thread.set_state(&mut self.m, State::Restart);
+        }
+        enough
+    }
+
+    /// Chooses and loads the thread to run.
+    #[inline]
+    pub fn leave(&mut self) {
+        self.schedule();
+        self.activate();
+    }
+
+    const fn exists(call: Syscall) -> bool {
+        match call {
+            Syscall::DebugPutChar
+            | Syscall::DebugDumpScheduler
+            | Syscall::DebugHalt
+            | Syscall::DebugCapIdentify
+            | Syscall::DebugSnapshot
+            | Syscall::DebugNameThread => M::DEBUG,
+            Syscall::SetTLSBase => false,
+            _ => true,
+        }
+    }
+
+    fn syscall(&mut self, call: Syscall) {
+        let thread = self.current;
+        let x0 = thread.reg(&self.m, stored::X0);
+        let send = SendKind { call: false, blocking: true, can_donate: false, first_phase: false };
+        let first = SendKind { call: false, blocking: false, can_donate: true, first_phase: true };
+        match call {
+            Syscall::Send => self.handle_invocation(send, x0),
+            Syscall::NBSend => self.handle_invocation(SendKind { blocking: false, ..send }, x0),
+            Syscall::Call => {
+                self.handle_invocation(SendKind { call: true, can_donate: true, ..send }, x0);
+            }
+            Syscall::Recv => self.handle_receive(true, true),
+            Syscall::NBRecv => self.handle_receive(false, true),
+            Syscall::Wait => self.handle_receive(true, false),
+            Syscall::NBWait => self.handle_receive(false, false),
+            Syscall::ReplyRecv => {
+                let reply = thread.reg(&self.m, REPLY_REGISTER);
+                self.handle_invocation(first, reply);
+                self.handle_second_phase(true);
+            }
+            Syscall::NBSendRecv => {
+                let dest = thread.reg(&self.m, DEST_REGISTER);
+                self.handle_invocation(first, dest);
+                self.handle_second_phase(true);
+            }
+            Syscall::NBSendWait => {
+                let dest = thread.reg(&self.m, REPLY_REGISTER);
+                self.handle_invocation(first, dest);
+                self.handle_second_phase(false);
+            }
+            Syscall::Yield => self.handle_yield(),
+            Syscall::DebugPutChar => self.m.debug_putc(x0 as u8),
+            Syscall::DebugHalt => self.m.halt(),
+            Syscall::DebugCapIdentify => {
+                let tag = self
+                    .lookup_slot(thread, x0)
+                    .map_or(0, |slot| slot.word0(&self.m) >> crate::cap::TAG_SHIFT);
+                thread.set_reg(&mut self.m, stored::X0, tag);
+            }
+            Syscall::DebugNameThread => self.name_thread(x0),
+            Syscall::DebugDumpScheduler | Syscall::DebugSnapshot => self.dump_scheduler(),
+            Syscall::SetTLSBase => {}
+        }
+    }
+
+    /// The receive after a send, unless the send was stopped or stopped the thread.
+    fn handle_second_phase(&mut self, with_reply: bool) {
+        if self.current.state(&self.m) == State::Running {
+            self.handle_receive(true, with_reply);
+        }
+    }
+
+    fn handle_receive(&mut self, blocking: bool, with_reply: bool) {
+        let thread = self.current;
+        let address = thread.reg(&self.m, stored::X0);
+        let missing = Lookup::MissingCapability { bits_left: 0 };
+        let cap = match self.lookup_cap(thread, address) {
+            Ok((_, cap)) => cap,
+            Err(lookup) => return self.cap_fault(thread, address, true, lookup),
+        };
+        match cap {
+            Cap::Endpoint { at, rights, .. } if rights & CapRights::READ != 0 => {
+                let reply = if with_reply {
+                    match self.lookup_reply() {
+                        Ok(reply) => Some(reply),
+                        Err((address, lookup)) => return self.cap_fault(thread, address, true, lookup),
+                    }
+                } else {
+                    None
+                };
+                self.receive_ipc(thread, at, blocking, reply);
+            }
+            Cap::Notification { at, rights, .. }
+                if rights & CapRights::READ != 0
+                    && at.bound_tcb(&self.m).is_none_or(|bound| bound == thread) =>
+            {
+                self.wait(thread, at, blocking);
+            }
+            _ => self.cap_fault(thread, address, true, missing),
+        }
+    }
+
+    fn lookup_reply(&self) -> Result<Reply, (u64, Lookup)> {
+        let address = self.current.reg(&self.m, REPLY_REGISTER);
+        match self.lookup_cap(self.current, address) {
+            Ok((_, Cap::Reply { at, .. })) => Ok(at),
+            Ok(_) => Err((address, Lookup::MissingCapability { bits_left: 0 })),
+            Err(lookup) => Err((address, lookup)),
+        }
+    }
+
+    /// Yield: the rest of the first refill is given up.
+    fn handle_yield(&mut self) {
+        let sc = self.current_sc;
+        let consumed = sc.consumed(&self.m).saturating_add(self.consumed);
+        self.consumed = self.head_refill(sc).amount;
+        self.end_budget(false);
+        // Time given up was not consumed.
+        if sc != self.idle_sc {
+            sc.set_consumed(&mut self.m, consumed);
+        }
+    }
+
+    // ---- debugging
+
+    fn name_thread(&mut self, address: u64) {
+        let thread = self.current;
+        let Ok((_, Cap::Thread { at })) = self.lookup_cap(thread, address) else { return };
+        let Some(buffer) = self.send_buffer(thread) else { return };
+        // The name stands in the message words of the IPC buffer, 0-terminated.
+        for offset in (0..crate::layout::Tcb::NAME_BYTES).step_by(8) {
+            let word = self.m.load(buffer.add(kernel_abi::ipc::IPC_BUFFER_MSG + offset));
+            self.m.store(at.addr().add(crate::layout::Tcb::NAME + offset), word);
+        }
+    }
+
+    fn debug_print(&mut self, text: &str) {
+        for byte in text.bytes() {
+            self.m.debug_putc(byte);
+        }
+    }
+
+    /// Prints what is ready to run.
+    fn dump_scheduler(&mut self) {
+        self.debug_print("current and ready threads:\n");
+        self.dump_thread(self.current);
+        for priority in (0..kernel_abi::NUM_PRIORITIES as u64).rev() {
+            let mut next = self.ready.queue(priority).head;
+            while let Some(tcb) = next {
+                self.dump_thread(tcb);
+                next = tcb.sched_next(&self.m);
+            }
+        }
+    }
+
+    fn dump_thread(&mut self, tcb: crate::layout::Tcb) {
+        self.debug_print("  ");
+        'name: for offset in (0..crate::layout::Tcb::NAME_BYTES).step_by(8) {
+            for byte in self.m.load(tcb.addr().add(crate::layout::Tcb::NAME + offset)).to_le_bytes() {
+                if byte == 0 {
+                    break 'name;
+                }
+                self.m.debug_putc(if byte.is_ascii_graphic() || byte == b' ' { byte } else { b'.' });
+            }
+        }
+        self.debug_print(" at ");
+        let pc = tcb.restart_pc(&self.m);
+        for nibble in (0..16).rev() {
+            let digit = (pc >> (4 * nibble) & 15) as u32;
+            self.m.debug_putc(char::from_digit(digit, 16).map_or(b'?', |c| c as u8));
+        }
+        self.debug_print("\n");
+    }
+}

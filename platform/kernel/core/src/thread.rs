@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Threads: their life (start, suspend, restart), their waiting queues, and what is loaded into the machine.
+
+use crate::kernel::Kernel;
+use crate::layout::{Endpoint, Notification, State, Tcb, queue_state};
+use crate::machine::Machine;
+use kernel_abi::context::stored;
+
+/// Processor state of a user thread at EL0: no flags, interrupts enabled.
+const SPSR_EL0: u64 = 0;
+/// Processor state of a thread with a virtual CPU: EL1 with SP_EL1, debug, SError, IRQ and FIQ masked (EL1h, DAIF).
+const SPSR_EL1H: u64 = 0x3c5;
+
+impl<M: Machine> Kernel<M> {
+    /// Prepares a fresh, zeroed thread.
+    pub fn init_thread(&mut self, tcb: Tcb) {
+        tcb.set_state(&mut self.m, State::Inactive);
+        tcb.set_reg(&mut self.m, stored::SPSR, SPSR_EL0);
+    }
+
+    /// The address a thread goes on at, as users see it: of the system call while it is in one.
+    pub fn user_pc(&self, tcb: Tcb) -> u64 {
+        tcb.restart_pc(&self.m)
+    }
+
+    /// Makes a thread go on at `pc`.
+    pub fn set_user_pc(&mut self, tcb: Tcb, pc: u64) {
+        tcb.set_restart_pc(&mut self.m, pc);
+        tcb.set_reg(&mut self.m, stored::PC, pc);
+    }
+
+    /// A processor state that a user asked for, made harmless: EL0, or EL1 for a thread with a virtual CPU; 64-bit
+    /// for a plain thread.
+    pub fn sanitise_spsr(&self, tcb: Tcb, spsr: u64) -> u64 {
+        const NZCV: u64 = 0xf << 28;
+        const MODE: u64 = 0x1f;
+        if tcb.vcpu(&self.m).is_none() {
+            return spsr & NZCV;
+        }
+        let fits = matches!(spsr & MODE, 0b0_0000 | 0b0_0100 | 0b0_0101) || spsr & 0x1f == 0b1_0000;
+        if fits { spsr & 0xffff_ffff } else { SPSR_EL1H }
+    }
+
+    /// Stops a thread, whatever it is doing.
+    pub fn suspend(&mut self, tcb: Tcb) {
+        self.cancel_ipc(tcb);
+        if tcb.state(&self.m) == State::Running {
+            // It goes on behind the system call, should it be resumed.
+            let pc = tcb.reg(&self.m, stored::PC);
+            tcb.set_restart_pc(&mut self.m, pc);
+        }
+        tcb.set_state(&mut self.m, State::Inactive);
+        self.dequeue(tcb);
+        self.cancel_yield_of(tcb);
+        if tcb == self.current || self.action == crate::sched::Action::SwitchTo(tcb) {
+            self.reschedule();
+        }
+    }
+
+    /// Lets a stopped or waiting thread go on.
+    pub fn restart(&mut self, tcb: Tcb) {
+        if tcb.state(&self.m).is_runnable() || tcb.state(&self.m) == State::Idle {
+            return;
+        }
+        self.cancel_ipc(tcb);
+        tcb.set_state(&mut self.m, State::Restart);
+        if let Some(sc) = tcb.sched_context(&self.m) {
+            self.resume_sched_context(sc);
+        }
+        self.possible_switch_to_if_ready(tcb);
+    }
+
+    /// A thread that became runnable may be the next to run, if it has time.
+    pub fn possible_switch_to_if_ready(&mut self, tcb: Tcb) {
+        if self.is_schedulable(tcb) {
+            self.possible_switch_to(tcb);
+        }
+    }
+
+    /// Ends what a thread waits for.
+    pub fn cancel_ipc(&mut self, tcb: Tcb) {
+        match tcb.state(&self.m) {
+            State::BlockedOnSend | State::BlockedOnReceive => {
+                if let Some(endpoint) = Endpoint::at(crate::PhysAddr(tcb.blocked_on(&self.m))) {
+                    self.endpoint_remove(endpoint, tcb);
+                }
+                if tcb.state(&self.m) == State::BlockedOnReceive {
+                    self.unlink_reply_of(tcb);
+                }
+            }
+            State::BlockedOnNotification => {
+                if let Some(ntfn) = Notification::at(crate::PhysAddr(tcb.blocked_on(&self.m))) {
+                    self.notification_remove(ntfn, tcb);
+                }
+            }
+            State::BlockedOnReply => self.remove_reply_of(tcb),
+            State::Inactive | State::Running | State::Restart | State::Idle => return,
+        }
+        tcb.set_fault_label(&mut self.m, kernel_abi::fault::NULL);
+        tcb.set_blocked_on(&mut self.m, 0);
+        tcb.set_state(&mut self.m, State::Inactive);
+    }
+
+    /// The thread is being destroyed: nothing may point at it any more.
+    pub fn forget_thread(&mut self, tcb: Tcb) {
+        if let Some(vcpu) = tcb.vcpu(&self.m) {
+            self.dissociate_vcpu(vcpu, tcb);
+        }
+        self.m.fpu_release(tcb, true);
+        if self.loaded == Some(tcb) {
+            self.loaded = None;
+            self.m.set_vspace(None);
+            self.m.switch_thread(None, None);
+        }
+    }
+
+    // ---- queues of waiting threads, by priority, first come first served among equals
+
+    /// Links `tcb` into a queue given by head and tail; returns the new ones.
+    pub fn queue_insert(&mut self, head: Option<Tcb>, tail: Option<Tcb>, tcb: Tcb) -> (Option<Tcb>, Option<Tcb>) {
+        let priority = tcb.priority(&self.m);
+        let mut after = tail;
+        while let Some(other) = after {
+            if other.priority(&self.m) >= priority {
+                break;
+            }
+            after = other.queue_prev(&self.m);
+        }
+        let before = match after {
+            Some(other) => other.queue_next(&self.m),
+            None => head,
+        };
+        tcb.set_queue_prev(&mut self.m, after);
+        tcb.set_queue_next(&mut self.m, before);
+        if let Some(other) = after {
+            other.set_queue_next(&mut self.m, Some(tcb));
+        }
+        if let Some(other) = before {
+            other.set_queue_prev(&mut self.m, Some(tcb));
+        }
+        (if after.is_none() { Some(tcb) } else { head }, if before.is_none() { Some(tcb) } else { tail })
+    }
+
+    /// Takes `tcb` out of a queue given by head and tail; returns the new ones.
+    pub fn queue_remove(&mut self, head: Option<Tcb>, tail: Option<Tcb>, tcb: Tcb) -> (Option<Tcb>, Option<Tcb>) {
+        let (prev, next) = (tcb.queue_prev(&self.m), tcb.queue_next(&self.m));
+        if let Some(other) = prev {
+            other.set_queue_next(&mut self.m, next);
+        }
+        if let Some(other) = next {
+            other.set_queue_prev(&mut self.m, prev);
+        }
+        tcb.set_queue_prev(&mut self.m, None);
+        tcb.set_queue_next(&mut self.m, None);
+        (if prev.is_none() { next } else { head }, if next.is_none() { prev } else { tail })
+    }
+
+    /// After a change of priority: back to the right place in the queue it waits in.
+    pub fn requeue_waiting(&mut self, tcb: Tcb) {
+        match tcb.state(&self.m) {
+            State::BlockedOnSend | State::BlockedOnReceive => {
+                if let Some(endpoint) = Endpoint::at(crate::PhysAddr(tcb.blocked_on(&self.m))) {
+                    let state = endpoint.head_word(&self.m) & queue_state::MASK;
+                    self.endpoint_remove(endpoint, tcb);
+                    self.endpoint_insert(endpoint, state, tcb);
+                }
+            }
+            State::BlockedOnNotification => {
+                if let Some(ntfn) = Notification::at(crate::PhysAddr(tcb.blocked_on(&self.m))) {
+                    self.notification_remove(ntfn, tcb);
+                    self.notification_insert(ntfn, tcb);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Brings the thread that is to run into the state in which the kernel can be left.
+    #[inline]
+    pub fn activate(&mut self) {
+        let tcb = self.current;
+        if tcb.state(&self.m) == State::Restart {
+            let pc = tcb.restart_pc(&self.m);
+            tcb.set_reg(&mut self.m, stored::PC, pc);
+            tcb.set_state(&mut self.m, State::Running);
+        }
+        if tcb.yield_to(&self.m).is_some() {
+            self.complete_yield(tcb);
+        }
+        if self.loaded != Some(tcb) {
+            self.load_thread(tcb);
+        }
+    }
+
+    fn load_thread(&mut self, tcb: Tcb) {
+        if tcb == self.idle {
+            // Nobody's registers: whatever is loaded stays, it cannot run.
+            return;
+        }
+        self.load_vspace(tcb);
+        let vcpu = tcb.vcpu(&self.m);
+        self.m.switch_thread(Some(tcb), vcpu);
+        self.loaded = Some(tcb);
+    }
+
+    /// The address space or virtual CPU of a thread changed: it has to be loaded again before it runs.
+    pub fn reload(&mut self, tcb: Tcb) {
+        if self.loaded == Some(tcb) {
+            self.loaded = None;
+        }
+    }
+}

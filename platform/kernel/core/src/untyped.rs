@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `Untyped_Retype`: making objects of untyped memory.
+
+use crate::addr::PhysAddr;
+use crate::cap::{Cap, FrameRights, FrameSize};
+use crate::cspace::slot_of;
+use crate::error::{Error, Lookup};
+use crate::invoke::{Message, Outcome};
+use crate::kernel::Kernel;
+use crate::layout::{Endpoint, Notification, Reply, SchedContext, Slot, Tcb, Vcpu};
+use crate::machine::Machine;
+use kernel_abi::object::{self as size, ObjectType};
+use kernel_abi::{Invocation, RETYPE_FAN_OUT_LIMIT};
+
+impl<M: Machine> Kernel<M> {
+    /// log2 of the bytes of an object; `None` for a size argument that the type does not take.
+    pub fn object_bits(kind: ObjectType, size_bits: u64) -> Option<u64> {
+        Some(match kind {
+            ObjectType::Untyped if size_bits < size::MIN_UNTYPED_BITS => return None,
+            ObjectType::SchedContext if size_bits < size::MIN_SCHED_CONTEXT_BITS => return None,
+            ObjectType::CNode if size_bits == 0 => return None,
+            ObjectType::Untyped | ObjectType::SchedContext => size_bits,
+            ObjectType::CNode => size_bits + size::SLOT_BITS,
+            ObjectType::Tcb => Self::TCB_BITS,
+            ObjectType::Endpoint => size::ENDPOINT_BITS,
+            ObjectType::Notification => size::NOTIFICATION_BITS,
+            ObjectType::Reply => size::REPLY_BITS,
+            ObjectType::HugePage => size::HUGE_PAGE_BITS,
+            ObjectType::VSpace => size::VSPACE_BITS_40,
+            ObjectType::SmallPage => size::SMALL_PAGE_BITS,
+            ObjectType::LargePage => size::LARGE_PAGE_BITS,
+            ObjectType::PageTable => size::PAGE_TABLE_BITS,
+            ObjectType::Vcpu => size::VCPU_BITS,
+        })
+    }
+
+    /// `Untyped_Retype`.
+    pub fn decode_untyped(&mut self, slot: Slot, cap: Cap, msg: &Message) -> Outcome {
+        let Cap::Untyped { at, bits, device, used } = cap else {
+            return Err(Error::InvalidCapability(0).into());
+        };
+        if msg.invocation != Some(Invocation::UntypedRetype) {
+            return Err(Error::IllegalOperation.into());
+        }
+        self.require(msg, 6, 1)?;
+        let [kind, size_bits, index, depth, offset, count] =
+            [0, 1, 2, 3, 4, 5].map(|i| self.arg(msg, i));
+        let (_, root) = self.extra(msg, 0)?;
+        let kind = ObjectType::from_number(kind).ok_or(Error::InvalidArgument(0))?;
+        if size_bits > size::MAX_UNTYPED_BITS {
+            return Err(Error::Range(0, size::MAX_UNTYPED_BITS).into());
+        }
+        let object_bits = Self::object_bits(kind, size_bits).ok_or(Error::InvalidArgument(1))?;
+
+        let node = if depth == 0 { root } else { self.lookup_target(root, index, depth, false)?.cap(&self.m) };
+        let Cap::CNode { at: first, radix, .. } = node else {
+            let missing = Lookup::MissingCapability { bits_left: depth };
+            return Err(Error::FailedLookup(false, missing).into());
+        };
+        let slots = 1u64 << radix;
+        if offset > slots - 1 {
+            return Err(Error::Range(0, slots - 1).into());
+        }
+        if count < 1 || count > RETYPE_FAN_OUT_LIMIT {
+            return Err(Error::Range(1, RETYPE_FAN_OUT_LIMIT).into());
+        }
+        if count > slots - offset {
+            return Err(Error::Range(1, slots - offset).into());
+        }
+        let first = slot_of(first, offset);
+        self.require_empty_range(first, count)?;
+
+        // Without children all of it is free again.
+        let used = if self.has_children(slot) { used } else { 0 };
+        let left = (1u64 << bits) - used;
+        if object_bits > 63 || left >> object_bits < count {
+            return Err(Error::NotEnoughMemory(left).into());
+        }
+        let is_memory = matches!(
+            kind,
+            ObjectType::Untyped | ObjectType::SmallPage | ObjectType::LargePage | ObjectType::HugePage
+        );
+        if device && !is_memory {
+            return Err(Error::InvalidArgument(1).into());
+        }
+        let align = (1u64 << object_bits) - 1;
+        let start = PhysAddr((at.0 + used + align) & !align);
+        let end = start.0 + (count << object_bits);
+        if end > at.0 + (1u64 << bits) {
+            return Err(Error::NotEnoughMemory(left).into());
+        }
+
+        if !device && kind != ObjectType::Untyped {
+            self.m.zero(start, count << object_bits);
+        }
+        slot.set_cap(&mut self.m, Cap::Untyped { at, bits, device, used: end - at.0 });
+        for i in 0..count {
+            let object = start.add(i << object_bits);
+            let cap = self.create(kind, object, size_bits, device).ok_or(Error::IllegalOperation)?;
+            self.insert_new_object(cap, slot, slot_of(first, i));
+        }
+        Ok(0)
+    }
+
+    /// The capability to a new object in zeroed memory. Every object but a thread and a virtual CPU is ready when
+    /// it is zero.
+    fn create(&mut self, kind: ObjectType, at: PhysAddr, size_bits: u64, device: bool) -> Option<Cap> {
+        let rights = kernel_abi::CapRights::ALL.0;
+        let frame = |size| Cap::Frame {
+            at,
+            size,
+            rights: FrameRights { read: true, write: true },
+            device,
+            mapping: None,
+        };
+        Some(match kind {
+            ObjectType::Untyped => Cap::Untyped { at, bits: size_bits as u8, device, used: 0 },
+            ObjectType::Tcb => {
+                let at = Tcb::at(at)?;
+                self.init_thread(at);
+                Cap::Thread { at }
+            }
+            ObjectType::Endpoint => Cap::Endpoint { at: Endpoint::at(at)?, badge: 0, rights },
+            ObjectType::Notification => Cap::Notification { at: Notification::at(at)?, badge: 0, rights: 3 },
+            ObjectType::CNode => {
+                Cap::CNode { at: Slot::at(at)?, radix: size_bits as u8, guard: 0, guard_size: 0 }
+            }
+            ObjectType::SchedContext => {
+                Cap::SchedContext { at: SchedContext::at(at)?, bits: size_bits as u8 }
+            }
+            ObjectType::Reply => Cap::Reply { at: Reply::at(at)?, can_grant: true },
+            ObjectType::SmallPage => frame(FrameSize::Small),
+            ObjectType::LargePage => frame(FrameSize::Large),
+            ObjectType::HugePage => frame(FrameSize::Huge),
+            ObjectType::PageTable => Cap::PageTable { at, mapping: None },
+            ObjectType::VSpace => Cap::VSpace { at, asid: None },
+            ObjectType::Vcpu => {
+                let at = Vcpu::at(at)?;
+                self.m.vcpu_init(at);
+                Cap::Vcpu { at }
+            }
+        })
+    }
+}

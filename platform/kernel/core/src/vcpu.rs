@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Virtual CPUs: binding to threads, and their invocations (seL4 manual, section 10.4).
+//!
+//! A thread with a virtual CPU runs at EL1. What the virtual CPU consists of (system registers, list registers, timer)
+//! is the machine's; here is who may change it and when.
+
+use crate::error::Error;
+use crate::invoke::{Message, Outcome};
+use crate::kernel::Kernel;
+use crate::layout::{Tcb, Vcpu};
+use crate::machine::{ListRegisterActive, Machine};
+use crate::cap::Cap;
+use kernel_abi::Invocation;
+use kernel_abi::context::stored;
+use kernel_abi::vcpu::VcpuReg;
+
+/// Greatest virtual interrupt number, priority and group that can be injected.
+const MAX_VIRQ: u64 = 1023;
+const MAX_PRIORITY: u64 = 31;
+const MAX_GROUP: u64 = 1;
+
+impl<M: Machine> Kernel<M> {
+    /// Handles an invocation of the virtual CPU `at`.
+    pub fn decode_vcpu(&mut self, at: Vcpu, msg: &Message) -> Outcome {
+        match msg.invocation {
+            Some(Invocation::ArmVcpuSetTcb) => {
+                self.require(msg, 0, 1)?;
+                let (_, Cap::Thread { at: tcb }) = self.extra(msg, 0)? else {
+                    return Err(Error::InvalidCapability(1).into());
+                };
+                self.bind_vcpu(at, tcb);
+                Ok(0)
+            }
+            Some(Invocation::ArmVcpuInjectIrq) => self.vcpu_inject(at, msg),
+            Some(Invocation::ArmVcpuReadReg) => {
+                self.require(msg, 1, 0)?;
+                let reg = VcpuReg::from_index(self.arg(msg, 0)).ok_or(Error::InvalidArgument(1))?;
+                let value = self.m.vcpu_read(at, reg);
+                self.answer(msg, 0, value);
+                Ok(1)
+            }
+            Some(Invocation::ArmVcpuWriteReg) => {
+                self.require(msg, 2, 0)?;
+                let reg = VcpuReg::from_index(self.arg(msg, 0)).ok_or(Error::InvalidArgument(1))?;
+                let value = self.arg(msg, 1);
+                self.m.vcpu_write(at, reg, value);
+                Ok(0)
+            }
+            Some(Invocation::ArmVcpuAckVppi) => {
+                self.require(msg, 1, 0)?;
+                let irq = self.arg(msg, 0);
+                if irq > M::MAX_IRQ {
+                    return Err(Error::Range(0, M::MAX_IRQ).into());
+                }
+                if !self.m.vcpu_ack_vppi(at, irq) {
+                    return Err(Error::InvalidArgument(0).into());
+                }
+                Ok(0)
+            }
+            _ => Err(Error::IllegalOperation.into()),
+        }
+    }
+
+    fn vcpu_inject(&mut self, at: Vcpu, msg: &Message) -> Outcome {
+        self.require(msg, 1, 0)?;
+        let word = self.arg(msg, 0);
+        let (virq, priority, group, lr) =
+            (word & 0xffff, word >> 16 & 0xff, word >> 24 & 0xff, word >> 32 & 0xff);
+        for (value, most) in [
+            (virq, MAX_VIRQ),
+            (priority, MAX_PRIORITY),
+            (group, MAX_GROUP),
+            (lr, self.m.vcpu_list_registers().saturating_sub(1)),
+        ] {
+            if value > most {
+                return Err(Error::Range(0, most).into());
+            }
+        }
+        match self.m.vcpu_inject(at, virq, priority, group, lr) {
+            Ok(()) => Ok(0),
+            Err(ListRegisterActive) => Err(Error::DeleteFirst.into()),
+        }
+    }
+
+    /// Binds a virtual CPU and a thread to each other; earlier bindings of either end.
+    fn bind_vcpu(&mut self, vcpu: Vcpu, tcb: Tcb) {
+        if let Some(old) = tcb.vcpu(&self.m) {
+            self.dissociate_vcpu(old, tcb);
+        }
+        if let Some(old) = vcpu.tcb(&self.m) {
+            self.dissociate_vcpu(vcpu, old);
+        }
+        tcb.set_vcpu(&mut self.m, Some(vcpu));
+        vcpu.set_tcb(&mut self.m, Some(tcb));
+        self.follow_binding(tcb);
+    }
+
+    /// Ends the binding of a virtual CPU to a thread. The thread is at EL0 from now on.
+    pub fn dissociate_vcpu(&mut self, vcpu: Vcpu, tcb: Tcb) {
+        self.m.vcpu_save(vcpu, true);
+        vcpu.set_tcb(&mut self.m, None);
+        tcb.set_vcpu(&mut self.m, None);
+        let spsr = self.sanitise_spsr(tcb, tcb.reg(&self.m, stored::SPSR));
+        tcb.set_reg(&mut self.m, stored::SPSR, spsr);
+        self.follow_binding(tcb);
+    }
+
+    /// A virtual CPU is being destroyed.
+    pub fn finalise_vcpu(&mut self, vcpu: Vcpu) {
+        match vcpu.tcb(&self.m) {
+            Some(tcb) => self.dissociate_vcpu(vcpu, tcb),
+            None => self.m.vcpu_save(vcpu, true),
+        }
+    }
+
+    /// Makes the hardware follow a change of binding of the thread whose state is loaded.
+    fn follow_binding(&mut self, tcb: Tcb) {
+        if self.loaded == Some(tcb) {
+            let vcpu = tcb.vcpu(&self.m);
+            self.m.switch_thread(Some(tcb), vcpu);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Address spaces: translation tables, frames and address space identifiers.
+//!
+//! A VSpace is a stage 2 translation (Arm DDI 0487, D8.2 and D8.3): a 40-bit input, 4 KiB granule, walk from level 1 in a
+//! root of two concatenated tables, pages of 4 KiB, 2 MiB and 1 GiB. Invocations as in the seL4 manual, chapter 7.
+//! Frames and tables remember where they are mapped by address space identifier (ASID); the pools translate that into
+//! the root, so that a VSpace that is gone leaves nothing dangling. Hardware identifiers (VMIDs) are few and are handed
+//! to ASIDs as they run.
+
+mod asid;
+mod invoke;
+#[cfg(test)]
+mod tests;
+
+pub use asid::AsidTable;
+
+use crate::PhysAddr;
+use crate::cap::{Cap, FrameRights, FrameSize, Mapping};
+use crate::kernel::Kernel;
+use crate::layout::{Tcb, TcbSlot};
+use crate::machine::Machine;
+use kernel_abi::object as size;
+
+/// Bits that the root table translates.
+pub const ROOT_INDEX_BITS: u64 = size::VSPACE_INDEX_BITS_40;
+/// Levels of tables, the root included.
+pub const LEVELS: u64 = 3;
+/// Bits of an input address.
+pub const ADDRESS_BITS: u64 =
+    size::SMALL_PAGE_BITS + (LEVELS - 1) * size::PAGE_TABLE_INDEX_BITS + ROOT_INDEX_BITS;
+/// Last valid user address.
+pub const USER_TOP: u64 = (1 << ADDRESS_BITS) - 1;
+const _: () = assert!(USER_TOP == kernel_abi::USER_TOP_40);
+
+/// Descriptor types and fields (stage 2).
+mod descriptor {
+    pub const VALID: u64 = 1;
+    /// A table at levels 1 and 2, a page at level 3.
+    pub const TABLE_OR_PAGE: u64 = 0b11;
+    pub const BLOCK: u64 = 0b01;
+    pub const TYPE: u64 = 0b11;
+    pub const ADDRESS: u64 = ((1 << 48) - 1) & !0xfff;
+    /// MemAttr: Normal, inner and outer write-back.
+    pub const NORMAL: u64 = 0b1111 << 2;
+    /// MemAttr: Device-nGnRnE.
+    pub const DEVICE: u64 = 0;
+    pub const READ: u64 = 1 << 6;
+    pub const WRITE: u64 = 1 << 7;
+    pub const INNER_SHAREABLE: u64 = 3 << 8;
+    pub const ACCESS_FLAG: u64 = 1 << 10;
+    pub const EXECUTE_NEVER: u64 = 1 << 54;
+}
+
+/// How a frame is mapped (`seL4_ARM_VMAttributes`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes(pub u64);
+
+impl Attributes {
+    /// Cacheable.
+    pub const CACHEABLE: u64 = 1;
+    /// Not executable.
+    pub const EXECUTE_NEVER: u64 = 4;
+    /// Cacheable and executable.
+    pub const DEFAULT: Self = Self(3);
+}
+
+/// Where a walk ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk {
+    /// The entry.
+    entry: PhysAddr,
+    /// What it holds.
+    descriptor: u64,
+    /// log2 of the bytes that the entry translates.
+    bits: u64,
+}
+
+impl Walk {
+    fn is_valid(self) -> bool {
+        self.descriptor & descriptor::VALID != 0
+    }
+    fn is_table(self) -> bool {
+        self.bits > size::SMALL_PAGE_BITS
+            && self.descriptor & descriptor::TYPE == descriptor::TABLE_OR_PAGE
+    }
+    fn is_page(self) -> bool {
+        self.is_valid() && !self.is_table()
+    }
+    fn address(self) -> PhysAddr {
+        PhysAddr(self.descriptor & descriptor::ADDRESS)
+    }
+}
+
+/// The descriptor of a frame.
+fn page_descriptor(at: PhysAddr, size: FrameSize, rights: FrameRights, attributes: Attributes) -> u64 {
+    let kind = if size == FrameSize::Small { descriptor::TABLE_OR_PAGE } else { descriptor::BLOCK };
+    let memory = if attributes.0 & Attributes::CACHEABLE != 0 { descriptor::NORMAL } else { descriptor::DEVICE };
+    let execute =
+        if attributes.0 & Attributes::EXECUTE_NEVER != 0 { descriptor::EXECUTE_NEVER } else { 0 };
+    // A frame that may not be read is mapped for nobody.
+    let access = match (rights.read, rights.write) {
+        (true, true) => descriptor::READ | descriptor::WRITE,
+        (true, false) => descriptor::READ,
+        (false, _) => 0,
+    };
+    at.0 & descriptor::ADDRESS
+        | kind
+        | memory
+        | execute
+        | access
+        | descriptor::INNER_SHAREABLE
+        | descriptor::ACCESS_FLAG
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Follows tables from `root` towards `vaddr` (at most [`USER_TOP`]) until something that is no table.
+    pub(crate) fn walk(&self, root: PhysAddr, vaddr: u64) -> Walk {
+        let mut bits = ADDRESS_BITS - ROOT_INDEX_BITS;
+        let mut index = vaddr >> bits & ((1 << ROOT_INDEX_BITS) - 1);
+        let mut table = root;
+        loop {
+            let entry = table.add(index * 8);
+            let walk = Walk { entry, descriptor: self.m.load(entry), bits };
+            if !walk.is_table() {
+                return walk;
+            }
+            table = walk.address();
+            bits -= size::PAGE_TABLE_INDEX_BITS;
+            index = vaddr >> bits & ((1 << size::PAGE_TABLE_INDEX_BITS) - 1);
+        }
+    }
+
+    /// Maps a frame; the walk must have ended at an entry of its size that holds no table.
+    pub(crate) fn write_page(
+        &mut self,
+        walk: Walk,
+        mapping: Mapping,
+        frame: (PhysAddr, FrameSize),
+        rights: FrameRights,
+        attributes: Attributes,
+    ) {
+        let descriptor = page_descriptor(frame.0, frame.1, rights, attributes);
+        if walk.is_valid() && walk.descriptor != descriptor {
+            // Break before make: the old translation is gone before the new one can be seen.
+            self.clear_entry(walk, mapping);
+        }
+        self.m.store(walk.entry, descriptor);
+        self.m.publish_tables();
+    }
+
+    /// Maps a table where the walk ended; the entry must be empty.
+    pub(crate) fn write_table(&mut self, walk: Walk, table: PhysAddr) {
+        self.m.store(walk.entry, table.0 & descriptor::ADDRESS | descriptor::TABLE_OR_PAGE);
+        self.m.publish_tables();
+    }
+
+    fn clear_entry(&mut self, walk: Walk, mapping: Mapping) {
+        self.m.store(walk.entry, 0);
+        self.m.publish_tables();
+        if let Some(vmid) = self.vmid_in_use(mapping.asid) {
+            if walk.is_table() {
+                self.m.tlb_invalidate_vmid(vmid);
+            } else {
+                self.m.tlb_invalidate_page(vmid, mapping.vaddr);
+            }
+        }
+    }
+
+    /// Unmaps a frame from where its capability says that it is mapped. Nothing happens when it no longer is.
+    pub fn unmap_frame(&mut self, at: PhysAddr, size: FrameSize, mapping: Mapping) {
+        let Some(root) = self.vspace_of(mapping.asid) else { return };
+        let walk = self.walk(root, mapping.vaddr);
+        if walk.bits == size.bits() && walk.is_page() && walk.address() == at {
+            self.clear_entry(walk, mapping);
+        }
+    }
+
+    /// Unmaps a table from where its capability says that it is mapped. Nothing happens when it no longer is.
+    pub fn unmap_page_table(&mut self, at: PhysAddr, mapping: Mapping) {
+        let Some(root) = self.vspace_of(mapping.asid) else { return };
+        let mut bits = ADDRESS_BITS - ROOT_INDEX_BITS;
+        let mut index = mapping.vaddr >> bits & ((1 << ROOT_INDEX_BITS) - 1);
+        let mut table = root;
+        loop {
+            let entry = table.add(index * 8);
+            let walk = Walk { entry, descriptor: self.m.load(entry), bits };
+            if !walk.is_table() {
+                return;
+            }
+            if walk.address() == at {
+                self.clear_entry(walk, mapping);
+                return;
+            }
+            table = walk.address();
+            bits -= size::PAGE_TABLE_INDEX_BITS;
+            index = mapping.vaddr >> bits & ((1 << size::PAGE_TABLE_INDEX_BITS) - 1);
+        }
+    }
+
+    /// What the loss of `cap` means for translation; `last`: it was the last one to its object.
+    pub fn finalise_vspace(&mut self, cap: Cap, last: bool) {
+        match cap {
+            Cap::Frame { at, size, mapping: Some(mapping), .. } => self.unmap_frame(at, size, mapping),
+            Cap::PageTable { at, mapping: Some(mapping) } if last => self.unmap_page_table(at, mapping),
+            Cap::VSpace { at, asid: Some(asid) } if last => self.delete_asid(asid, at),
+            Cap::AsidPool { at, base } if last => self.delete_asid_pool(base, at),
+            _ => {}
+        }
+    }
+
+    /// Puts a thread's translation into the hardware; an address space that is missing or gone maps nothing.
+    #[inline]
+    pub fn load_vspace(&mut self, tcb: Tcb) {
+        let root = match tcb.slot(TcbSlot::VSpace).cap(&self.m) {
+            Cap::VSpace { at, asid: Some(asid) } => self.vmid_of(asid, at).map(|vmid| (at, vmid)),
+            _ => None,
+        };
+        self.m.set_vspace(root);
+    }
+}
