@@ -9,7 +9,7 @@
 //! Where to look: a system call enters in [`syscall`], an invocation of a capability is decoded in [`invoke`] and
 //! the module of the object; [`cdt`] is the derivation tree, [`delete`] deletion and revocation, [`endpoint`],
 //! [`notification`] and [`reply`] are IPC, [`sched`] and [`sched_context`] time.
-#![cfg_attr(not(test), no_std)]
+#![no_std]
 #![forbid(unsafe_code)]
 
 pub mod addr;
@@ -31,6 +31,8 @@ pub mod notification;
 pub mod reply;
 pub mod sched;
 pub mod sched_context;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod syscall;
 pub mod tcb;
 pub mod thread;

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A simulated machine for host tests: a piece of physical memory, a clock that the test moves, and a record of what
+//! the kernel did to interrupts, translations and virtual CPUs.
+//!
+//! An access outside the memory, or one that is not aligned, panics: in a test that is the finding.
+
+extern crate std;
+
+use crate::addr::PhysAddr;
+use crate::kernel::{Kernel, KernelMemory};
+use crate::layout::{Tcb, Vcpu};
+use crate::machine::{CacheOp, ListRegisterActive, Machine};
+use kernel_abi::vcpu::VcpuReg;
+use std::collections::{BTreeMap, BTreeSet};
+use std::vec;
+use std::vec::Vec;
+
+/// Ticks in a microsecond.
+pub const TICKS_PER_US: u64 = 10;
+/// List registers of a simulated virtual CPU.
+pub const LIST_REGISTERS: u64 = 4;
+/// Greatest interrupt number.
+pub const MAX_IRQ: u64 = 63;
+
+/// A simulated machine.
+#[derive(Clone, Debug)]
+pub struct SimMachine {
+    base: u64,
+    words: Vec<u64>,
+    /// The clock, in ticks.
+    pub clock: u64,
+    /// Deadline asked for.
+    pub deadline: u64,
+    /// Whether a hardware interrupt waits.
+    pub pending: bool,
+    /// Interrupts that are masked.
+    pub masked: BTreeSet<u64>,
+    /// Interrupts configured as edge triggered.
+    pub edge: BTreeSet<u64>,
+    /// Software-generated interrupts sent: number and targets.
+    pub sgis: Vec<(u64, u64)>,
+    /// Current translation.
+    pub vspace: Option<(PhysAddr, u8)>,
+    /// Invalidations: VMID and, if it was one page, its address.
+    pub invalidated: Vec<(u8, Option<u64>)>,
+    /// Cache operations.
+    pub cache_ops: Vec<(CacheOp, u64, u64)>,
+    /// Registers of virtual CPUs.
+    pub vcpu_regs: BTreeMap<(Vcpu, u64), u64>,
+    /// List registers of virtual CPUs: interrupt, priority, group.
+    pub list_registers: BTreeMap<(Vcpu, u64), (u64, u64, u64)>,
+    /// What was printed.
+    pub output: Vec<u8>,
+}
+
+impl SimMachine {
+    /// A machine with `bytes` of zeroed memory from `base` (multiples of 4 KiB).
+    pub fn new(base: u64, bytes: u64) -> Self {
+        Self {
+            base,
+            words: vec![0; (bytes / 8) as usize],
+            clock: 0,
+            deadline: u64::MAX,
+            pending: false,
+            masked: (0..=MAX_IRQ).collect(),
+            edge: BTreeSet::new(),
+            sgis: Vec::new(),
+            vspace: None,
+            invalidated: Vec::new(),
+            cache_ops: Vec::new(),
+            vcpu_regs: BTreeMap::new(),
+            list_registers: BTreeMap::new(),
+            output: Vec::new(),
+        }
+    }
+
+    /// A kernel on such a machine. Its own memory is the first 64 KiB.
+    pub fn kernel(base: u64, bytes: u64) -> Kernel<Self> {
+        let memory = KernelMemory {
+            idle_tcb: PhysAddr(base + 0x1000),
+            idle_sched_context: PhysAddr(base + 0x2000),
+            irq_slots: PhysAddr(base + 0x3000),
+        };
+        Kernel::new(Self::new(base, bytes), memory).expect("a base above 0")
+    }
+
+    fn index(&self, at: PhysAddr) -> usize {
+        assert!(at.0.is_multiple_of(8), "unaligned access at {:#x}", at.0);
+        let index = at.0.checked_sub(self.base).map(|offset| (offset / 8) as usize);
+        index
+            .filter(|&i| i < self.words.len())
+            .unwrap_or_else(|| panic!("access outside memory at {:#x}", at.0))
+    }
+}
+
+impl Machine for SimMachine {
+    const DEBUG: bool = true;
+    const HW_DEBUG: bool = false;
+    const MAX_IRQ: u64 = MAX_IRQ;
+
+    fn load(&self, at: PhysAddr) -> u64 {
+        self.words[self.index(at)]
+    }
+    fn store(&mut self, at: PhysAddr, value: u64) {
+        let index = self.index(at);
+        self.words[index] = value;
+    }
+    fn zero(&mut self, at: PhysAddr, bytes: u64) {
+        assert!(at.0.is_multiple_of(16) && bytes.is_multiple_of(16));
+        let first = self.index(at);
+        self.words[first..first + (bytes / 8) as usize].fill(0);
+    }
+    fn is_ram(&self, at: PhysAddr, bytes: u64) -> bool {
+        let size = 8 * self.words.len() as u64;
+        at.0.checked_sub(self.base).is_some_and(|offset| offset <= size && bytes <= size - offset)
+    }
+    fn now(&self) -> u64 {
+        self.clock
+    }
+    fn set_deadline(&mut self, ticks: u64) {
+        self.deadline = ticks;
+    }
+    fn us_to_ticks(&self, us: u64) -> u64 {
+        us.saturating_mul(TICKS_PER_US)
+    }
+    fn ticks_to_us(&self, ticks: u64) -> u64 {
+        ticks / TICKS_PER_US
+    }
+    fn wcet_ticks(&self) -> u64 {
+        10 * TICKS_PER_US
+    }
+    fn max_period_us(&self) -> u64 {
+        60 * 60 * 1_000_000
+    }
+    fn irq_set_masked(&mut self, irq: u64, masked: bool) {
+        if masked {
+            self.masked.insert(irq);
+        } else {
+            self.masked.remove(&irq);
+        }
+    }
+    fn irq_set_trigger(&mut self, irq: u64, edge: bool) {
+        if edge {
+            self.edge.insert(irq);
+        } else {
+            self.edge.remove(&irq);
+        }
+    }
+    fn irq_pending(&self) -> bool {
+        self.pending
+    }
+    fn send_sgi(&mut self, sgi: u64, targets: u64) {
+        self.sgis.push((sgi, targets));
+    }
+    fn set_vspace(&mut self, root: Option<(PhysAddr, u8)>) {
+        self.vspace = root;
+    }
+    fn tlb_invalidate_vmid(&mut self, vmid: u8) {
+        self.invalidated.push((vmid, None));
+    }
+    fn tlb_invalidate_page(&mut self, vmid: u8, vaddr: u64) {
+        self.invalidated.push((vmid, Some(vaddr)));
+    }
+    fn publish_tables(&mut self) {}
+    fn cache(&mut self, op: CacheOp, at: PhysAddr, bytes: u64) {
+        self.cache_ops.push((op, at.0, bytes));
+    }
+    fn switch_thread(&mut self, _to: Option<Tcb>, _vcpu: Option<Vcpu>) {}
+    fn fpu_release(&mut self, _tcb: Tcb, _discard: bool) {}
+    fn vcpu_init(&mut self, vcpu: Vcpu) {
+        self.vcpu_save(vcpu, true);
+    }
+    fn vcpu_save(&mut self, vcpu: Vcpu, forget: bool) {
+        if forget {
+            self.vcpu_regs.retain(|(v, _), _| *v != vcpu);
+            self.list_registers.retain(|(v, _), _| *v != vcpu);
+        }
+    }
+    fn vcpu_read(&mut self, vcpu: Vcpu, reg: VcpuReg) -> u64 {
+        self.vcpu_regs.get(&(vcpu, reg as u64)).copied().unwrap_or(0)
+    }
+    fn vcpu_write(&mut self, vcpu: Vcpu, reg: VcpuReg, value: u64) {
+        self.vcpu_regs.insert((vcpu, reg as u64), value);
+    }
+    fn vcpu_list_registers(&self) -> u64 {
+        LIST_REGISTERS
+    }
+    fn vcpu_inject(
+        &mut self,
+        vcpu: Vcpu,
+        virq: u64,
+        priority: u64,
+        group: u64,
+        lr: u64,
+    ) -> Result<(), ListRegisterActive> {
+        self.list_registers.insert((vcpu, lr), (virq, priority, group));
+        Ok(())
+    }
+    fn vcpu_ack_vppi(&mut self, _vcpu: Vcpu, irq: u64) -> bool {
+        irq == 27
+    }
+    fn smc(&mut self, args: [u64; 8]) -> [u64; 8] {
+        args
+    }
+    fn debug_putc(&mut self, byte: u8) {
+        self.output.push(byte);
+    }
+    fn halt(&mut self) -> ! {
+        panic!("the kernel halted the machine")
+    }
+}
