@@ -45,7 +45,9 @@ impl fmt::Display for ExpectError {
         match (self.expected.as_slice(), self.ended) {
             ([], true) => write!(f, "the emulator ended after {seconds} s")?,
             ([], false) => write!(f, "the emulator did not end within {seconds} s")?,
-            (expected, true) => write!(f, "the emulator ended after {seconds} s without printing {expected:?}")?,
+            (expected, true) => {
+                write!(f, "the emulator ended after {seconds} s without printing {expected:?}")?
+            }
             (expected, false) => write!(f, "{expected:?} did not appear on the console within {seconds} s")?,
         }
         if self.last_lines.is_empty() {
@@ -116,7 +118,12 @@ impl Console {
     ///
     /// # Errors
     /// None of them appeared within `timeout`, or the emulator ended before.
-    pub fn expect_any(&self, mark: Mark, patterns: &[&str], timeout: Duration) -> Result<(usize, Mark), ExpectError> {
+    pub fn expect_any(
+        &self,
+        mark: Mark,
+        patterns: &[&str],
+        timeout: Duration,
+    ) -> Result<(usize, Mark), ExpectError> {
         let start = Instant::now();
         let mut state = self.lock();
         loop {
@@ -144,7 +151,6 @@ impl Console {
 
     /// Waits until the console has been silent for `quiet`, the emulator ends, or `timeout` is over. Returns whether it
     /// became silent.
-    #[must_use]
     pub fn wait_quiet(&self, quiet: Duration, timeout: Duration) -> bool {
         let start = Instant::now();
         let mut state = self.lock();

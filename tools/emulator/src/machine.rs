@@ -67,7 +67,12 @@ impl Machine {
 
     /// QEMU `virt` as a guest would see it: EL1, no hypervisor, running a Linux kernel.
     #[must_use]
-    pub fn bare(kernel: impl Into<PathBuf>, initrd: impl Into<PathBuf>, cmdline: &str, memory_mib: u64) -> Self {
+    pub fn bare(
+        kernel: impl Into<PathBuf>,
+        initrd: impl Into<PathBuf>,
+        cmdline: &str,
+        memory_mib: u64,
+    ) -> Self {
         Self {
             machine: "virt,dtb-randomness=off".into(),
             cpu: "cortex-a53".into(),
@@ -110,8 +115,10 @@ impl Machine {
         }
         match &self.payload {
             Payload::Image { path, address } => {
-                let device =
-                    format!("loader,file={},addr={address:#x},cpu-num=0,force-raw=on", escape(&path.display().to_string()));
+                let device = format!(
+                    "loader,file={},addr={address:#x},cpu-num=0,force-raw=on",
+                    escape(&path.display().to_string())
+                );
                 command.args(["-device", &device]);
             }
             Payload::Linux { kernel, initrd, cmdline, device_tree } => {
@@ -148,7 +155,10 @@ mod tests {
     #[test]
     fn image_is_loaded_raw_at_its_address() {
         let arguments = arguments(&Machine::board("/tmp/a,b.img", 0x7000_0000));
-        assert!(arguments.contains(&"loader,file=/tmp/a,,b.img,addr=0x70000000,cpu-num=0,force-raw=on".to_string()));
+        assert!(
+            arguments
+                .contains(&"loader,file=/tmp/a,,b.img,addr=0x70000000,cpu-num=0,force-raw=on".to_string())
+        );
         assert!(arguments.iter().any(|argument| argument.contains("virtualization=on")));
     }
 

@@ -6,9 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod bare;
+mod cargo;
 mod guest;
+mod image;
 mod paths;
 mod process;
+mod run;
+mod sdk;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -27,6 +31,16 @@ enum Command {
         /// Which; the default one if none is named; `all`.
         guests: Vec<String>,
     },
+    /// Build the platform: a Microkit SDK in build/sdk/.
+    Sdk {
+        /// The board, a file of kernel-config/.
+        #[arg(long, env = "BOARD", default_value = "qemu_virt_aarch64")]
+        board: String,
+    },
+    /// Build a system image.
+    Image(image::Options),
+    /// Build a system, boot it in QEMU and connect the console.
+    Run(run::Options),
     /// Boot a guest on QEMU without Bulkhead, for comparison.
     Bare(bare::Options),
 }
@@ -34,6 +48,9 @@ enum Command {
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Fetch { guests } => fetch(&guests),
+        Command::Sdk { board } => sdk::build(&board, &sdk::Config::ALL),
+        Command::Image(options) => image::build(&options).map(|image| println!("{}", image.file.display())),
+        Command::Run(options) => run::run(&options),
         Command::Bare(options) => bare::run(&options),
     }
 }

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A Linux guest at its shell.
+
+use std::time::Duration;
+
+use emulator::{Console, Emulator};
+
+use crate::{BOOT_TIMEOUT, COMMAND_TIMEOUT, PROMPT, READY_MARKER};
+
+/// A machine whose first guest's shell is waiting for commands.
+pub struct Guest {
+    emulator: Emulator,
+    commands: u32,
+}
+
+impl Guest {
+    /// Waits until the shell is there.
+    ///
+    /// # Panics
+    /// It does not come up.
+    #[must_use]
+    pub fn wait_ready(emulator: Emulator) -> Self {
+        let mut guest = Self { emulator, commands: 0 };
+        guest.expect_shell();
+        guest
+    }
+
+    /// Waits for the shell, at first and after a reboot.
+    ///
+    /// # Panics
+    /// It does not come up.
+    pub fn expect_shell(&mut self) {
+        self.expect_within(READY_MARKER, BOOT_TIMEOUT);
+        self.expect(PROMPT);
+    }
+
+    /// Runs a command and returns what it printed.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub fn run(&mut self, command: &str) -> String {
+        self.run_within(command, COMMAND_TIMEOUT)
+    }
+
+    /// As [`Guest::run`], with another limit.
+    ///
+    /// # Panics
+    /// It does not end in time.
+    pub fn run_within(&mut self, command: &str, timeout: Duration) -> String {
+        // Brackets that the echo of the command does not contain: the shell joins them only in what it prints.
+        self.commands += 1;
+        let (begin, end) = (format!("<begin{}>", self.commands), format!("<end{}>", self.commands));
+        let line = format!("echo '<''begin{0}>'; {command}; echo '<''end{0}>'\n", self.commands);
+        self.emulator.send(&line).unwrap_or_else(|error| panic!("{command}: {error}"));
+        self.expect_within(&begin, timeout);
+        let start = self.emulator.position();
+        self.expect_within(&end, timeout);
+        let printed = self.emulator.console().text_since(start);
+        let output = printed.split(&end).next().unwrap_or_default();
+        output.trim().to_string()
+    }
+
+    /// Types something.
+    ///
+    /// # Panics
+    /// The emulator has ended.
+    pub fn send(&mut self, text: &str) {
+        self.emulator.send(text).unwrap_or_else(|error| panic!("sending {text:?}: {error}"));
+    }
+
+    /// Waits for a text on the console, after all that was matched before.
+    ///
+    /// # Panics
+    /// It does not appear.
+    pub fn expect(&mut self, pattern: &str) {
+        self.expect_within(pattern, COMMAND_TIMEOUT);
+    }
+
+    /// As [`Guest::expect`], with another limit.
+    ///
+    /// # Panics
+    /// It does not appear in time.
+    pub fn expect_within(&mut self, pattern: &str, timeout: Duration) {
+        if let Err(error) = self.emulator.expect(pattern, timeout) {
+            panic!("{error}");
+        }
+    }
+
+    /// The console of the machine.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        self.emulator.console()
+    }
+
+    /// The emulator.
+    pub fn emulator(&mut self) -> &mut Emulator {
+        &mut self.emulator
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Naming, building and booting a system.
+
+use std::collections::hash_map::DefaultHasher;
+use std::env;
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use emulator::{Emulator, Machine};
+
+use crate::{Guest, root};
+
+/// Where the board loads an image (`kernel-config/qemu_virt_aarch64.toml`).
+const LOAD_ADDRESS: u64 = 0x7000_0000;
+
+/// A system to be booted: a description and what `make run` could be told about it.
+#[derive(Clone, Debug)]
+pub struct System {
+    /// Arguments of `xtask image`.
+    arguments: Vec<String>,
+}
+
+impl System {
+    /// The system of a description, a path from the root of the checkout.
+    #[must_use]
+    pub fn of(description: &str) -> Self {
+        Self { arguments: vec![format!("--system={description}"), "--config=release".into()] }
+    }
+
+    /// The default system.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self::of("system.xml")
+    }
+
+    /// With the debug configuration of the platform in place of `release`.
+    #[must_use]
+    pub fn debug(mut self) -> Self {
+        self.arguments.retain(|argument| !argument.starts_with("--config="));
+        self.arguments.push("--config=debug".into());
+        self
+    }
+
+    /// With another kernel: the name of one that is fetched, or a path.
+    #[must_use]
+    pub fn kernel(self, kernel: &str) -> Self {
+        self.with(format!("--kernel={kernel}"))
+    }
+
+    /// With another initramfs.
+    #[must_use]
+    pub fn initrd(self, path: &str) -> Self {
+        self.with(format!("--initrd={path}"))
+    }
+
+    /// With another kernel command line.
+    #[must_use]
+    pub fn cmdline(self, cmdline: &str) -> Self {
+        self.with(format!("--cmdline={cmdline}"))
+    }
+
+    /// With so many virtual CPUs.
+    #[must_use]
+    pub fn vcpus(self, count: u32) -> Self {
+        self.with(format!("--vcpus={count}"))
+    }
+
+    /// With so much RAM, for example `256M`.
+    #[must_use]
+    pub fn ram(self, size: &str) -> Self {
+        self.with(format!("--ram={size}"))
+    }
+
+    /// With a variable of the description set.
+    #[must_use]
+    pub fn define(self, name: &str, value: &str) -> Self {
+        self.with(format!("--define={name}={value}"))
+    }
+
+    fn with(mut self, argument: String) -> Self {
+        self.arguments.push(argument);
+        self
+    }
+
+    /// The folder that the system is built in.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        let mut hasher = DefaultHasher::new();
+        self.arguments.hash(&mut hasher);
+        root().join("build/test").join(format!("{:016x}", hasher.finish()))
+    }
+
+    /// Has the image built; returns what `xtask image` said, whether or not it succeeded.
+    ///
+    /// # Panics
+    /// `xtask` cannot be started.
+    #[must_use]
+    pub fn try_build(&self) -> Output {
+        let folder = self.folder();
+        fs::create_dir_all(&folder).expect("a folder for the image");
+        // Two tests may want the same system at the same time.
+        let lock = File::create(folder.join("lock")).expect("a lock file");
+        lock.lock().expect("the lock of the image's folder");
+        let mut command = match env::var_os("BULKHEAD_XTASK") {
+            Some(xtask) => Command::new(xtask),
+            None => {
+                let mut cargo = Command::new("cargo");
+                cargo.args(["run", "--quiet", "--package", "xtask", "--"]);
+                cargo
+            }
+        };
+        // The Makefile's variables are of the user's run, not of this one.
+        for variable in ["BOARD", "CONFIG", "SYSTEM", "KERNEL", "INITRD", "CMDLINE", "RAM", "VCPUS"] {
+            command.env_remove(variable);
+        }
+        command.current_dir(root()).arg("image").args(&self.arguments).arg("--output").arg(&folder);
+        if env::var_os("BULKHEAD_NO_BUILD").is_some() {
+            command.arg("--no-build");
+        }
+        command.stdin(Stdio::null()).output().expect("xtask starts")
+    }
+
+    /// The machine that boots this system, built now.
+    ///
+    /// # Panics
+    /// It does not build.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        let output = self.try_build();
+        assert!(output.status.success(), "{:?}: {}", self.arguments, String::from_utf8_lossy(&output.stderr));
+        Machine::board(self.folder().join("loader.img"), LOAD_ADDRESS)
+    }
+
+    /// Builds and boots it.
+    ///
+    /// # Panics
+    /// It does not build, or QEMU does not start.
+    #[must_use]
+    pub fn start(&self) -> Emulator {
+        Emulator::start(&self.machine(), std::io::sink()).expect("QEMU starts")
+    }
+
+    /// Builds and boots it, and waits for the shell of its first guest.
+    ///
+    /// # Panics
+    /// As [`System::start`], or the guest does not come up.
+    #[must_use]
+    pub fn boot(&self) -> Guest {
+        Guest::wait_ready(self.start())
+    }
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `xtask image`: from a system description to an image that a board boots.
+//!
+//! The description names devices of the board and variables; `sdf` resolves both into a plain system description,
+//! which is written beside the image and given to the SDK's `microkit` tool with the folder of the PDs' ELF files.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::process::say;
+use crate::sdk::{self, Sdk, user_build};
+use crate::{cargo, guest, paths};
+
+/// The kernel command line of a guest that is not given one.
+pub const DEFAULT_CMDLINE: &str = "console=ttyAMA0";
+
+/// What to build. Every option can also come from the environment, which is how the Makefile passes its variables.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// The board, a file of kernel-config/.
+    #[arg(long, env = "BOARD", default_value = "qemu_virt_aarch64")]
+    pub board: String,
+    /// The SDK's configuration.
+    #[arg(long, env = "CONFIG", default_value = "release")]
+    pub config: String,
+    /// The system description.
+    #[arg(long, env = "SYSTEM", default_value = "system.xml")]
+    pub system: PathBuf,
+    /// A Microkit SDK in place of our own.
+    #[arg(long, env = "MICROKIT_SDK")]
+    pub microkit_sdk: Option<String>,
+    /// Name of a guest that can be fetched, or path of an arm64 kernel image.
+    #[arg(long, env = "KERNEL")]
+    pub kernel: Option<String>,
+    /// Path of an initramfs.
+    #[arg(long, env = "INITRD")]
+    pub initrd: Option<String>,
+    /// The guest's kernel command line.
+    #[arg(long, env = "CMDLINE")]
+    pub cmdline: Option<String>,
+    /// The guest's RAM, for example 512M.
+    #[arg(long, env = "RAM")]
+    pub ram: Option<String>,
+    /// The guest's number of virtual CPUs.
+    #[arg(long, env = "VCPUS")]
+    pub vcpus: Option<String>,
+    /// A further variable of the system description: NAME=VALUE.
+    #[arg(long = "define", short = 'D')]
+    pub definitions: Vec<String>,
+    /// Folder of the results.
+    #[arg(long)]
+    pub output: Option<PathBuf>,
+    /// Take the SDK and the PDs as they are, without asking cargo whether they are up to date.
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+impl Options {
+    /// A variable that the Makefile exports is there but empty when the user did not set it.
+    fn set(option: Option<&String>) -> Option<&str> {
+        option.map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// An image that was built.
+#[derive(Debug)]
+pub struct Image {
+    /// The image.
+    pub file: PathBuf,
+    /// Where the board loads and enters it.
+    pub address: u64,
+    /// The plain system description that it was built from.
+    pub description: String,
+    /// Whether the guest is the one that is fetched by default (whose shell is known).
+    pub known_guest: bool,
+}
+
+/// Builds an image with everything that it needs.
+///
+/// # Errors
+/// A part does not build, or something is wrong with the description: said at its place.
+pub fn build(options: &Options) -> Result<Image> {
+    let other_sdk = Options::set(options.microkit_sdk.as_ref()).map(PathBuf::from);
+    let sdk = if options.no_build {
+        let root = other_sdk.unwrap_or_else(sdk::ours);
+        Sdk { root, board: options.board.clone(), config: options.config.clone() }
+    } else {
+        sdk::provide(other_sdk.as_deref(), &options.board, &options.config)?
+    };
+    let pds = pd_folder(&sdk);
+    if !options.no_build {
+        build_pds(&sdk)?;
+    }
+    let output = options.output.clone().unwrap_or_else(|| paths::build().join("image"));
+    fs::create_dir_all(&output)?;
+    let output = output.canonicalize()?;
+
+    let board = sdk::board(&options.board)?;
+    let (variables, known_guest) = variables(options, &output)?;
+    let source = paths::root().join(&options.system);
+    let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
+    let name = options.system.display().to_string();
+    let refused = |problems: Vec<sdf::Diagnostic>| {
+        for problem in &problems {
+            eprintln!("{problem}");
+        }
+        anyhow::anyhow!("{name} has {} error(s)", problems.len())
+    };
+    let resolved = sdf::resolve(&name, &text, &board, &variables).map_err(refused)?;
+    for generated in &resolved.files {
+        fs::write(output.join(&generated.name), &generated.content)?;
+    }
+    // The tool checks all this again, but here a message shows the place in the description as it was written.
+    let platform = sdf::Platform::from_sdk(&options.board, &sdk.folder())?;
+    let search_paths = [output.clone(), pds.clone()];
+    let system = resolved.parse(&platform, &search_paths).map_err(refused)?;
+    for warning in &system.warnings {
+        eprintln!("{warning}");
+    }
+    let description = resolved.text;
+    let plain = output.join("resolved.system");
+    fs::write(&plain, &description)?;
+
+    let file = output.join("loader.img");
+    let log = output.join("microkit.log");
+    say(format!("building the image {}", file.display()));
+    let log_file = fs::File::create(&log)?;
+    let mut tool = Command::new(sdk.tool());
+    tool.env("MICROKIT_SDK", &sdk.root)
+        .current_dir(paths::root())
+        .arg(&plain)
+        .args(["--board", &sdk.board, "--config", &sdk.config, "-o"])
+        .arg(&file)
+        .arg("-r")
+        .arg(output.join("report.txt"))
+        .arg("--search-path")
+        .args(search_paths)
+        .stdin(Stdio::null())
+        .stdout(log_file);
+    let status = tool.status().with_context(|| sdk.tool().display().to_string())?;
+    if !status.success() {
+        eprint!("{}", fs::read_to_string(&log).unwrap_or_default());
+        bail!("the microkit tool refused {}", plain.display());
+    }
+    Ok(Image { file, address: board.loader.link_address, description, known_guest })
+}
+
+/// Where the PDs of an SDK's configuration are.
+fn pd_folder(sdk: &Sdk) -> PathBuf {
+    let folder = paths::build().join(&sdk.board).join(&sdk.config);
+    if sdk.is_ours() { folder.join("pd") } else { folder.join("pd-other-sdk") }
+}
+
+/// Builds every PD of the workspace for an SDK.
+///
+/// # Errors
+/// One does not build.
+pub fn build_pds(sdk: &Sdk) -> Result<()> {
+    say(format!("building the protection domains ({}, {})", sdk.board, sdk.config));
+    let programs = cargo::protection_domains()?;
+    let mut packages: Vec<String> = programs.iter().map(|program| program.package.clone()).collect();
+    packages.dedup();
+    let features = packages.iter().map(|package| format!("{package}/pd")).collect();
+    let script = sdk.folder().join("lib/microkit.ld");
+    // Another SDK's script is for its own runtime library; ours goes with the runtime that the PDs are linked with.
+    let script =
+        if sdk.is_ours() { script } else { paths::root().join("platform/sel4-microkit/microkit.ld") };
+    let built = user_build(sdk, packages, features, vec![format!("-T{}", script.display()).into()]).run()?;
+    let folder = pd_folder(sdk);
+    fs::create_dir_all(&folder)?;
+    for program in programs {
+        let elf = built.get(&program.name).with_context(|| format!("cargo built no {}", program.name))?;
+        sdk::install(elf, &folder.join(format!("{}.elf", program.name)))?;
+    }
+    Ok(())
+}
+
+/// The variables of the system description, and whether the guest is one of ours.
+fn variables(options: &Options, output: &Path) -> Result<(sdf::Variables, bool)> {
+    let mut variables = sdf::Variables::new();
+    let mut set = |name: &str, value: String| variables.insert(name.to_string(), value);
+    let kernel = Options::set(options.kernel.as_ref());
+    let initrd = Options::set(options.initrd.as_ref());
+    let stock = match kernel {
+        None => guest::KERNELS.first(),
+        Some(name) => guest::find(name),
+    };
+    let fetched = match stock {
+        // A guest of the user's own needs nothing fetched when it brings its initramfs along.
+        None if initrd.is_some() => None,
+        None => guest::KERNELS.first().map(guest::fetch).transpose()?,
+        Some(kernel) => Some(guest::fetch(kernel)?),
+    };
+    let file = |path: &str, what: &str| -> Result<String> {
+        let path = env::current_dir()?.join(path);
+        let path = path.canonicalize().with_context(|| format!("{what}={}", path.display()))?;
+        Ok(path.display().to_string())
+    };
+    let image = match (kernel, &fetched) {
+        (Some(path), _) if stock.is_none() => file(path, "KERNEL").with_context(|| {
+            format!("KERNEL is the path of an arm64 kernel image, or one of {}", guest::names())
+        })?,
+        (_, Some(guest)) => guest.image.display().to_string(),
+        (_, None) => bail!("no kernel"),
+    };
+    set("KERNEL", image);
+    match (initrd, &fetched) {
+        (Some(path), _) => set("INITRD", file(path, "INITRD")?),
+        (None, Some(guest)) => set("INITRD", guest.initrd.display().to_string()),
+        (None, None) => bail!("no initramfs"),
+    };
+    let cmdline = output.join("cmdline.txt");
+    fs::write(&cmdline, Options::set(options.cmdline.as_ref()).unwrap_or(DEFAULT_CMDLINE))?;
+    set("CMDLINE_FILE", cmdline.display().to_string());
+    if let Some(ram) = Options::set(options.ram.as_ref()) {
+        set(
+            "RAM",
+            format!("{:#x}", bytes(ram).with_context(|| format!("RAM={ram}: for example 512M or 1G"))?),
+        );
+    }
+    if let Some(vcpus) = Options::set(options.vcpus.as_ref()) {
+        let count: u32 = vcpus.parse().with_context(|| format!("VCPUS={vcpus}: a number"))?;
+        set("VCPUS", count.to_string());
+    }
+    for definition in &options.definitions {
+        let (name, value) =
+            definition.split_once('=').with_context(|| format!("{definition}: NAME=VALUE"))?;
+        set(name, value.to_string());
+    }
+    Ok((variables, initrd.is_none()))
+}
+
+/// A size with an optional K, M or G, in bytes; without one, and not hexadecimal, MiB as QEMU's `-m` takes it.
+fn bytes(text: &str) -> Option<u64> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        return u64::from_str_radix(digits, 16).ok();
+    }
+    let (digits, shift) = match text.char_indices().last()? {
+        (at, 'k' | 'K') => (&text[..at], 10),
+        (at, 'm' | 'M') => (&text[..at], 20),
+        (at, 'g' | 'G') => (&text[..at], 30),
+        _ => (text, 20),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes("512M"), Some(512 << 20));
+        assert_eq!(bytes("512"), Some(512 << 20));
+        assert_eq!(bytes("1g"), Some(1 << 30));
+        assert_eq!(bytes("0x20000000"), Some(512 << 20));
+        assert_eq!(bytes("lots"), None);
+        assert_eq!(bytes(""), None);
+    }
+}

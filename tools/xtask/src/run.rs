@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `xtask run`: builds the system, boots it in QEMU, and connects the console.
+//!
+//! On a terminal, keys go to the console as they are typed, and Ctrl-] leaves. Without a terminal (a pipe, a file,
+//! `/dev/null`) the lines of standard input are typed at the guest's shell once it is up, the console is shown, and the
+//! guest is powered off at the end of the input. The exit status says whether it came up and ended in order.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use emulator::{Console, Emulator, Machine, Mark};
+
+use crate::guest::{PROMPT, READY_MARKER};
+use crate::image::{self, Image};
+use crate::process::say;
+use crate::sdk;
+
+/// A VMM says this when its guest has switched itself off.
+const POWERED_OFF: &str = "guest powered off";
+/// A VMM says this when it stopped its guest, after the reason.
+const STOPPED: &str = "guest stopped";
+/// Ends the emulator when typed on a terminal: Ctrl-].
+const LEAVE: u8 = 0x1d;
+/// How long an orderly shutdown may take.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
+/// A shell that has printed nothing for so long is taken to read its input itself.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// What to run.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    image: image::Options,
+    /// How long the guest may take to come up, in seconds of this machine's time.
+    #[arg(long, env = "BULKHEAD_READY_TIMEOUT", default_value_t = 300)]
+    ready_timeout: u64,
+}
+
+/// Builds and runs.
+///
+/// # Errors
+/// Something does not build, the guest does not come up, or it does not end in order.
+pub fn run(options: &Options) -> Result<()> {
+    let image = image::build(&options.image)?;
+    let machine = machine(&options.image.board, &image)?;
+    let session = Session {
+        guests: image.description.matches("<virtual_machine").count().max(1),
+        known_guest: image.known_guest,
+        ready_timeout: Duration::from_secs(options.ready_timeout),
+    };
+    if io::stdin().is_terminal() { session.interactive(&machine) } else { session.scripted(&machine) }
+}
+
+/// The emulated board with an image.
+///
+/// # Errors
+/// The board is one that is not emulated.
+pub fn machine(board: &str, image: &Image) -> Result<Machine> {
+    let description = sdk::board(board)?;
+    let emulator = description.emulator.with_context(|| format!("the board {board} is not emulated"))?;
+    let mut machine = Machine::board(&image.file, image.address);
+    machine.machine = emulator.machine;
+    machine.cpu = description.cpu;
+    machine.cpus = description.cpus;
+    machine.memory_mib = emulator.memory_mib;
+    Ok(machine)
+}
+
+/// One run of a system.
+struct Session {
+    /// Number of guests in the system; when all have ended, so has the run.
+    guests: usize,
+    /// Whether the guest's user space is our initramfs.
+    known_guest: bool,
+    ready_timeout: Duration,
+}
+
+impl Session {
+    /// Connects the terminal to the console.
+    fn interactive(&self, machine: &Machine) -> Result<()> {
+        say("starting; Ctrl-] ends the emulator");
+        let raw = RawTerminal::enter()?;
+        let mut emulator = Emulator::start(machine, io::stdout())?;
+        let mut input = emulator.take_input().context("the emulator has no input")?;
+        let (leave, left) = channel();
+        std::thread::spawn(move || {
+            let mut key = [0];
+            while let Ok(1) = io::stdin().read(&mut key) {
+                if key[0] == LEAVE || input.write_all(&key).and_then(|()| input.flush()).is_err() {
+                    break;
+                }
+            }
+            // The other side is gone when the run ended first.
+            let _ = leave.send(());
+        });
+        let console = emulator.console().clone();
+        let ended = loop {
+            match left.recv_timeout(Duration::from_millis(100)) {
+                Err(RecvTimeoutError::Timeout) if self.ended(&console) => break true,
+                Err(RecvTimeoutError::Timeout) if console.expect_end(Duration::ZERO).is_err() => {}
+                _ => break false,
+            }
+        };
+        if ended {
+            console.wait_quiet(Duration::from_millis(200), Duration::from_secs(2));
+        }
+        emulator.kill();
+        drop(raw);
+        eprintln!();
+        say(if ended { "all guests have ended" } else { "left" });
+        Ok(())
+    }
+
+    /// Feeds the console from standard input.
+    fn scripted(&self, machine: &Machine) -> Result<()> {
+        let lines = read_lines();
+        say("starting; the guest's console follows");
+        let mut emulator = Emulator::start(machine, io::stdout())?;
+        let result = self.feed(&mut emulator, &lines);
+        emulator.kill();
+        println!();
+        result?;
+        say("all guests have ended");
+        Ok(())
+    }
+
+    fn feed(&self, emulator: &mut Emulator, lines: &Receiver<String>) -> Result<()> {
+        self.wait_ready(emulator.console())?;
+        let mut mark = emulator.console().mark();
+        loop {
+            self.wait_prompt(emulator.console(), mark);
+            // A pause in the input is no reason to miss the end of the guest.
+            let line = loop {
+                if self.ended(emulator.console()) {
+                    return self.verdict(emulator.console());
+                }
+                match lines.recv_timeout(Duration::from_millis(100)) {
+                    Ok(line) => break Some(line),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break None,
+                }
+            };
+            mark = emulator.console().mark();
+            let Some(line) = line else { break };
+            emulator.send(&(line + "\n")).context("the emulator ended")?;
+        }
+        say("end of the input: powering the guest off");
+        emulator.send("poweroff\n").context("the emulator ended")?;
+        let start = Instant::now();
+        while !self.ended(emulator.console()) {
+            if start.elapsed() > SHUTDOWN_TIMEOUT || emulator.console().expect_end(Duration::ZERO).is_ok() {
+                let lines = emulator.console().last_lines();
+                bail!("the guest did not power off; the console's last lines:\n{lines}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.verdict(emulator.console())
+    }
+
+    /// Waits until the guest's user space is up.
+    fn wait_ready(&self, console: &Console) -> Result<()> {
+        let start = Mark::default();
+        if self.known_guest {
+            let seen = console
+                .expect_any(start, &[READY_MARKER, STOPPED, POWERED_OFF], self.ready_timeout)
+                .context("the guest did not come up")?;
+            if seen.0 != 0 {
+                bail!("the guest did not come up; the console's last lines:\n{}", console.last_lines());
+            }
+            return Ok(());
+        }
+        // A user space of the user's own is up when it waits with something that looks like a prompt.
+        let begin = Instant::now();
+        while begin.elapsed() < self.ready_timeout && !self.ended(console) {
+            let quiet = console.wait_quiet(QUIET, Duration::from_secs(5));
+            let text = console.text();
+            let prompt = ["#", "$", ">", ":"].iter().any(|end| text.trim_end().ends_with(end));
+            if text.contains(READY_MARKER) || quiet && prompt {
+                return Ok(());
+            }
+            if console.expect_end(Duration::ZERO).is_ok() {
+                break;
+            }
+        }
+        bail!("the guest did not come up; the console's last lines:\n{}", console.last_lines())
+    }
+
+    /// Waits until the shell asks for the next line, or seems to be waiting for input in another way.
+    fn wait_prompt(&self, console: &Console, mark: Mark) {
+        let begin = Instant::now();
+        while !self.ended(console) && begin.elapsed() < self.ready_timeout {
+            if console.expect_any(mark, &[PROMPT], Duration::from_millis(100)).is_ok() {
+                return;
+            }
+            if begin.elapsed() >= QUIET && console.wait_quiet(QUIET, Duration::from_millis(2100)) {
+                return;
+            }
+            if console.expect_end(Duration::ZERO).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Whether no guest runs any more.
+    fn ended(&self, console: &Console) -> bool {
+        let text = console.text();
+        text.matches(POWERED_OFF).count() + text.matches(STOPPED).count() >= self.guests
+    }
+
+    /// Whether all guests ended in order.
+    fn verdict(&self, console: &Console) -> Result<()> {
+        console.wait_quiet(Duration::from_millis(200), Duration::from_secs(2));
+        if console.text().contains(STOPPED) {
+            bail!("a guest was stopped; the console's last lines:\n{}", console.last_lines());
+        }
+        Ok(())
+    }
+}
+
+/// The lines of standard input, as they come; disconnected at its end.
+fn read_lines() -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// The terminal in raw mode; as it was again when this is dropped.
+struct RawTerminal {
+    saved: String,
+}
+
+impl RawTerminal {
+    fn enter() -> Result<Self> {
+        let saved = stty(&["-g"]).context("reading the terminal's settings")?;
+        // Output stays cooked: what this program says itself ends its lines with a line feed only.
+        stty(&["raw", "-echo", "opost", "onlcr"]).context("switching the terminal to raw mode")?;
+        Ok(Self { saved: saved.trim().to_string() })
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        if stty(&[&self.saved]).is_err() {
+            say("the terminal's settings could not be restored: type `stty sane`");
+        }
+    }
+}
+
+/// Runs `stty` on standard input.
+fn stty(arguments: &[&str]) -> Result<String> {
+    let output =
+        Command::new("stty").args(arguments).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        bail!("stty failed ({})", output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The JSON files of an SDK: what the kernel's interface looks like in one configuration. All numbers are
+//! `kernel_abi`'s and the board's; here they only get the names and the form that tools and PDs expect.
+//!
+//! `platform_gen.json` says three things more than the reference SDK's, which tools may ignore: the greatest interrupt,
+//! the interrupts that the kernel keeps, and the kernel's worst-case execution time.
+
+use std::ops::Range;
+
+use board::Board;
+use kernel_abi as abi;
+use kernel_abi::Invocation;
+use kernel_abi::object;
+use serde_json::{Map, Value, json};
+
+use super::Config;
+
+/// All files, by their path below the configuration's folder.
+pub fn all(board: &Board, config: Config) -> Vec<(&'static str, Value)> {
+    vec![
+        ("include/kernel/gen_config.json", gen_config(board, config)),
+        ("invocations_all.json", invocations(config)),
+        ("object_sizes.json", object_sizes(config)),
+        ("address_space_constants.json", address_space_constants(board)),
+        ("platform_gen.json", platform_gen(board)),
+    ]
+}
+
+fn invocations(config: Config) -> Value {
+    let mut labels = Map::new();
+    for &(_, name, hardware_debug) in Invocation::ALL {
+        if !hardware_debug || config == Config::Debug {
+            labels.insert(name.into(), (labels.len() + 1).into());
+        }
+    }
+    labels.into()
+}
+
+fn object_sizes(config: Config) -> Value {
+    json!({
+        "tcb": if config == Config::Debug { object::TCB_BITS_HW_DEBUG } else { object::TCB_BITS },
+        "endpoint": object::ENDPOINT_BITS,
+        "notification": object::NOTIFICATION_BITS,
+        "small_page": object::SMALL_PAGE_BITS,
+        "large_page": object::LARGE_PAGE_BITS,
+        "huge_page": object::HUGE_PAGE_BITS,
+        "asid_pool": object::ASID_POOL_BITS,
+        "asid_table": object::ASID_HIGH_BITS + 2,
+        "slot": object::SLOT_BITS,
+        "min_untyped_bits": object::MIN_UNTYPED_BITS,
+        "max_untyped_bits": object::MAX_UNTYPED_BITS,
+        "vspace": object::VSPACE_BITS_40,
+        "reply": object::REPLY_BITS,
+        "vcpu": object::VCPU_BITS,
+        "page_table": object::PAGE_TABLE_BITS,
+        "io_page_table": object::PAGE_TABLE_BITS,
+    })
+}
+
+fn address_space_constants(board: &Board) -> Value {
+    json!({
+        "page_table_index_bits": object::PAGE_TABLE_INDEX_BITS,
+        "vspace_index_bits": object::VSPACE_INDEX_BITS_40,
+        "vspace_user_top": board.vspace_user_top(),
+    })
+}
+
+fn platform_gen(board: &Board) -> Value {
+    let ranges = |ranges: Vec<Range<u64>>| -> Vec<Value> {
+        ranges.into_iter().map(|range| json!({"start": range.start, "end": range.end})).collect()
+    };
+    let irqs: Vec<Value> = board
+        .kernel_irqs()
+        .into_iter()
+        .map(|(number, purpose)| json!({"number": number, "use": purpose}))
+        .collect();
+    json!({
+        "devices": ranges(board.device_ranges()),
+        "memory": ranges(board.ram_ranges()),
+        "max_irq": board.gic.max_irq,
+        "kernel_irqs": irqs,
+        "wcet_us": board.kernel.wcet_us,
+    })
+}
+
+/// Options that no configuration of ours has; named because programs ask for them.
+const OFF: &str = "\
+ARCH_ARM_HYP ARCH_AARCH32 ARCH_RISCV32 ARCH_RISCV64 ARCH_X86_64 ARCH_IA32 ARCH_RISCV ARCH_X86 \
+PLAT_BCM2711 PLAT_BCM2712 PLAT_BCM2837 PLAT_IMX8MM_EVK PLAT_IMX8MP_EVK PLAT_IMX8MQ_EVK PLAT_MAAXBOARD PLAT_ODROIDC2 \
+PLAT_QEMU_RISCV_VIRT PLAT_ROCKPRO64 PLAT_SPIKE PLAT_STAR64 PLAT_ZYNQMP PLAT_PC99 PLAT_TX1 PLAT_TX2 PLAT_HIKEY \
+ARM_CORTEX_A35 ARM_CORTEX_A55 ARM_CORTEX_A57 ARM_CORTEX_A72 ARM_CORTEX_A76 ARCH_ARM_V7A ARCH_ARM_V7VE \
+AARCH64_SERROR_IGNORE ARM_PA_SIZE_BITS_44 DEBUG_DISABLE_L2_CACHE DEBUG_DISABLE_L1_ICACHE DEBUG_DISABLE_L1_DCACHE \
+DEBUG_DISABLE_BRANCH_PREDICTION ARM_GIC_V3_SUPPORT AARCH64_VSPACE_S2_START_L1 \
+ARM_HYP_ENABLE_VCPU_CP14_SAVE_AND_RESTORE ARM_SMMU EXPORT_PMU_USER DISABLE_WFI_WFE_TRAPS SMMU_INTERRUPT_ENABLE \
+ARM_TLS_REG_TPIDRURO ARM_HAS_TLB_LOCK EXCEPTION_FASTPATH SIGNAL_FASTPATH ENABLE_SMP_SUPPORT VERIFICATION_BUILD \
+BINARY_VERIFICATION_BUILD BENCHMARK_GENERIC BENCHMARK_TRACK_KERNEL_ENTRIES BENCHMARK_TRACEPOINTS \
+BENCHMARK_TRACK_UTILISATION ENABLE_BENCHMARKS KERNEL_LOG_BUFFER COLOUR_PRINTING KERNEL_INVOCATION_REPORT_ERROR_IPC \
+DANGEROUS_CODE_INJECTION DEBUG_DISABLE_PREFETCHERS SET_TLS_BASE_SELF EXPORT_VCNT_USER EXPORT_VTMR_USER \
+VTIMER_UPDATE_VOFFSET";
+
+fn gen_config(board: &Board, config: Config) -> Value {
+    let debug = config == Config::Debug;
+    let mut options = Map::new();
+    for name in OFF.split_whitespace() {
+        options.insert(name.into(), false.into());
+    }
+    let mut set = |name: &str, value: Value| options.insert(name.into(), value);
+    for name in [
+        "ARCH_AARCH64",
+        "ARCH_ARM",
+        "ARCH_ARM_V8A",
+        "KERNEL_MCS",
+        "ARM_PA_SIZE_BITS_40",
+        "ARM_ICACHE_VIPT",
+        "ARM_HYPERVISOR_SUPPORT",
+        "AARCH64_USER_CACHE_ENABLE",
+        "ALLOW_SMC_CALLS",
+        "ARM_TLS_REG_TPIDRU",
+        "HAVE_FPU",
+        "FASTPATH",
+        "NO_BENCHMARKS",
+        "EXPORT_PCNT_USER",
+        "EXPORT_PTMR_USER",
+    ] {
+        set(name, true.into());
+    }
+    set("PLAT_QEMU_ARM_VIRT", (board.name == "qemu_virt_aarch64").into());
+    set("ARM_CORTEX_A53", (board.cpu == "cortex-a53").into());
+    for name in ["DEBUG_BUILD", "HARDWARE_DEBUG_API", "PRINTING", "IRQ_REPORTING"] {
+        set(name, debug.into());
+    }
+    // Numbers are text in this file.
+    let mut number = |name: &str, value: u64| options.insert(name.into(), value.to_string().into());
+    number("WORD_SIZE", 64);
+    number("TIMER_FREQUENCY", board.timer.frequency);
+    number("L1_CACHE_LINE_SIZE_BITS", 6);
+    number("PADDR_USER_DEVICE_TOP", board.physical_top());
+    number("ROOT_CNODE_SIZE_BITS", abi::ROOT_CNODE_SIZE_BITS);
+    number("BOOT_THREAD_TIME_SLICE", abi::BOOT_THREAD_TIME_SLICE_MS);
+    number("RETYPE_FAN_OUT_LIMIT", abi::RETYPE_FAN_OUT_LIMIT);
+    number("MAX_NUM_WORK_UNITS_PER_PREEMPTION", abi::WORK_UNITS_PER_PREEMPTION.into());
+    number("MAX_NUM_BOOTINFO_UNTYPED_CAPS", abi::bootinfo::MAX_UNTYPED as u64);
+    number("NUM_DOMAINS", abi::NUM_DOMAINS as u64);
+    number("NUM_DOMAIN_SCHEDULES", abi::NUM_DOMAIN_SCHEDULES as u64);
+    number("NUM_PRIORITIES", abi::NUM_PRIORITIES as u64);
+    number("MAX_NUM_NODES", board.cpus.into());
+    number("KERNEL_WCET_SCALE", 1);
+    number("KERNEL_STATIC_MAX_PERIOD_US", 0);
+    number("MAX_NUM_TRACE_POINTS", 0);
+    number("USER_STACK_TRACE_LENGTH", if debug { 16 } else { 0 });
+    for (name, value) in
+        [("SEL4_ARCH", "aarch64"), ("ARCH", "arm"), ("ARM_TLS_REG", "tpidru"), ("KERNEL_BENCHMARK", "none")]
+    {
+        options.insert(name.into(), value.into());
+    }
+    let platform = if board.name == "qemu_virt_aarch64" { "qemu-arm-virt" } else { board.name.as_str() };
+    options.insert("PLAT".into(), platform.into());
+    options.insert("ARM_PLAT".into(), platform.into());
+    options.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board() -> Board {
+        super::super::board("qemu_virt_aarch64").unwrap()
+    }
+
+    #[test]
+    fn labels_are_dense_and_move_up_without_the_debug_interface() {
+        let (release, debug) = (invocations(Config::Release), invocations(Config::Debug));
+        assert_eq!(release["UntypedRetype"], 1);
+        assert_eq!(release["TCBSetTLSBase"], 16);
+        assert_eq!(debug["TCBSetTLSBase"], 20);
+        assert!(release.get("TCBSetBreakpoint").is_none());
+        assert_eq!(release["ARMIRQIssueSGISignal"], release.as_object().unwrap().len());
+        assert_eq!(release["ARMIRQIssueSGISignal"], 61);
+    }
+
+    #[test]
+    fn labels_are_those_that_the_kernel_decodes() {
+        for config in Config::ALL {
+            let labels = invocations(config);
+            for &(invocation, name, _) in Invocation::ALL {
+                if let Some(label) = labels.get(name) {
+                    let decoded = Invocation::from_label(label.as_u64().unwrap(), config == Config::Debug);
+                    assert_eq!(decoded, Some(invocation), "{name} in {}", config.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn board_is_described_like_the_reference_sdk_does() {
+        let platform = platform_gen(&board());
+        assert_eq!(platform["memory"], json!([{"start": 0x6000_0000_u64, "end": 0xc000_0000_u64}]));
+        let devices = platform["devices"].as_array().unwrap();
+        assert_eq!(devices[0], json!({"start": 0, "end": 0x800_0000}));
+        assert_eq!(devices[3], json!({"start": 0x0803_1000, "end": 0x6000_0000_u64}));
+        assert_eq!(address_space_constants(&board())["vspace_user_top"], 0xff_ffff_ffff_u64);
+    }
+
+    #[test]
+    fn only_the_debug_configuration_prints_and_has_larger_threads() {
+        assert_eq!(gen_config(&board(), Config::Debug)["PRINTING"], true);
+        assert_eq!(gen_config(&board(), Config::Release)["PRINTING"], false);
+        assert_eq!(object_sizes(Config::Debug)["tcb"], 12);
+        assert_eq!(object_sizes(Config::Release)["tcb"], 11);
+        assert_eq!(object_sizes(Config::Release)["asid_table"], 9);
+    }
+
+    #[test]
+    fn no_option_is_both_on_and_off() {
+        let options = gen_config(&board(), Config::Release);
+        for on in
+            ["KERNEL_MCS", "ARM_HYPERVISOR_SUPPORT", "EXPORT_PTMR_USER", "ALLOW_SMC_CALLS", "ARCH_AARCH64"]
+        {
+            assert_eq!(options[on], true, "{on}");
+        }
+        assert_eq!(options["TIMER_FREQUENCY"], "62500000");
+    }
+}

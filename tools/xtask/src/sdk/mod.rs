@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `xtask sdk`: builds the platform and lays it out as a Microkit SDK in `build/sdk/`.
+//!
+//! ```text
+//! build/sdk/bin/microkit                      the tool
+//! build/sdk/VERSION
+//! build/sdk/board/BOARD/CONFIG/elf/           sel4.elf loader.elf initialiser.elf monitor.elf
+//!                              lib/microkit.ld
+//!                              include/kernel/gen_config.json
+//!                              *.json         what the kernel's interface looks like in this configuration
+//! ```
+
+mod files;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use board::Board;
+
+use crate::cargo::{Build, TARGET_KERNEL, TARGET_USER};
+use crate::paths;
+use crate::process::say;
+
+/// The Microkit release whose SDK ours takes the place of.
+const MICROKIT_VERSION: &str = "2.3.0";
+
+/// A configuration of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Config {
+    /// Prints, checks, has the debug system calls.
+    Debug,
+    /// Silent.
+    Release,
+}
+
+impl Config {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Debug, Self::Release];
+
+    /// The name of its folder in an SDK.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// An SDK, for one board and configuration.
+#[derive(Clone, Debug)]
+pub struct Sdk {
+    /// The SDK's folder.
+    pub root: PathBuf,
+    /// Name of the board.
+    pub board: String,
+    /// Name of the configuration.
+    pub config: String,
+}
+
+impl Sdk {
+    /// The folder of the board and configuration.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.root.join("board").join(&self.board).join(&self.config)
+    }
+
+    /// The tool that builds images.
+    #[must_use]
+    pub fn tool(&self) -> PathBuf {
+        self.root.join("bin/microkit")
+    }
+
+    /// Whether it is the one that is built from `platform/`.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.root == ours()
+    }
+}
+
+/// Where our own SDK is.
+#[must_use]
+pub fn ours() -> PathBuf {
+    paths::build().join("sdk")
+}
+
+/// The description of a board.
+///
+/// # Errors
+/// There is none of that name, or it contradicts itself.
+pub fn board(name: &str) -> Result<Board> {
+    let file = paths::root().join("kernel-config").join(format!("{name}.toml"));
+    Board::load(&file).with_context(|| format!("the board {name}"))
+}
+
+/// The SDK to build with: somebody else's, or ours, which is built now.
+///
+/// # Errors
+/// Ours does not build; the other one is none, or does not have the board and configuration.
+pub fn provide(other: Option<&Path>, board: &str, config: &str) -> Result<Sdk> {
+    let root = match other {
+        Some(path) => path.canonicalize().with_context(|| format!("MICROKIT_SDK={}", path.display()))?,
+        None => {
+            let wanted = Config::ALL.into_iter().find(|known| known.name() == config);
+            let wanted =
+                wanted.with_context(|| format!("CONFIG={config}: our platform has debug and release"))?;
+            build(board, &[wanted])?;
+            ours()
+        }
+    };
+    let sdk = Sdk { root, board: board.into(), config: config.into() };
+    ensure!(
+        sdk.folder().is_dir() && sdk.tool().is_file(),
+        "{} is no Microkit SDK with the board {board} and the configuration {config}",
+        sdk.root.display()
+    );
+    Ok(sdk)
+}
+
+/// Builds our SDK for a board and some configurations.
+///
+/// # Errors
+/// A part does not build.
+pub fn build(board_name: &str, configs: &[Config]) -> Result<()> {
+    let board = board(board_name)?;
+    let root = ours();
+    fs::create_dir_all(root.join("bin"))?;
+    write(&root.join("VERSION"), &format!("{MICROKIT_VERSION}\n"))?;
+    say("building the platform: microkit tool");
+    let tool = Build {
+        packages: vec!["microkit-tool".into()],
+        features: vec![],
+        target: None,
+        folder: "host".into(),
+        link_arguments: vec![],
+        environment: vec![],
+    };
+    install(&tool.run_for("microkit")?, &root.join("bin/microkit"))?;
+    for &config in configs {
+        build_config(&board, config, &root.join("board").join(board_name).join(config.name()))?;
+    }
+    Ok(())
+}
+
+fn build_config(board: &Board, config: Config, folder: &Path) -> Result<()> {
+    say(format!(
+        "building the platform: kernel, loader, initialiser, monitor ({}, {})",
+        board.name,
+        config.name()
+    ));
+    for part in ["elf", "lib", "include/kernel"] {
+        fs::create_dir_all(folder.join(part))?;
+    }
+    let elf = folder.join("elf");
+    for (name, value) in files::all(board, config) {
+        write(&folder.join(name), &(serde_json::to_string_pretty(&value)? + "\n"))?;
+    }
+    let script = folder.join("lib/microkit.ld");
+    install(&paths::root().join("platform/sel4-microkit/microkit.ld"), &script)?;
+
+    let kernel = Build {
+        packages: vec!["kernel".into()],
+        features: if config == Config::Debug { vec!["kernel/debug".into()] } else { vec![] },
+        target: Some(TARGET_KERNEL),
+        folder: "platform".into(),
+        link_arguments: vec![],
+        environment: vec![("BOARD", board.name.clone().into())],
+    };
+    install(&kernel.run_for("kernel")?, &elf.join("sel4.elf"))?;
+    let loader =
+        Build { packages: vec!["loader".into()], features: vec![], target: Some(TARGET_USER), ..kernel };
+    install(&loader.run_for("loader")?, &elf.join("loader.elf"))?;
+
+    let sdk = Sdk { root: ours(), board: board.name.clone(), config: config.name().into() };
+    let initialiser = user_build(&sdk, vec!["initialiser".into()], vec![], vec![]);
+    install(&initialiser.run_for("initialiser")?, &elf.join("initialiser.elf"))?;
+    let linker_script = vec![format!("-T{}", script.display()).into()];
+    let monitor = user_build(&sdk, vec!["monitor".into()], vec![], linker_script);
+    install(&monitor.run_for("monitor")?, &elf.join("monitor.elf"))
+}
+
+/// A build of programs that use an SDK's system-call interface.
+pub fn user_build<'a>(
+    sdk: &Sdk,
+    packages: Vec<String>,
+    features: Vec<String>,
+    link_arguments: Vec<std::ffi::OsString>,
+) -> Build<'a> {
+    // Builds with another SDK's constants are kept apart, so that changing to and fro rebuilds nothing.
+    let vendor = if sdk.is_ours() { "ours".to_string() } else { mangled(&sdk.root) };
+    Build {
+        packages,
+        features,
+        target: Some(TARGET_USER),
+        folder: format!("{}-{}-{vendor}", sdk.board, sdk.config),
+        link_arguments,
+        environment: vec![
+            ("MICROKIT_SDK", sdk.root.clone().into()),
+            ("MICROKIT_BOARD", sdk.board.clone().into()),
+            ("MICROKIT_CONFIG", sdk.config.clone().into()),
+            ("BOARD", sdk.board.clone().into()),
+        ],
+    }
+}
+
+/// A path as one file name.
+fn mangled(path: &Path) -> String {
+    path.display()
+        .to_string()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' })
+        .collect()
+}
+
+/// Writes a file unless it already says that, so that nothing is built again without need.
+pub fn write(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+/// Copies a file unless the copy is already there and equal. The copy appears at once, never half written.
+pub fn install(from: &Path, to: &Path) -> Result<()> {
+    let content = fs::read(from).with_context(|| from.display().to_string())?;
+    if fs::read(to).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    let mut partial = to.as_os_str().to_owned();
+    partial.push(format!(".{}", std::process::id()));
+    fs::copy(from, &partial).with_context(|| to.display().to_string())?;
+    fs::rename(&partial, to).with_context(|| to.display().to_string())
+}
