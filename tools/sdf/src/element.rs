@@ -48,6 +48,11 @@ impl<'d> Element<'d> {
         self.node.range()
     }
 
+    /// The element as written.
+    pub(crate) fn text(self) -> &'d str {
+        self.node.document().input_text().get(self.node.range()).unwrap_or("")
+    }
+
     pub(crate) fn children(self) -> impl Iterator<Item = Element<'d>> {
         self.node.children().filter(Node::is_element).map(move |node| Element { node, lines: self.lines })
     }
@@ -144,10 +149,6 @@ impl<'d> Element<'d> {
     /// A number in decimal or `0x` form, underscores allowed.
     pub(crate) fn number(self, name: &str) -> Found<Option<u64>> {
         self.attribute(name).map(|attribute| self.parse_number(attribute)).transpose()
-    }
-
-    pub(crate) fn required_number(self, name: &'static str) -> Found<u64> {
-        self.parse_number(self.required(name)?)
     }
 
     pub(crate) fn parse_number(self, attribute: Attribute<'d>) -> Found<u64> {

@@ -113,7 +113,10 @@ fn fault(fault: &Fault) -> Option<String> {
         Fault::Trigger => "level when not given",
         Fault::IrqTooLarge { .. } => "shared peripheral interrupt n is irq n + 32, a private one n + 16",
         Fault::IrqReserved { .. } => "choose another interrupt: this one cannot be handed out",
-        Fault::X86Only(_) => "remove it; on Arm interrupts have the attributes irq, id and trigger",
+        Fault::X86Only(what) if what.ends_with("IRQ") => {
+            "on Arm an irq has the attributes irq, id and trigger"
+        }
+        Fault::X86Only(_) => "remove it",
         Fault::EndCount => "connect two ends; use one channel for every pair",
         Fault::Bidirectional => "leave pp on the end that calls",
         Fault::InvalidPd(_) => "check the spelling: no protection_domain has this name",
@@ -156,6 +159,7 @@ fn resolve(fault: &ResolveFault) -> String {
         ResolveFault::ConfigEntry(_) => {
             "names are lower case letters, digits and '_'; values one line without spaces around"
         }
+        ResolveFault::ConfigEmpty => "add <entry name=\"...\" value=\"...\" />, or remove it",
         ResolveFault::ConfigTwice(_) => "remove one of them",
     };
     text.to_owned()

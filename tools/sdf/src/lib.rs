@@ -2,6 +2,7 @@
 //! The system description format (SDF) of Microkit 2.3 on AArch64: parse, check, resolve board names, write plain SDF.
 //!
 //! * [`parse`] turns a plain SDF file into a checked [`System`]; the `microkit` tool builds on that.
+//! * [`resolve`] turns a file in our dialect, which names the board's devices, into a plain one.
 //! * [`Platform`] holds what the checks must know of the board and kernel; it comes from an SDK's JSON files.
 //!
 //! Whatever is wrong is reported as a [`Diagnostic`]: `file:row:col: error: message`, with what to do about it. The
@@ -19,6 +20,7 @@ mod model;
 mod parse;
 mod platform;
 mod problem;
+mod resolve;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use model::*;
 pub use platform::{Platform, PlatformError};
 pub use problem::{Fault, Problem, ResolveFault};
+pub use resolve::{GeneratedFile, Resolved, Variables, resolve};
 
 /// Parses and checks a plain SDF file.
 ///
@@ -40,7 +43,7 @@ pub fn parse(
     platform: &Platform,
     search_paths: &[PathBuf],
 ) -> Result<System, Vec<Diagnostic>> {
-    parse::parse(source_name, text, platform, search_paths)
+    parse::parse(source_name, text, platform, search_paths, &[])
 }
 
 /// Finds a file that a system description names: an absolute path as it is, any other on `search_paths` in order, then

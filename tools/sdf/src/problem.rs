@@ -734,6 +734,9 @@ pub enum ResolveFault {
     /// Not a configuration entry.
     #[error("malformed configuration entry '{0}'")]
     ConfigEntry(String),
+    /// Nothing to hand over.
+    #[error("config has no entry")]
+    ConfigEmpty,
     /// An entry given twice.
     #[error("configuration entry '{0}' is given twice")]
     ConfigTwice(String),

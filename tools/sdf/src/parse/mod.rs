@@ -21,15 +21,17 @@ use crate::lines::Lines;
 use crate::model::{PdIndex, Pos, RegionIndex, Setvar, SetvarValue, System};
 use crate::platform::Platform;
 use crate::problem::{Fault, Problem};
+use crate::resolve::GeneratedFile;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// See [`crate::parse`].
+/// See [`crate::parse`]; `generated` are files that need not exist yet.
 pub(crate) fn parse(
     source: &str,
     text: &str,
     platform: &Platform,
     search_paths: &[PathBuf],
+    generated: &[GeneratedFile],
 ) -> Result<System, Vec<Diagnostic>> {
     let lines = Lines::new(text);
     let document = document(source, text)?;
@@ -38,6 +40,7 @@ pub(crate) fn parse(
         source,
         platform,
         search_paths,
+        generated,
         names: Names::default(),
         errors: Vec::new(),
         system: System::default(),
@@ -81,6 +84,7 @@ struct Parser<'a> {
     source: &'a str,
     platform: &'a Platform,
     search_paths: &'a [PathBuf],
+    generated: &'a [GeneratedFile],
     names: Names,
     errors: Vec<Diagnostic>,
     system: System,

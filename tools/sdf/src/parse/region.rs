@@ -5,7 +5,7 @@ use super::Parser;
 use crate::element::{Attribute, Element};
 use crate::model::{MemoryRegion, PageSize, Prefill};
 use crate::problem::Fault;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const ATTRIBUTES: &[&str] = &["name", "size", "page_size", "phys_addr", "prefill_path", "prefill_bootinfo"];
 
@@ -48,38 +48,44 @@ impl Parser<'_> {
         page_size
     }
 
+    /// The prefill that the element asks for; an empty file stands for one that is at fault, so that this is not taken
+    /// for a region without prefill.
     fn prefill(&mut self, element: Element<'_>) -> Option<Prefill> {
-        let path = element.attribute("prefill_path");
-        let bootinfo = element.attribute("prefill_bootinfo");
-        match (path, bootinfo) {
+        let broken = Some(Prefill::File { path: PathBuf::new(), len: 0 });
+        match (element.attribute("prefill_path"), element.attribute("prefill_bootinfo")) {
             (None, None) => None,
             (Some(_), Some(_)) => {
                 self.fault(element, element.pos(), Fault::PrefillBoth);
-                None
+                broken
             }
-            (Some(path), None) => self.prefill_file(element, path),
+            (Some(path), None) => self.prefill_file(element, path).or(broken),
             (None, Some(Attribute { value: "fdt", .. })) => Some(Prefill::DeviceTree),
-            (None, Some(kind)) if X86_BOOTINFO.contains(&kind.value) => {
-                self.fault(element, kind.pos, Fault::X86Only("x86 boot information"));
-                None
-            }
             (None, Some(kind)) => {
-                self.fault(element, kind.pos, Fault::BootInfo(kind.value.to_owned()));
-                None
+                let fault = if X86_BOOTINFO.contains(&kind.value) {
+                    Fault::X86Only("x86 boot information")
+                } else {
+                    Fault::BootInfo(kind.value.to_owned())
+                };
+                self.fault(element, kind.pos, fault);
+                broken
             }
         }
     }
 
     fn prefill_file(&mut self, element: Element<'_>, attribute: Attribute<'_>) -> Option<Prefill> {
-        let name = attribute.value.to_owned();
-        let Some(path) = crate::find_file(Path::new(&name), self.search_paths) else {
-            self.fault(element, attribute.pos, Fault::PrefillMissing(name));
+        let name = attribute.value;
+        if let Some(file) = self.generated.iter().find(|file| file.name == name) {
+            let len = u64::try_from(file.content.len()).unwrap_or(u64::MAX);
+            return Some(Prefill::File { path: PathBuf::from(name), len });
+        }
+        let Some(path) = crate::find_file(Path::new(name), self.search_paths) else {
+            self.fault(element, attribute.pos, Fault::PrefillMissing(name.to_owned()));
             return None;
         };
         match std::fs::metadata(&path).map(|metadata| metadata.len()) {
-            Ok(0) => self.fault(element, attribute.pos, Fault::PrefillEmpty(name)),
+            Ok(0) => self.fault(element, attribute.pos, Fault::PrefillEmpty(name.to_owned())),
             Ok(len) => return Some(Prefill::File { path, len }),
-            Err(_) => self.fault(element, attribute.pos, Fault::PrefillUnreadable(name)),
+            Err(_) => self.fault(element, attribute.pos, Fault::PrefillUnreadable(name.to_owned())),
         }
         None
     }
@@ -92,12 +98,7 @@ impl Parser<'_> {
                 Some(Prefill::File { len, .. }) => len.div_ceil(page).saturating_mul(page),
                 Some(Prefill::DeviceTree) => page,
                 None => {
-                    // A prefill that is itself at fault has been reported already.
-                    let prefilled =
-                        ["prefill_path", "prefill_bootinfo"].iter().any(|a| element.attribute(a).is_some());
-                    if !prefilled {
-                        self.fault(element, element.pos(), Fault::SizeMissing);
-                    }
+                    self.fault(element, element.pos(), Fault::SizeMissing);
                     0
                 }
             };
