@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The reading side.
+
+use core::sync::atomic::Ordering;
+
+use crate::PeerMisbehaved;
+use crate::memory::{RingMemory, SharedRegion, Word};
+
+/// The reading side of a byte ring.
+#[derive(Debug)]
+pub struct Consumer<M = SharedRegion> {
+    memory: M,
+    /// Where the next byte is; the shared word is a copy.
+    head: u32,
+    /// The producer's index as last seen and checked.
+    tail: u32,
+    cut: bool,
+    error: Option<PeerMisbehaved>,
+}
+
+impl<M: RingMemory> Consumer<M> {
+    /// The consumer of the ring in `memory`. Goes on where the ring stands, so that a restarted consumer can use it.
+    pub fn new(memory: M) -> Self {
+        let head = memory.load(Word::Head, Ordering::Relaxed);
+        Self { memory, head, tail: head, cut: false, error: None }
+    }
+
+    /// Number of bytes the ring can hold.
+    pub fn capacity(&self) -> usize {
+        self.memory.capacity() as usize
+    }
+
+    /// Number of bytes that can be read now; 0 once the ring is cut off.
+    pub fn len(&mut self) -> usize {
+        self.refresh();
+        self.available() as usize
+    }
+
+    /// Whether there is nothing to read. `true` allows the caller to sleep.
+    pub fn is_empty(&mut self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads as many bytes as there are and fit into `buffer`, and gives their number. 0 for a buffer that is not empty
+    /// allows the caller to sleep: the producer will notify.
+    pub fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.peek(buffer);
+        self.advance(count);
+        count
+    }
+
+    /// Like [`Self::read`], but leaves the bytes in the ring.
+    pub fn peek(&mut self, buffer: &mut [u8]) -> usize {
+        if (self.available() as usize) < buffer.len() {
+            self.refresh();
+        }
+        let count = buffer.len().min(self.available() as usize);
+        for (byte, index) in buffer.iter_mut().take(count).zip(0u32..) {
+            *byte = self.memory.load_byte(self.head.wrapping_add(index));
+        }
+        count
+    }
+
+    /// Takes `count` bytes, at most those seen by the last [`Self::peek`] or [`Self::len`], out of the ring.
+    pub fn advance(&mut self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX).min(self.available());
+        if count > 0 {
+            self.head = self.head.wrapping_add(count);
+            // Release: pairs with the producer's load of `Head`; we have read the bytes before it may overwrite them.
+            self.memory.store(Word::Head, self.head, Ordering::Release);
+        }
+    }
+
+    /// Whether the producer waits for space and must be notified. To be asked after a batch of reads.
+    pub fn should_notify(&mut self) -> bool {
+        // Orders the store of `Head` before the load of the request; pairs with `Producer::request_space_signal`.
+        self.memory.fence();
+        if self.cut || self.memory.load(Word::ProducerSignalled, Ordering::Relaxed) != 0 {
+            return false;
+        }
+        self.memory.store(Word::ProducerSignalled, 1, Ordering::Relaxed);
+        true
+    }
+
+    /// The reason the ring was cut off, once.
+    pub fn take_error(&mut self) -> Option<PeerMisbehaved> {
+        self.error.take()
+    }
+
+    /// Whether the ring is cut off.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    fn available(&self) -> u32 {
+        self.tail.wrapping_sub(self.head)
+    }
+
+    /// Looks at the producer's index. It only moves forward and never more than the capacity ahead of ours.
+    fn refresh(&mut self) {
+        if self.cut {
+            return;
+        }
+        // Orders our store of `Head` before the load of `Tail`; pairs with the fence in `Producer::should_notify`.
+        self.memory.fence();
+        // Acquire: pairs with the producer's store of `Tail`; the bytes are there before the index.
+        let tail = self.memory.load(Word::Tail, Ordering::Acquire);
+        let available = tail.wrapping_sub(self.head);
+        if available <= self.memory.capacity() && available >= self.available() {
+            self.tail = tail;
+        } else {
+            self.cut = true;
+            // Bytes seen before stay unread: nothing from this peer is trusted any more.
+            self.tail = self.head;
+            self.error =
+                Some(PeerMisbehaved { found: tail, own: self.head, capacity: self.memory.capacity() });
+        }
+    }
+}
