@@ -9,7 +9,7 @@
 //! Where to look: a system call enters in [`syscall`], an invocation of a capability is decoded in [`invoke`] and
 //! the module of the object; [`cdt`] is the derivation tree, [`delete`] deletion and revocation, [`endpoint`],
 //! [`notification`] and [`reply`] are IPC, [`sched`] and [`sched_context`] time.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod addr;
@@ -35,6 +35,8 @@ pub mod sched_context;
 pub mod sim;
 pub mod syscall;
 pub mod tcb;
+#[cfg(test)]
+mod tests;
 pub mod thread;
 pub mod transfer;
 pub mod untyped;

@@ -30,6 +30,11 @@ const FLAG_SPORADIC: u64 = 1;
 impl<M: Machine> Kernel<M> {
     // ---- refills
 
+    /// The refill in place `index` of the ring.
+    pub fn refill_in_ring(&self, sc: SchedContext, index: u64) -> Refill {
+        self.refill_at(sc, index)
+    }
+
     fn refill_at(&self, sc: SchedContext, index: u64) -> Refill {
         let at = sc.addr().add(SchedContext::REFILLS + REFILL_BYTES * index);
         Refill { time: self.m.load(at), amount: self.m.load(at.add(8)) }
@@ -543,7 +548,7 @@ impl<M: Machine> Kernel<M> {
         Ok(0)
     }
 
-    fn configure(&mut self, sc: SchedContext, budget: u64, period: u64, max: u64) {
+    pub(crate) fn configure(&mut self, sc: SchedContext, budget: u64, period: u64, max: u64) {
         if sc == self.current_sc {
             self.commit_time();
             self.reprogram = true;

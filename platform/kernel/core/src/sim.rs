@@ -84,6 +84,11 @@ impl SimMachine {
         Kernel::new(Self::new(base, bytes), memory).expect("a base above 0")
     }
 
+    /// Writes a word, as a user would into its own memory.
+    pub fn store_word(&mut self, at: PhysAddr, value: u64) {
+        self.store(at, value);
+    }
+
     fn index(&self, at: PhysAddr) -> usize {
         assert!(at.0.is_multiple_of(8), "unaligned access at {:#x}", at.0);
         let index = at.0.checked_sub(self.base).map(|offset| (offset / 8) as usize);

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Messages, replies, signals, faults.
+
+use super::world::World;
+use crate::cap::Cap;
+use crate::fault::Fault;
+use crate::layout::{State, TcbSlot};
+use kernel_abi::{MessageInfo, Syscall, fault};
+
+#[test]
+fn call_to_a_passive_server_lends_time_and_the_reply_returns_it() {
+    let (mut world, client) = World::new();
+    let (ep, _) = world.endpoint();
+    let (reply, _) = world.reply();
+    let (_, server) = world.thread(200, 1000, 1000);
+    let sc = server.sched_context(&world.kernel.m).unwrap();
+    world.run(server);
+    world.syscall(Syscall::Recv, &[ep], reply);
+    assert_eq!(world.kernel.current, client);
+    // The server gives its own context away: from now on it is passive.
+    world.kernel.unbind_sc_from_tcb(sc);
+    let lent = client.sched_context(&world.kernel.m);
+
+    world.syscall(Syscall::Call, &[ep, MessageInfo::new(7, 0, 0, 2).0, 11, 22], 0);
+    assert_eq!(world.kernel.current, server);
+    assert_eq!(server.sched_context(&world.kernel.m), lent);
+    assert_eq!(client.state(&world.kernel.m), State::BlockedOnReply);
+    assert_eq!(MessageInfo(server.reg(&world.kernel.m, 1)).label(), 7);
+    assert_eq!((server.reg(&world.kernel.m, 2), server.reg(&world.kernel.m, 3)), (11, 22));
+
+    world.syscall(Syscall::ReplyRecv, &[ep, MessageInfo::new(8, 0, 0, 1).0, 33], reply);
+    assert_eq!(world.kernel.current, client);
+    assert_eq!(client.sched_context(&world.kernel.m), lent);
+    assert_eq!(server.sched_context(&world.kernel.m), None);
+    assert_eq!(server.state(&world.kernel.m), State::BlockedOnReceive);
+    assert_eq!(MessageInfo(client.reg(&world.kernel.m, 1)).label(), 8);
+    assert_eq!(client.reg(&world.kernel.m, 2), 33);
+}
+
+#[test]
+fn signal_to_a_bound_thread_reaches_it_in_its_endpoint() {
+    let (mut world, main) = World::new();
+    let (ep, _) = world.endpoint();
+    let (reply, _) = world.reply();
+    let (ntfn, at) = world.notification();
+    let (_, waiter) = world.thread(200, 1000, 1000);
+    at.set_bound_tcb(&mut world.kernel.m, Some(waiter));
+    waiter.set_bound_notification(&mut world.kernel.m, Some(at));
+    world.run(waiter);
+    world.syscall(Syscall::Recv, &[ep], reply);
+    assert_eq!(world.kernel.current, main);
+    let slot = world.slot(ntfn);
+    slot.set_cap(&mut world.kernel.m, Cap::Notification { at, badge: 4, rights: 3 });
+    world.syscall(Syscall::Send, &[ntfn, 0], 0);
+    assert_eq!(world.kernel.current, waiter);
+    assert_eq!(waiter.reg(&world.kernel.m, 0), 4);
+    assert_eq!(waiter.reply(&world.kernel.m), None);
+}
+
+#[test]
+fn fault_goes_to_the_handler_and_its_answer_restarts_the_thread() {
+    let (mut world, main) = World::new();
+    let (ep, at) = world.endpoint();
+    let (reply, _) = world.reply();
+    let (_, handler) = world.thread(200, 1000, 1000);
+    let slot = main.slot(TcbSlot::FaultHandler);
+    slot.set_cap(&mut world.kernel.m, Cap::Endpoint { at, badge: 9, rights: 15 });
+    world.run(handler);
+    world.syscall(Syscall::Recv, &[ep], reply);
+    assert_eq!(world.kernel.current, main);
+    world.kernel.set_user_pc(main, 0x1234);
+    world.kernel.handle_fault(Fault::Vm { address: 0xdead_0000, fsr: 0x9200_0046, prefetch: false });
+    assert_eq!(world.kernel.current, handler);
+    let m = &world.kernel.m;
+    assert_eq!(handler.reg(m, 0), 9);
+    let info = MessageInfo(handler.reg(m, 1));
+    assert_eq!((info.label(), info.length()), (fault::VM_FAULT, 4));
+    assert_eq!([2, 3, 4, 5].map(|r| handler.reg(m, r)), [0x1234, 0xdead_0000, 0, 0x9200_0046]);
+    world.syscall(Syscall::ReplyRecv, &[ep, 0], reply);
+    assert_eq!(world.kernel.current, main);
+    assert_eq!(main.state(&world.kernel.m), State::Running);
+    assert_eq!(main.reg(&world.kernel.m, kernel_abi::context::stored::PC), 0x1234);
+}
+
+#[test]
+fn hypervisor_call_of_a_guest_is_a_fault_whatever_x7_says() {
+    for x7 in [-14i64, -12, -1, -3, -6, -11, 0, 5] {
+        let (mut world, main) = World::new();
+        let (ep, at) = world.endpoint();
+        let (reply, _) = world.reply();
+        let (_, handler) = world.thread(200, 1000, 1000);
+        let slot = main.slot(TcbSlot::FaultHandler);
+        slot.set_cap(&mut world.kernel.m, Cap::Endpoint { at, badge: 9, rights: 15 });
+        world.run(handler);
+        world.syscall(Syscall::Recv, &[ep], reply);
+        main.set_reg(&mut world.kernel.m, 7, x7 as u64);
+        main.set_reg(&mut world.kernel.m, kernel_abi::context::stored::PC, 0x1004);
+        world.kernel.handle_guest_hvc();
+        assert_eq!(world.kernel.current, handler);
+        assert_eq!(MessageInfo(handler.reg(&world.kernel.m, 1)).label(), fault::UNKNOWN_SYSCALL);
+        assert_eq!(world.kernel.user_pc(main), 0x1000);
+    }
+}
+
+#[test]
+fn call_to_an_empty_slot_faults_and_a_nonblocking_send_does_nothing() {
+    let (mut world, main) = World::new();
+    world.syscall(Syscall::NBSend, &[900, 0], 0);
+    assert_eq!(world.kernel.current, main);
+    assert_eq!(main.state(&world.kernel.m), State::Running);
+    world.syscall(Syscall::Call, &[0xffff_ffff, 0], 0);
+    // Nobody handles its faults: it stops.
+    assert_eq!(main.state(&world.kernel.m), State::Inactive);
+    assert_eq!(world.kernel.current, world.kernel.idle);
+}

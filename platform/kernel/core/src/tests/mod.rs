@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Behaviour of the kernel on a simulated machine, through its entries.
+
+mod containers;
+mod ipc;
+mod time;
+mod world;

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Budgets, periods and turns.
+
+use super::world::World;
+use crate::layout::queued;
+use crate::sim::TICKS_PER_US;
+use kernel_abi::Syscall;
+
+fn pass(world: &mut World, us: u64) {
+    world.kernel.m.clock += us * TICKS_PER_US;
+    world.kernel.handle_interrupt(None);
+}
+
+#[test]
+fn thread_without_budget_waits_for_its_period_and_comes_back() {
+    let (mut world, main) = World::new();
+    let (_, worker) = world.thread(200, 300, 1000);
+    world.run(worker);
+    world.kernel.now = world.kernel.m.clock;
+    world.kernel.handle_interrupt(None);
+    assert_eq!(world.kernel.current, worker);
+    pass(&mut world, 301);
+    assert_eq!(world.kernel.current, main);
+    assert_eq!(worker.queued(&world.kernel.m), queued::RELEASE);
+    assert!(world.kernel.m.deadline <= 1001 * TICKS_PER_US);
+    pass(&mut world, 300);
+    assert_eq!(world.kernel.current, main);
+    pass(&mut world, 400);
+    assert_eq!(world.kernel.current, worker);
+}
+
+#[test]
+fn used_time_never_exceeds_the_budget_in_a_period() {
+    let (mut world, _) = World::new();
+    let (_, worker) = world.thread(200, 200, 1000);
+    world.run(worker);
+    world.kernel.handle_interrupt(None);
+    let mut used = 0;
+    for _ in 0..10_000 {
+        let before = world.kernel.current;
+        pass(&mut world, 10);
+        if before == worker {
+            used += 10;
+        }
+    }
+    // 100 ms in all, at most a fifth of it, one overrun of a step a period.
+    assert!((19_000..=22_000).contains(&used), "{used} us");
+}
+
+#[test]
+fn equals_take_turns() {
+    let (mut world, main) = World::new();
+    let (_, other) = world.thread(100, 1000, 1000);
+    world.run(main);
+    other.set_state(&mut world.kernel.m, crate::layout::State::Running);
+    world.kernel.enqueue_last(other);
+    let mut turns = Vec::new();
+    for _ in 0..6 {
+        pass(&mut world, 1001);
+        turns.push(world.kernel.current);
+    }
+    assert_eq!(turns, [other, main, other, main, other, main]);
+}
+
+#[test]
+fn yield_gives_the_turn_away() {
+    let (mut world, main) = World::new();
+    let (_, other) = world.thread(100, 1000, 1000);
+    world.run(main);
+    other.set_state(&mut world.kernel.m, crate::layout::State::Running);
+    world.kernel.enqueue_last(other);
+    world.syscall(Syscall::Yield, &[], 0);
+    assert_eq!(world.kernel.current, other);
+    world.syscall(Syscall::Yield, &[], 0);
+    assert_eq!(world.kernel.current, main);
+}
+
+#[test]
+fn refills_always_add_up_to_the_budget() {
+    let (mut world, _) = World::new();
+    let (_, worker) = world.thread(200, 400, 1000);
+    let sc = worker.sched_context(&world.kernel.m).unwrap();
+    sc.set_refill_max(&mut world.kernel.m, 8);
+    world.run(worker);
+    world.kernel.handle_interrupt(None);
+    let mut seed = 12345u64;
+    for _ in 0..5000 {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        pass(&mut world, seed >> 57);
+        let m = &world.kernel.m;
+        let (head, count, max) = (sc.refill_head(m), sc.refill_count(m), sc.refill_max(m));
+        let total: u64 = (0..count).map(|n| world.kernel.refill_in_ring(sc, (head + n) % max).amount).sum();
+        assert_eq!(total, sc.budget(m));
+    }
+}
