@@ -4,12 +4,12 @@
 //! A thread with a virtual CPU runs at EL1. What the virtual CPU consists of (system registers, list registers, timer)
 //! is the machine's; here is who may change it and when.
 
+use crate::cap::Cap;
 use crate::error::Error;
 use crate::invoke::{Message, Outcome};
 use crate::kernel::Kernel;
 use crate::layout::{Tcb, Vcpu};
 use crate::machine::{ListRegisterActive, Machine};
-use crate::cap::Cap;
 use kernel_abi::Invocation;
 use kernel_abi::context::stored;
 use kernel_abi::vcpu::VcpuReg;
@@ -92,7 +92,7 @@ impl<M: Machine> Kernel<M> {
         }
         tcb.set_vcpu(&mut self.m, Some(vcpu));
         vcpu.set_tcb(&mut self.m, Some(tcb));
-        self.follow_binding(tcb);
+        self.reload(tcb);
     }
 
     /// Ends the binding of a virtual CPU to a thread. The thread is at EL0 from now on.
@@ -102,7 +102,7 @@ impl<M: Machine> Kernel<M> {
         tcb.set_vcpu(&mut self.m, None);
         let spsr = self.sanitise_spsr(tcb, tcb.reg(&self.m, stored::SPSR));
         tcb.set_reg(&mut self.m, stored::SPSR, spsr);
-        self.follow_binding(tcb);
+        self.reload(tcb);
     }
 
     /// A virtual CPU is being destroyed.
@@ -110,14 +110,6 @@ impl<M: Machine> Kernel<M> {
         match vcpu.tcb(&self.m) {
             Some(tcb) => self.dissociate_vcpu(vcpu, tcb),
             None => self.m.vcpu_save(vcpu, true),
-        }
-    }
-
-    /// Makes the hardware follow a change of binding of the thread whose state is loaded.
-    fn follow_binding(&mut self, tcb: Tcb) {
-        if self.loaded == Some(tcb) {
-            let vcpu = tcb.vcpu(&self.m);
-            self.m.switch_thread(Some(tcb), vcpu);
         }
     }
 }

@@ -80,8 +80,7 @@ impl Walk {
         self.descriptor & descriptor::VALID != 0
     }
     fn is_table(self) -> bool {
-        self.bits > size::SMALL_PAGE_BITS
-            && self.descriptor & descriptor::TYPE == descriptor::TABLE_OR_PAGE
+        self.bits > size::SMALL_PAGE_BITS && self.descriptor & descriptor::TYPE == descriptor::TABLE_OR_PAGE
     }
     fn is_page(self) -> bool {
         self.is_valid() && !self.is_table()
@@ -94,9 +93,9 @@ impl Walk {
 /// The descriptor of a frame.
 fn page_descriptor(at: PhysAddr, size: FrameSize, rights: FrameRights, attributes: Attributes) -> u64 {
     let kind = if size == FrameSize::Small { descriptor::TABLE_OR_PAGE } else { descriptor::BLOCK };
-    let memory = if attributes.0 & Attributes::CACHEABLE != 0 { descriptor::NORMAL } else { descriptor::DEVICE };
-    let execute =
-        if attributes.0 & Attributes::EXECUTE_NEVER != 0 { descriptor::EXECUTE_NEVER } else { 0 };
+    let memory =
+        if attributes.0 & Attributes::CACHEABLE != 0 { descriptor::NORMAL } else { descriptor::DEVICE };
+    let execute = if attributes.0 & Attributes::EXECUTE_NEVER != 0 { descriptor::EXECUTE_NEVER } else { 0 };
     // A frame that may not be read is mapped for nobody.
     let access = match (rights.read, rights.write) {
         (true, true) => descriptor::READ | descriptor::WRITE,

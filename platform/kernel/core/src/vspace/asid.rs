@@ -44,7 +44,10 @@ impl AsidTable {
 
     /// The pool whose first ASID is `base`.
     pub fn pool(&self, base: u16) -> Option<PhysAddr> {
-        self.pools.get(usize::from(base >> size::ASID_POOL_INDEX_BITS)).filter(|&&p| p != 0).map(|&p| PhysAddr(p))
+        self.pools
+            .get(usize::from(base >> size::ASID_POOL_INDEX_BITS))
+            .filter(|&&p| p != 0)
+            .map(|&p| PhysAddr(p))
     }
 
     /// First ASID of a pool that does not exist yet.

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Turns the board description (`kernel-config/$BOARD.toml`) into the kernel's constants and linker arguments.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// Where the image is linked: the last GiB of the 512 GiB kernel window, as the reference kernel.
+const KERNEL_VIRTUAL_BASE: u64 = 0xff_c000_0000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let name = env::var("BOARD").unwrap_or_else(|_| "qemu_virt_aarch64".to_owned());
+    let file = manifest.join("../../../kernel-config").join(format!("{name}.toml"));
+    let script = manifest.join("kernel.ld");
+    println!("cargo:rerun-if-env-changed=BOARD");
+    println!("cargo:rerun-if-changed={}", file.display());
+    println!("cargo:rerun-if-changed={}", script.display());
+    let board = board::Board::load(&file)?;
+
+    let console = board
+        .devices
+        .get(&board.kernel.console)
+        .and_then(|device| device.start)
+        .ok_or("kernel.console names no device with registers")?;
+    let mut text = String::new();
+    let mut constant =
+        |doc: &str, name: &str, value: u64| writeln!(text, "/// {doc}\npub const {name}: u64 = {value:#x};");
+    constant("Physical base of the image.", "PHYSICAL_BASE", board.kernel.physical_base)?;
+    constant("Virtual base of the image.", "VIRTUAL_BASE", KERNEL_VIRTUAL_BASE)?;
+    constant("Worst-case execution time of the kernel, microseconds.", "WCET_US", board.kernel.wcet_us)?;
+    constant("Debug console registers (PL011).", "CONSOLE", console)?;
+    constant("GIC distributor.", "GICD", board.gic.distributor)?;
+    constant("GIC CPU interface.", "GICC", board.gic.cpu_interface)?;
+    constant("GIC virtual interface control.", "GICH", board.gic.hypervisor_interface)?;
+    constant("Greatest interrupt number.", "MAX_IRQ", board.gic.max_irq.into())?;
+    constant(
+        "Maintenance interrupt of the virtual interface.",
+        "MAINTENANCE_IRQ",
+        board.gic.maintenance_irq.into(),
+    )?;
+    constant("EL2 physical timer interrupt.", "KERNEL_TIMER_IRQ", board.timer.kernel_irq.into())?;
+    constant("Virtual timer interrupt.", "VIRTUAL_TIMER_IRQ", board.timer.virtual_irq.into())?;
+    constant("Counter frequency, Hz.", "TIMER_FREQUENCY", board.timer.frequency)?;
+    writeln!(
+        text,
+        "/// RAM, ascending: start, end.\npub const MEMORY: [(u64, u64); {}] = [",
+        board.memory.len()
+    )?;
+    for range in &board.memory {
+        writeln!(text, "    ({:#x}, {:#x}),", range.start, range.end)?;
+    }
+    text.push_str("];\n");
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("board.rs"), text)?;
+
+    println!("cargo:rustc-link-arg-bins=--defsym=PHYSICAL_BASE={:#x}", board.kernel.physical_base);
+    println!("cargo:rustc-link-arg-bins=--defsym=VIRTUAL_BASE={KERNEL_VIRTUAL_BASE:#x}");
+    println!("cargo:rustc-link-arg-bins=-T{}", script.display());
+    println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
+    println!("cargo:rustc-link-arg-bins=--build-id=none");
+    Ok(())
+}

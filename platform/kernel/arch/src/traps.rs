@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! From an exception to the core: called by `vectors.s`, return the register area of the thread to run.
+//!
+//! Exception classes and syndromes: Arm DDI 0487, D19.2.37 (ESR_EL2).
+
+use kernel_core::Machine;
+use kernel_core::fault::Fault;
+
+use crate::hardware::Hardware;
+use crate::sysreg::read;
+use crate::{Kernel, board, console, kernel};
+
+/// ESR_EL2: exception class.
+const EC_SHIFT: u64 = 26;
+const EC_MASK: u64 = 0x3f;
+const EC_UNKNOWN: u64 = 0x00;
+const EC_FP: u64 = 0x07;
+const EC_HVC64: u64 = 0x16;
+const EC_INSTRUCTION_ABORT: u64 = 0x20;
+const EC_DATA_ABORT: u64 = 0x24;
+/// ESR_EL2 of aborts: FAR_EL2 is not valid (10), the fault was on a walk of stage 1 tables (7), status code.
+const ISS_FNV: u64 = 1 << 10;
+const ISS_S1PTW: u64 = 1 << 7;
+const STATUS_MASK: u64 = 0x3f;
+/// Status codes with a level in bits 1:0: translation (1), access flag (2), permission (3) fault.
+const STATUS_PERMISSION: u64 = 0b0011;
+/// HPFAR_EL2: bits 43:4 are address bits 51:12.
+const HPFAR_MASK: u64 = 0x0fff_ffff_fff0;
+const HPFAR_SHIFT: u64 = 8;
+const PAGE_MASK: u64 = 0xfff;
+/// TcbSetFlags: the thread may not use FP.
+const FLAG_FPU_DISABLED: u64 = 1;
+
+/// A system call: `svc` of a native thread, number in x7.
+#[unsafe(no_mangle)]
+extern "C" fn trap_syscall(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64, _: u64, number: u64) -> u64 {
+    let kernel = kernel();
+    kernel.handle_syscall(number);
+    leave(kernel)
+}
+
+/// Any other synchronous exception.
+#[unsafe(no_mangle)]
+extern "C" fn trap_synchronous(syndrome: u64) -> u64 {
+    let kernel = kernel();
+    let guest = kernel.m.vcpus.running().is_some();
+    match syndrome >> EC_SHIFT & EC_MASK {
+        EC_FP => {
+            let thread = kernel.current;
+            if thread.flags(&kernel.m) & FLAG_FPU_DISABLED == 0 {
+                kernel.m.fpu.take(thread);
+            } else {
+                kernel.handle_fault(Fault::UserException { number: syndrome, code: 0 });
+            }
+        }
+        EC_HVC64 if guest => kernel.handle_guest_hvc(),
+        EC_INSTRUCTION_ABORT => kernel.handle_fault(abort(syndrome, guest, true)),
+        EC_DATA_ABORT => kernel.handle_fault(abort(syndrome, guest, false)),
+        class if guest && class != EC_UNKNOWN => {
+            kernel.handle_fault(Fault::Vcpu { syndrome: syndrome & 0xffff_ffff })
+        }
+        _ => kernel.handle_fault(Fault::UserException { number: syndrome & 0xffff_ffff, code: 0 }),
+    }
+    leave(kernel)
+}
+
+/// A stage 2 abort as a fault. The address of a native thread is the one it used; a guest's is the intermediate physical
+/// address.
+fn abort(syndrome: u64, guest: bool, prefetch: bool) -> Fault {
+    let far = read!("far_el2");
+    let address = if guest { intermediate_address(syndrome, far) } else { far };
+    Fault::Vm { address, fsr: syndrome & 0xffff_ffff, prefetch }
+}
+
+/// HPFAR_EL2 holds the page, but not for every permission fault (DDI 0487, D19.2.57): then the address is translated by
+/// the guest's stage 1. PAR_EL1 is the guest's and is put back.
+fn intermediate_address(syndrome: u64, far: u64) -> u64 {
+    let status = syndrome & STATUS_MASK;
+    let hpfar_invalid = status >> 2 == STATUS_PERMISSION && syndrome & ISS_S1PTW == 0;
+    let page = if hpfar_invalid {
+        let saved = read!("par_el1");
+        // SAFETY: an address translation instruction reads tables through the guest's own translation and changes only
+        // PAR_EL1, which is restored.
+        unsafe { core::arch::asm!("at s1e1r, {0}", "isb", in(reg) far, options(nostack, preserves_flags)) };
+        let par = read!("par_el1");
+        crate::sysreg::write!("par_el1", saved);
+        if par & 1 == 0 {
+            par & 0x000f_ffff_ffff_f000
+        } else {
+            (read!("hpfar_el2") & HPFAR_MASK) << HPFAR_SHIFT
+        }
+    } else {
+        (read!("hpfar_el2") & HPFAR_MASK) << HPFAR_SHIFT
+    };
+    let offset = if syndrome & ISS_FNV == 0 { far & PAGE_MASK } else { 0 };
+    page | offset
+}
+
+/// A physical interrupt.
+#[unsafe(no_mangle)]
+extern "C" fn trap_interrupt() -> u64 {
+    let kernel = kernel();
+    interrupt(kernel);
+    leave(kernel)
+}
+
+fn interrupt(kernel: &mut Kernel) {
+    let gic = kernel.m.gic;
+    let Some(acknowledged) = gic.acknowledge() else { return };
+    let irq = acknowledged.irq();
+    // The lines are level-triggered or masked before completion, so completing first loses nothing and keeps every
+    // path below free to choose another thread.
+    match irq {
+        board::KERNEL_TIMER_IRQ => {
+            // Silence the line; the core sets the next deadline.
+            kernel.m.set_deadline(u64::MAX);
+            kernel.reprogram = true;
+            gic.complete(acknowledged);
+            kernel.handle_interrupt(None);
+        }
+        board::VIRTUAL_TIMER_IRQ => {
+            let tell = kernel.m.vcpus.vtimer_fired(gic);
+            gic.complete(acknowledged);
+            if tell {
+                kernel.handle_vcpu_event(Fault::VppiEvent { irq });
+            }
+        }
+        board::MAINTENANCE_IRQ => {
+            let ended = kernel.m.vcpus.take_ended();
+            gic.complete(acknowledged);
+            if ended.is_some() {
+                kernel.handle_vcpu_event(Fault::VgicMaintenance { index: ended });
+            }
+        }
+        _ => {
+            gic.set_masked(irq, true);
+            gic.complete(acknowledged);
+            kernel.handle_interrupt(Some(irq));
+        }
+    }
+}
+
+/// A system error while something below EL2 ran: it is held responsible.
+#[unsafe(no_mangle)]
+extern "C" fn trap_system_error(syndrome: u64) -> u64 {
+    let kernel = kernel();
+    let fault = if kernel.m.vcpus.running().is_some() {
+        Fault::Vcpu { syndrome: syndrome & 0xffff_ffff }
+    } else {
+        Fault::UserException { number: syndrome & 0xffff_ffff, code: 0 }
+    };
+    kernel.handle_fault(fault);
+    leave(kernel)
+}
+
+/// Waits while there is nothing to run; returns the register area of the thread that runs.
+#[inline]
+pub fn leave(kernel: &mut Kernel) -> u64 {
+    while kernel.current == kernel.idle {
+        idle(kernel);
+    }
+    match kernel.m.exit_registers() {
+        Some(registers) => registers,
+        None => {
+            console::debug_println!("kernel: nothing loaded");
+            crate::stop()
+        }
+    }
+}
+
+/// Nobody runs until the next interrupt, a virtual CPU least: its timer and its list registers are silent.
+#[cold]
+fn idle(kernel: &mut Kernel) {
+    if kernel.m.vcpus.running().is_some() {
+        kernel.loaded = None;
+        Hardware::switch_thread(&mut kernel.m, None, None);
+    }
+    // SAFETY: interrupts are masked in the kernel; a waiting one ends the wait all the same.
+    unsafe { core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+    interrupt(kernel);
+}
+
+/// An exception in the kernel itself: a defect. Tells what is known and stops.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_exception(vector: u64) -> ! {
+    console::debug_println!(
+        "kernel: exception {vector} in the kernel: esr {:#x} elr {:#x} far {:#x} spsr {:#x}",
+        read!("esr_el2"),
+        read!("elr_el2"),
+        read!("far_el2"),
+        read!("spsr_el2"),
+    );
+    crate::stop()
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Turns the board description (`kernel-config/$BOARD.toml`) into the loader's constants and linker arguments.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let name = env::var("BOARD").unwrap_or_else(|_| "qemu_virt_aarch64".to_owned());
+    let file = manifest.join("../../kernel-config").join(format!("{name}.toml"));
+    let script = manifest.join("loader.ld");
+    println!("cargo:rerun-if-env-changed=BOARD");
+    println!("cargo:rerun-if-changed={}", file.display());
+    println!("cargo:rerun-if-changed={}", script.display());
+    let board = board::Board::load(&file)?;
+
+    let mut text = String::new();
+    let mut constant =
+        |doc: &str, name: &str, value: u64| writeln!(text, "/// {doc}\npub const {name}: u64 = {value:#x};");
+    constant("Where the image is linked and runs.", "LINK_ADDRESS", board.loader.link_address)?;
+    constant("Where the kernel image belongs.", "KERNEL_PHYSICAL_BASE", board.kernel.physical_base)?;
+    constant("GIC distributor.", "GIC_DISTRIBUTOR", board.gic.distributor)?;
+    constant("GIC CPU interface.", "GIC_CPU_INTERFACE", board.gic.cpu_interface)?;
+    writeln!(
+        text,
+        "/// RAM, ascending: start, end.\npub const MEMORY: [(u64, u64); {}] = [",
+        board.memory.len()
+    )?;
+    for range in &board.memory {
+        writeln!(text, "    ({:#x}, {:#x}),", range.start, range.end)?;
+    }
+    text.push_str("];\n");
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("board.rs"), text)?;
+
+    println!("cargo:rustc-link-arg-bins=--defsym=LINK_ADDRESS={:#x}", board.loader.link_address);
+    println!("cargo:rustc-link-arg-bins=-T{}", script.display());
+    println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
+    println!("cargo:rustc-link-arg-bins=--build-id=none");
+    Ok(())
+}
