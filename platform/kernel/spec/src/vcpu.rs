@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Virtual CPUs (manual 6.4; `seL4_ARM_VCPU_*`).
+//!
+//! What the registers and list registers do is the hardware's; here is who may touch them, and which arguments are
+//! refused. A list register that still holds an active interrupt cannot be written, which only the hardware knows.
+
+use crate::cap::Cap;
+use crate::error::Error;
+use crate::state::{Obj, State};
+use crate::syscall::{Invocation, Words};
+use kernel_abi::Invocation as Label;
+use kernel_abi::vcpu::VcpuReg;
+
+impl State {
+    /// Undoes the binding of a virtual CPU to its thread, if there is one.
+    ///
+    /// Changes: both.
+    pub(crate) fn unbind_vcpu(&mut self, vcpu: Obj) {
+        if let Some(tcb) = self.vcpus.get_mut(&vcpu).and_then(|v| v.tcb.take()) {
+            self.tcb_mut(tcb).vcpu = None;
+        }
+    }
+
+    /// Undoes the binding of a thread to its virtual CPU, if there is one.
+    ///
+    /// Changes: both.
+    pub(crate) fn unbind_vcpu_of(&mut self, tcb: Obj) {
+        if let Some(vcpu) = self.tcb(tcb).vcpu {
+            self.unbind_vcpu(vcpu);
+        }
+    }
+
+    /// An invocation of a virtual CPU.
+    ///
+    /// Changes: `ARMVCPUSetTCB(tcb)`: the bindings of both, one-to-one, older ones end. `ARMVCPUInjectIRQ(request)`,
+    /// `ARMVCPUReadReg(index) -> value`, `ARMVCPUWriteReg(index, value)`, `ARMVCPUAckVPPI(irq)`: the virtual CPU's
+    /// state in the machine.
+    pub(crate) fn vcpu_invocation(&mut self, vcpu: Obj, call: &Invocation) -> Result<Words, Error> {
+        match call.label {
+            Some(Label::ArmVcpuSetTcb) => {
+                call.needs(0, 1)?;
+                let Some(Cap::Tcb { obj: tcb }) = self.cap(call.extra[0]) else {
+                    return Err(Error::IllegalOperation);
+                };
+                self.unbind_vcpu(vcpu);
+                self.unbind_vcpu_of(tcb);
+                self.tcb_mut(tcb).vcpu = Some(vcpu);
+                if let Some(vcpu) = self.vcpus.get_mut(&vcpu) {
+                    vcpu.tcb = Some(tcb);
+                }
+            }
+            Some(Label::ArmVcpuInjectIrq) => {
+                call.needs(1, 0)?;
+                let field = |shift: u64, bits: u64| call.words[0] >> shift & ((1 << bits) - 1);
+                for (value, most) in [
+                    (field(0, 16), 1023),
+                    (field(16, 8), 31),
+                    (field(24, 8), 1),
+                    (field(32, 8), self.config.list_registers - 1),
+                ] {
+                    if value > most {
+                        return Err(Error::Range(0, most));
+                    }
+                }
+            }
+            Some(Label::ArmVcpuReadReg) => {
+                call.needs(1, 0)?;
+                let register = register(call.words[0])?;
+                let value = self.vcpu_register(vcpu, register);
+                return Ok(vec![value]);
+            }
+            Some(Label::ArmVcpuWriteReg) => {
+                call.needs(2, 0)?;
+                let register = register(call.words[0])?;
+                if let Some(v) = self.vcpus.get_mut(&vcpu) {
+                    v.registers.insert(register, call.words[1]);
+                }
+            }
+            Some(Label::ArmVcpuAckVppi) => {
+                call.needs(1, 0)?;
+                if call.words[0] > self.config.max_irq {
+                    return Err(Error::Range(0, self.config.max_irq));
+                }
+                if !self.config.virtual_ppis.contains(&call.words[0]) {
+                    return Err(Error::InvalidArgument(0));
+                }
+            }
+            _ => return Err(Error::IllegalOperation),
+        }
+        Ok(vec![])
+    }
+
+    /// A register of a virtual CPU: what was last written, where a guest has not run since.
+    pub fn vcpu_register(&self, vcpu: Obj, register: u64) -> u64 {
+        self.vcpus.get(&vcpu).and_then(|v| v.registers.get(&register)).copied().unwrap_or(0)
+    }
+}
+
+fn register(index: u64) -> Result<u64, Error> {
+    VcpuReg::from_index(index).map(|r| r as u64).ok_or(Error::InvalidArgument(1))
+}
