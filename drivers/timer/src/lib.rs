@@ -1,3 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Timer driver PD: one-shot and periodic time-outs on the generic physical timer.
-#![no_std]
+//! The timer driver: several clients' time-outs on one hardware timer.
+//!
+//! This library is the part without hardware: the [`protocol`] spoken by clients (the VMM, the console virtualiser), the
+//! conversion of [`clock`] ticks, and the table of [`timeouts`]. The driver PD (`src/main.rs`) adds the generic timer's
+//! registers (Arm DDI 0487, "The Generic Timer in AArch64 state").
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod protocol;
+pub mod timeouts;

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The timer driver PD: serves the protocol on every channel that calls it, with the EL1 physical timer (CNTP), which the
+//! kernel lets user level use where its configuration says `EXPORT_PTMR_USER`. It must be the only user of that timer.
+//!
+//! Symbols: `timer_irq_ch`, the channel of the timer's interrupt (INTID 30, level).
+#![no_std]
+#![no_main]
+
+use core::arch::asm;
+
+use sel4_microkit::{
+    Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo, get_mr,
+    protection_domain, set_mr, var,
+};
+use timer_driver::clock::Clock;
+use timer_driver::protocol::{BAD_REQUEST, OK, Request};
+use timer_driver::timeouts::Timeouts;
+
+/// Channels of a PD.
+const CLIENTS: usize = 62;
+
+/// `CNTP_CTL_EL0.ENABLE`; with `IMASK` (bit 1) clear the interrupt is delivered.
+const ENABLE: u64 = 1;
+
+/// The counter; later reads are not done before it.
+fn now() -> u64 {
+    let value;
+    // SAFETY: reads a counter.
+    unsafe { asm!("isb", "mrs {}, cntpct_el0", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
+/// Ticks a second.
+fn frequency() -> u64 {
+    let value;
+    // SAFETY: reads a constant register.
+    unsafe { asm!("mrs {}, cntfrq_el0", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
+/// Makes the interrupt come at `deadline`, or not at all.
+fn program(deadline: Option<u64>) {
+    // SAFETY: the timer is this PD's alone; its only effect is an interrupt to this PD.
+    unsafe {
+        match deadline {
+            Some(deadline) => asm!(
+                "msr cntp_cval_el0, {deadline}",
+                "msr cntp_ctl_el0, {enable}",
+                "isb",
+                deadline = in(reg) deadline,
+                enable = in(reg) ENABLE,
+                options(nomem, nostack, preserves_flags),
+            ),
+            None => asm!("msr cntp_ctl_el0, xzr", "isb", options(nomem, nostack, preserves_flags)),
+        }
+    }
+}
+
+struct TimerDriver {
+    clock: Clock,
+    timeouts: Timeouts<CLIENTS>,
+    interrupt: Channel,
+    deferred: DeferredActionSlot,
+}
+
+impl TimerDriver {
+    /// Notifies everybody whose time has come and programs the next deadline.
+    fn update(&mut self) {
+        self.timeouts.expire(now(), |client| Channel::new(client).notify());
+        program(self.timeouts.next_deadline());
+    }
+}
+
+impl Handler for TimerDriver {
+    type Error = IrqAckError;
+
+    fn notified(&mut self, channels: ChannelSet) -> Result<(), IrqAckError> {
+        // Clients that notify instead of calling get nothing.
+        if channels.contains(self.interrupt) {
+            self.update();
+            // The timer's condition is gone or in the future now, so the level is low when this unmasks it.
+            self.deferred.defer_irq_ack(self.interrupt)?;
+        }
+        Ok(())
+    }
+
+    fn protected(&mut self, channel: Channel, info: MessageInfo) -> Result<MessageInfo, IrqAckError> {
+        let Some(request) = Request::decode(info.label(), info.count(), get_mr(0)) else {
+            return Ok(MessageInfo::new(BAD_REQUEST, 0));
+        };
+        let client = channel.index();
+        match request {
+            Request::GetTime => {
+                set_mr(0, self.clock.to_ns(now()));
+                return Ok(MessageInfo::new(OK, 1));
+            }
+            Request::SetTimeout(ns) => self.timeouts.set_once(client, now(), self.clock.to_ticks(ns)),
+            Request::SetPeriodic(ns) => self.timeouts.set_every(client, now(), self.clock.to_ticks(ns)),
+            Request::Cancel => self.timeouts.cancel(client),
+        }
+        program(self.timeouts.next_deadline());
+        Ok(MessageInfo::new(OK, 0))
+    }
+
+    fn take_deferred_action(&mut self) -> Option<DeferredAction> {
+        self.deferred.take()
+    }
+}
+
+#[protection_domain]
+fn init() -> impl Handler {
+    program(None);
+    let Some(clock) = Clock::new(frequency()) else { panic!("the counter's frequency is not set") };
+    TimerDriver {
+        clock,
+        timeouts: Timeouts::new(),
+        interrupt: Channel::new(*var!(timer_irq_ch: usize = 0)),
+        deferred: DeferredActionSlot::new(),
+    }
+}
