@@ -251,7 +251,10 @@ impl Cap {
         match self {
             Self::Null => [0, 0],
             Self::Untyped { at, bits, device, used } => [
-                w(tag::UNTYPED, at.0 | u64::from(bits) << FIELD_SHIFT | u64::from(device) << (FIELD_SHIFT + 6)),
+                w(
+                    tag::UNTYPED,
+                    at.0 | u64::from(bits) << FIELD_SHIFT | u64::from(device) << (FIELD_SHIFT + 6),
+                ),
                 used,
             ],
             Self::Endpoint { at, badge, rights } => {
@@ -264,8 +267,13 @@ impl Cap {
                 [w(tag::REPLY, at.addr().0 | u64::from(can_grant) << FIELD_SHIFT), 0]
             }
             Self::CNode { at, radix, guard, guard_size } => [
-                w(tag::CNODE, at.addr().0 | u64::from(guard_size & 31) | u64::from(guard_size >> 5) << (FIELD_SHIFT + 6)
-                    | u64::from(radix) << FIELD_SHIFT),
+                w(
+                    tag::CNODE,
+                    at.addr().0
+                        | u64::from(guard_size & 31)
+                        | u64::from(guard_size >> 5) << (FIELD_SHIFT + 6)
+                        | u64::from(radix) << FIELD_SHIFT,
+                ),
                 guard,
             ],
             Self::Thread { at } => [w(tag::THREAD, at.addr().0), 0],
@@ -278,15 +286,22 @@ impl Cap {
             Self::SgiSignal { sgi, target } => [w(tag::SGI_SIGNAL, sgi), target],
             Self::Domain => [w(tag::DOMAIN, 0), 0],
             Self::Zombie(z) => [
-                w(tag::ZOMBIE, z.at.addr().0 | u64::from(z.has_return) << FIELD_SHIFT
-                    | u64::from(z.radix.is_none()) << (FIELD_SHIFT + 1)),
+                w(
+                    tag::ZOMBIE,
+                    z.at.addr().0
+                        | u64::from(z.has_return) << FIELD_SHIFT
+                        | u64::from(z.radix.is_none()) << (FIELD_SHIFT + 1),
+                ),
                 z.remaining | u64::from(z.radix.unwrap_or(0)) << 56,
             ],
             Self::Frame { at, size, rights, device, mapping } => [
-                w(tag::FRAME, at.0 | (size as u64) << FIELD_SHIFT
-                    | u64::from(rights.read) << (FIELD_SHIFT + 2)
-                    | u64::from(rights.write) << (FIELD_SHIFT + 3)
-                    | u64::from(device) << (FIELD_SHIFT + 4)),
+                w(
+                    tag::FRAME,
+                    at.0 | (size as u64) << FIELD_SHIFT
+                        | u64::from(rights.read) << (FIELD_SHIFT + 2)
+                        | u64::from(rights.write) << (FIELD_SHIFT + 3)
+                        | u64::from(device) << (FIELD_SHIFT + 4),
+                ),
                 encode_mapping(mapping),
             ],
             Self::PageTable { at, mapping } => [w(tag::PAGE_TABLE, at.0), encode_mapping(mapping)],
@@ -368,9 +383,7 @@ impl Cap {
             Self::CNode { at, radix, .. } => (at.addr(), u64::from(radix) + size::SLOT_BITS),
             Self::Thread { at } => (at.addr(), tcb_bits),
             Self::SchedContext { at, bits } => (at.addr(), u64::from(bits)),
-            Self::Zombie(z) => {
-                (z.at.addr(), z.radix.map_or(tcb_bits, |r| u64::from(r) + size::SLOT_BITS))
-            }
+            Self::Zombie(z) => (z.at.addr(), z.radix.map_or(tcb_bits, |r| u64::from(r) + size::SLOT_BITS)),
             Self::Frame { at, size, .. } => (at, size.bits()),
             Self::PageTable { at, .. } => (at, size::PAGE_TABLE_BITS),
             Self::VSpace { at, .. } => (at, size::VSPACE_BITS_40),
@@ -398,7 +411,9 @@ impl Cap {
             (Self::SchedContext { at: a, .. }, Self::SchedContext { at: b, .. }) => a == b,
             (Self::SchedControl { core: a }, Self::SchedControl { core: b }) => a == b,
             (Self::IrqHandler { irq: a }, Self::IrqHandler { irq: b }) => a == b,
-            (Self::SgiSignal { sgi: a, target: s }, Self::SgiSignal { sgi: b, target: t }) => a == b && s == t,
+            (Self::SgiSignal { sgi: a, target: s }, Self::SgiSignal { sgi: b, target: t }) => {
+                a == b && s == t
+            }
             (Self::Frame { at: a, size: s, .. }, Self::Frame { at: b, size: t, .. }) => a == b && s == t,
             (Self::PageTable { at: a, .. }, Self::PageTable { at: b, .. }) => a == b,
             (Self::VSpace { at: a, .. }, Self::VSpace { at: b, .. }) => a == b,
@@ -416,7 +431,9 @@ impl Cap {
     pub fn covers(self, other: Self, tcb_bits: u64) -> bool {
         match (self, other) {
             (Self::Untyped { at, bits, .. }, _) => other.memory(tcb_bits).is_some_and(|(b, b_bits)| {
-                b.0 >= at.0 && b.0 - at.0 <= (1u64 << bits) - 1 && (1u64 << b_bits) <= (1u64 << bits) - (b.0 - at.0)
+                b.0 >= at.0
+                    && b.0 - at.0 <= (1u64 << bits) - 1
+                    && (1u64 << b_bits) <= (1u64 << bits) - (b.0 - at.0)
             }),
             (Self::IrqControl, Self::IrqHandler { .. } | Self::SgiSignal { .. }) => true,
             (Self::Smc { .. }, Self::Smc { .. }) => true,
@@ -427,7 +444,9 @@ impl Cap {
     /// The badge, of those that have one.
     pub fn badge(self) -> Option<u64> {
         match self {
-            Self::Endpoint { badge, .. } | Self::Notification { badge, .. } | Self::Smc { badge } => Some(badge),
+            Self::Endpoint { badge, .. } | Self::Notification { badge, .. } | Self::Smc { badge } => {
+                Some(badge)
+            }
             _ => None,
         }
     }

@@ -70,11 +70,8 @@ impl Slot {
 
 impl<M: Machine> Kernel<M> {
     /// log2 of a TCB in this configuration.
-    pub const TCB_BITS: u64 = if M::HW_DEBUG {
-        kernel_abi::object::TCB_BITS_HW_DEBUG
-    } else {
-        kernel_abi::object::TCB_BITS
-    };
+    pub const TCB_BITS: u64 =
+        if M::HW_DEBUG { kernel_abi::object::TCB_BITS_HW_DEBUG } else { kernel_abi::object::TCB_BITS };
 
     /// Whether the capability in `child` was derived from the one in `parent`. `child` must stand behind `parent`
     /// in the list.
@@ -117,7 +114,8 @@ impl<M: Machine> Kernel<M> {
             _ => false,
         };
         // A copy of an untyped names the same bytes: nothing may be made of them through the source any more.
-        if let (Cap::Untyped { at, bits, device, .. }, Cap::Untyped { at: new, bits: new_bits, .. }) = (source, cap)
+        if let (Cap::Untyped { at, bits, device, .. }, Cap::Untyped { at: new, bits: new_bits, .. }) =
+            (source, cap)
             && at == new
             && bits == new_bits
         {

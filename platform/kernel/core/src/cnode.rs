@@ -61,8 +61,14 @@ impl<M: Machine> Kernel<M> {
     pub fn decode_cnode(&mut self, cap: Cap, msg: &Message) -> Outcome {
         use Invocation as I;
         let Some(invocation) = msg.invocation else { return Err(Error::IllegalOperation.into()) };
-        let (I::CNodeRevoke | I::CNodeDelete | I::CNodeCancelBadgedSends | I::CNodeCopy | I::CNodeMint
-        | I::CNodeMove | I::CNodeMutate | I::CNodeRotate) = invocation
+        let (I::CNodeRevoke
+        | I::CNodeDelete
+        | I::CNodeCancelBadgedSends
+        | I::CNodeCopy
+        | I::CNodeMint
+        | I::CNodeMove
+        | I::CNodeMutate
+        | I::CNodeRotate) = invocation
         else {
             return Err(Error::IllegalOperation.into());
         };
@@ -121,7 +127,12 @@ impl<M: Machine> Kernel<M> {
         Ok(0)
     }
 
-    fn copy_checked(&mut self, cap: Cap, from: crate::layout::Slot, to: crate::layout::Slot) -> Result<(), Error> {
+    fn copy_checked(
+        &mut self,
+        cap: Cap,
+        from: crate::layout::Slot,
+        to: crate::layout::Slot,
+    ) -> Result<(), Error> {
         if cap == Cap::Null {
             return Err(Error::IllegalOperation);
         }

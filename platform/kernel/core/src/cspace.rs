@@ -66,7 +66,10 @@ impl<M: Machine> Kernel<M> {
         }
         let (slot, left) = self.resolve(root, index, depth).map_err(|l| Error::FailedLookup(source, l))?;
         if left != 0 {
-            return Err(Error::FailedLookup(source, Lookup::DepthMismatch { bits_left: left, bits_found: 0 }));
+            return Err(Error::FailedLookup(
+                source,
+                Lookup::DepthMismatch { bits_left: left, bits_found: 0 },
+            ));
         }
         Ok(slot)
     }

@@ -104,11 +104,8 @@ impl<M: Machine> Kernel<M> {
             self.swap_caps(Cap::Zombie(outer), slot, there, other);
             top = other;
         }
-        let inner_top = Zombie {
-            remaining: inner.remaining.min(count.saturating_sub(1)),
-            has_return: true,
-            ..inner
-        };
+        let inner_top =
+            Zombie { remaining: inner.remaining.min(count.saturating_sub(1)), has_return: true, ..inner };
         self.swap_caps(Cap::Zombie(outer), top, Cap::Zombie(inner_top), child);
         let x = last.cap(&self.m);
         self.swap_caps(Cap::Zombie(outer), child, x, last);

@@ -198,7 +198,10 @@ impl<M: Machine> Kernel<M> {
                 Ok(0)
             }
             Cap::Domain => self.decode_domain(msg),
-            Cap::Frame { .. } | Cap::PageTable { .. } | Cap::VSpace { .. } | Cap::AsidControl
+            Cap::Frame { .. }
+            | Cap::PageTable { .. }
+            | Cap::VSpace { .. }
+            | Cap::AsidControl
             | Cap::AsidPool { .. } => self.decode_vspace(slot, cap, msg),
             Cap::Vcpu { at } => self.decode_vcpu(at, msg),
             Cap::Smc { badge } => self.decode_smc(badge, msg),

@@ -97,8 +97,8 @@ impl<M: Machine> Kernel<M> {
             I::TcbSetTlsBase => {
                 self.require(msg, 1, 0)?;
                 let base = self.arg(msg, 0);
-                tcb.set_reg(&mut self.m, stored::TPIDR, base);
                 self.reload(tcb);
+                tcb.set_reg(&mut self.m, stored::TPIDR, base);
             }
             I::TcbSetFlags => {
                 self.require(msg, 2, 0)?;

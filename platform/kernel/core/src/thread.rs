@@ -117,7 +117,12 @@ impl<M: Machine> Kernel<M> {
     // ---- queues of waiting threads, by priority, first come first served among equals
 
     /// Links `tcb` into a queue given by head and tail; returns the new ones.
-    pub fn queue_insert(&mut self, head: Option<Tcb>, tail: Option<Tcb>, tcb: Tcb) -> (Option<Tcb>, Option<Tcb>) {
+    pub fn queue_insert(
+        &mut self,
+        head: Option<Tcb>,
+        tail: Option<Tcb>,
+        tcb: Tcb,
+    ) -> (Option<Tcb>, Option<Tcb>) {
         let priority = tcb.priority(&self.m);
         let mut after = tail;
         while let Some(other) = after {
@@ -142,7 +147,12 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Takes `tcb` out of a queue given by head and tail; returns the new ones.
-    pub fn queue_remove(&mut self, head: Option<Tcb>, tail: Option<Tcb>, tcb: Tcb) -> (Option<Tcb>, Option<Tcb>) {
+    pub fn queue_remove(
+        &mut self,
+        head: Option<Tcb>,
+        tail: Option<Tcb>,
+        tcb: Tcb,
+    ) -> (Option<Tcb>, Option<Tcb>) {
         let (prev, next) = (tcb.queue_prev(&self.m), tcb.queue_next(&self.m));
         if let Some(other) = prev {
             other.set_queue_next(&mut self.m, next);
@@ -203,10 +213,12 @@ impl<M: Machine> Kernel<M> {
         self.loaded = Some(tcb);
     }
 
-    /// The address space or virtual CPU of a thread changed: it has to be loaded again before it runs.
+    /// The address space, virtual CPU or TLS registers of a thread change: what the machine holds of it goes to its
+    /// TCB, and it has to be loaded again before it runs.
     pub fn reload(&mut self, tcb: Tcb) {
         if self.loaded == Some(tcb) {
             self.loaded = None;
+            self.m.switch_thread(None, None);
         }
     }
 }

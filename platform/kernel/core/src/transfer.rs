@@ -76,7 +76,14 @@ impl<M: Machine> Kernel<M> {
 
     /// Gives `receiver` the message (or the fault) of `sender`. `endpoint` is the one it went through; capabilities
     /// to that one arrive as their badge.
-    pub fn transfer(&mut self, sender: Tcb, endpoint: Option<Endpoint>, badge: u64, grant: bool, receiver: Tcb) {
+    pub fn transfer(
+        &mut self,
+        sender: Tcb,
+        endpoint: Option<Endpoint>,
+        badge: u64,
+        grant: bool,
+        receiver: Tcb,
+    ) {
         let to = self.ipc_buffer(receiver, true);
         if sender.fault_label(&self.m) != kernel_abi::fault::NULL {
             let (label, length) = self.fault_message(sender, receiver, to);

@@ -43,8 +43,7 @@ impl<M: Machine> Kernel<M> {
             return Err(Error::IllegalOperation.into());
         }
         self.require(msg, 6, 1)?;
-        let [kind, size_bits, index, depth, offset, count] =
-            [0, 1, 2, 3, 4, 5].map(|i| self.arg(msg, i));
+        let [kind, size_bits, index, depth, offset, count] = [0, 1, 2, 3, 4, 5].map(|i| self.arg(msg, i));
         let (_, root) = self.extra(msg, 0)?;
         let kind = ObjectType::from_number(kind).ok_or(Error::InvalidArgument(0))?;
         if size_bits > size::MAX_UNTYPED_BITS {
@@ -52,7 +51,8 @@ impl<M: Machine> Kernel<M> {
         }
         let object_bits = Self::object_bits(kind, size_bits).ok_or(Error::InvalidArgument(1))?;
 
-        let node = if depth == 0 { root } else { self.lookup_target(root, index, depth, false)?.cap(&self.m) };
+        let node =
+            if depth == 0 { root } else { self.lookup_target(root, index, depth, false)?.cap(&self.m) };
         let Cap::CNode { at: first, radix, .. } = node else {
             let missing = Lookup::MissingCapability { bits_left: depth };
             return Err(Error::FailedLookup(false, missing).into());
