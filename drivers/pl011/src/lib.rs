@@ -1,3 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! PL011 UART driver PD.
-#![no_std]
+//! The PL011 driver: moves bytes between the UART and two rings, driven by interrupts (Arm DDI 0183).
+//!
+//! [`registers`] names the registers and hides how they are accessed, [`Driver`] is the logic, tested on the host
+//! against a model of the UART. The driver PD is `src/main.rs`. It trusts the hardware, not its peer on the rings.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+mod driver;
+pub mod registers;
+#[cfg(test)]
+mod tests;
+
+pub use driver::{Driver, Notify};
