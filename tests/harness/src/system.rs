@@ -79,6 +79,12 @@ impl System {
         self.with(format!("--define={name}={value}"))
     }
 
+    /// With a variable of the description set to the path of a file with this text.
+    #[must_use]
+    pub fn define_text(self, name: &str, text: &str) -> Self {
+        self.with(format!("--define-text={name}={text}"))
+    }
+
     fn with(mut self, argument: String) -> Self {
         self.arguments.push(argument);
         self

@@ -37,7 +37,7 @@ pub struct Options {
     /// Name of a guest that can be fetched, or path of an arm64 kernel image.
     #[arg(long, env = "KERNEL")]
     pub kernel: Option<String>,
-    /// Path of an initramfs.
+    /// Path of an initramfs, or `none`.
     #[arg(long, env = "INITRD")]
     pub initrd: Option<String>,
     /// The guest's kernel command line.
@@ -52,6 +52,9 @@ pub struct Options {
     /// A further variable of the system description: NAME=VALUE.
     #[arg(long = "define", short = 'D')]
     pub definitions: Vec<String>,
+    /// A further variable of the system description, NAME=TEXT: the path of a file with this text.
+    #[arg(long = "define-text")]
+    pub texts: Vec<String>,
     /// Folder of the results.
     #[arg(long)]
     pub output: Option<PathBuf>,
@@ -210,6 +213,7 @@ fn variables(options: &Options, output: &Path) -> Result<(sdf::Variables, bool)>
     };
     set("KERNEL", image);
     match (initrd, &fetched) {
+        (Some("none"), _) => set("INITRD", String::new()),
         (Some(path), _) => set("INITRD", file(path, "INITRD")?),
         (None, Some(guest)) => set("INITRD", guest.initrd.display().to_string()),
         (None, None) => bail!("no initramfs"),

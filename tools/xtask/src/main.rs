@@ -6,13 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod bare;
+mod bench;
 mod cargo;
 mod guest;
+mod hostile;
 mod image;
 mod paths;
 mod process;
 mod run;
 mod sdk;
+mod test;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -41,6 +44,12 @@ enum Command {
     Image(image::Options),
     /// Build a system, boot it in QEMU and connect the console.
     Run(run::Options),
+    /// Run every test.
+    Test(test::Options),
+    /// Check format, lints and documentation, and run the host tests.
+    Check,
+    /// Measure, counting instructions.
+    Bench(image::Options),
     /// Boot a guest on QEMU without Bulkhead, for comparison.
     Bare(bare::Options),
 }
@@ -51,6 +60,9 @@ fn main() -> Result<()> {
         Command::Sdk { board } => sdk::build(&board, &sdk::Config::ALL),
         Command::Image(options) => image::build(&options).map(|image| println!("{}", image.file.display())),
         Command::Run(options) => run::run(&options),
+        Command::Test(options) => test::test(&options),
+        Command::Check => test::check(),
+        Command::Bench(options) => bench::bench(&options),
         Command::Bare(options) => bare::run(&options),
     }
 }

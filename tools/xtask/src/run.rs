@@ -20,7 +20,7 @@ use crate::process::say;
 use crate::sdk;
 
 /// A VMM says this when its guest has switched itself off.
-const POWERED_OFF: &str = "guest powered off";
+pub const POWERED_OFF: &str = "guest powered off";
 /// A VMM says this when it stopped its guest, after the reason.
 const STOPPED: &str = "guest stopped";
 /// Ends the emulator when typed on a terminal: Ctrl-].

@@ -8,7 +8,7 @@ mod cpio;
 mod debian;
 mod initramfs;
 
-pub use initramfs::{PROMPT, READY_MARKER};
+pub use initramfs::{MARK as READY_MARK, PROMPT, READY_MARKER};
 
 use std::fs;
 use std::path::{Path, PathBuf};

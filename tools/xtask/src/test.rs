@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! `xtask test`: every test, on this machine and in the emulator, closing with one count of all of them.
+
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::process::{run, say};
+use crate::sdk::{self, Config, Sdk};
+use crate::{guest, image, paths};
+
+/// Which tests.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Only those that need no emulator.
+    #[arg(long)]
+    pub host: bool,
+    /// Only those whose name contains this.
+    pub filter: Option<String>,
+}
+
+/// The board that whole systems are tested on.
+const BOARD: &str = "qemu_virt_aarch64";
+
+/// Runs the tests.
+///
+/// # Errors
+/// One fails, none ran, or something does not build.
+pub fn test(options: &Options) -> Result<()> {
+    let start = Instant::now();
+    if !options.host {
+        for kernel in guest::KERNELS {
+            guest::fetch(kernel)?;
+        }
+        sdk::build(BOARD, &Config::ALL)?;
+        for config in Config::ALL {
+            image::build_pds(&Sdk { root: sdk::ours(), board: BOARD.into(), config: config.name().into() })?;
+        }
+        say("building the guests that the tests bring along");
+        crate::hostile::build()?;
+    }
+    let runner = Runner::find();
+    let mut count = Count::default();
+    say(format!("running the tests with cargo {}", runner.name()));
+    let selection: &[&str] = if options.host { &[] } else { &["--package", "harness"] };
+    let packages: Vec<String> =
+        default_members()?.into_iter().flat_map(|name| ["--package".into(), name]).collect();
+    let packages: Vec<&str> = packages.iter().map(String::as_str).chain(selection.iter().copied()).collect();
+    let mut ok = runner.run(&packages, options.filter.as_deref(), &[], &mut count)?;
+    say("running the memory-order models of the rings");
+    let loom = [("RUSTFLAGS", "--cfg loom"), ("CARGO_TARGET_DIR", "target/loom")];
+    ok &= runner.run(&["--package", "ring", "--release"], options.filter.as_deref(), &loom, &mut count)?;
+
+    say(format!("all tests took {} s", start.elapsed().as_secs()));
+    let skipped = if count.skipped > 0 { format!(", {} skipped", count.skipped) } else { String::new() };
+    println!("{} passed, {} failed{skipped}", count.passed, count.failed);
+    if !ok || count.failed > 0 {
+        bail!("tests failed");
+    }
+    if count.passed == 0 {
+        bail!("no test ran");
+    }
+    Ok(())
+}
+
+/// `xtask check`: what a commit should pass.
+///
+/// # Errors
+/// Something does not.
+pub fn check() -> Result<()> {
+    let cargo = |arguments: &[&str]| {
+        let mut command = cargo();
+        command.args(arguments);
+        command
+    };
+    say("format");
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    say("lints");
+    run(&mut cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]))?;
+    run(&mut cargo(&["clippy", "--all-targets", "--package", "harness", "--", "-D", "warnings"]))?;
+    say("documentation");
+    run(cargo(&["doc", "--no-deps", "--document-private-items", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
+    test(&Options { host: true, filter: None })
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(paths::root());
+    command
+}
+
+/// The packages that are tested on this machine: the workspace's default members.
+fn default_members() -> Result<Vec<String>> {
+    let metadata = crate::process::output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).context("cargo metadata")?;
+    let ids = metadata["workspace_default_members"]
+        .as_array()
+        .context("cargo metadata names no default members")?;
+    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    Ok(packages
+        .iter()
+        .filter(|package| ids.contains(&package["id"]))
+        .filter_map(|package| package["name"].as_str().map(str::to_string))
+        .collect())
+}
+
+/// A program that runs tests.
+#[derive(Clone, Copy)]
+enum Runner {
+    Nextest,
+    CargoTest,
+}
+
+impl Runner {
+    /// nextest where it is installed: it runs the tests of all crates at once.
+    fn find() -> Self {
+        let version =
+            cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if version.is_ok_and(|status| status.success()) { Self::Nextest } else { Self::CargoTest }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nextest => "nextest",
+            Self::CargoTest => "test",
+        }
+    }
+
+    /// Runs the tests of some packages, shows the output, and adds to the count. Returns whether all went well.
+    fn run(
+        self,
+        selection: &[&str],
+        filter: Option<&str>,
+        set: &[(&str, &str)],
+        count: &mut Count,
+    ) -> Result<bool> {
+        let mut command = cargo();
+        match self {
+            Self::Nextest => command.args(["nextest", "run", "--no-fail-fast", "--no-tests=pass"]),
+            Self::CargoTest => command.args(["test", "--no-fail-fast", "--tests"]),
+        };
+        command.args(selection).args(filter).envs(set.iter().copied());
+        command.env("BULKHEAD_NO_BUILD", "1").env("BULKHEAD_XTASK", env::current_exe()?);
+        let (reader, writer) = std::io::pipe()?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let mut child = command.spawn().context("starting cargo")?;
+        // The command holds the writing ends of the pipe.
+        drop(command);
+        for line in BufReader::new(reader).lines() {
+            let line = line?;
+            println!("{line}");
+            count.add(&line);
+        }
+        Ok(child.wait()?.success())
+    }
+}
+
+/// How many tests had which result.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+impl Count {
+    /// Adds what a line of a runner's output says, if it is one that closes a run.
+    fn add(&mut self, line: &str) {
+        let line = line.trim();
+        let results = if let Some(results) = line.strip_prefix("test result: ") {
+            results
+        } else if line.starts_with("Summary [") {
+            line.split_once("tests run:")
+                .or_else(|| line.split_once("test run:"))
+                .map_or("", |(_, results)| results)
+        } else {
+            return;
+        };
+        let words: Vec<&str> =
+            results.split([' ', ',', ';', '.', '(', ')']).filter(|word| !word.is_empty()).collect();
+        for pair in words.windows(2) {
+            let Ok(number) = pair[0].parse::<u32>() else { continue };
+            match pair[1] {
+                "passed" => self.passed += number,
+                "failed" | "timed" | "exec" => self.failed += number,
+                "skipped" | "ignored" => self.skipped += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(line: &str) -> Count {
+        let mut count = Count::default();
+        count.add(line);
+        count
+    }
+
+    #[test]
+    fn closing_lines_of_both_runners_are_counted() {
+        let expected = Count { passed: 14, failed: 2, skipped: 1 };
+        assert_eq!(
+            count(
+                "test result: FAILED. 14 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.02s"
+            ),
+            expected
+        );
+        assert_eq!(
+            count("     Summary [   0.021s] 16 tests run: 14 passed (1 slow), 2 failed, 1 skipped"),
+            expected
+        );
+        assert_eq!(
+            count("Summary [ 9.0s] 3 tests run: 1 passed, 1 timed out, 1 exec failed, 0 skipped").failed,
+            2
+        );
+    }
+
+    #[test]
+    fn other_lines_count_nothing() {
+        assert_eq!(count("14 passed"), Count::default());
+        assert_eq!(count("test 3 passed ... ok"), Count::default());
+    }
+}
