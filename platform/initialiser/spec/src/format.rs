@@ -23,8 +23,9 @@ pub const SECTIONS: usize = 9;
 /// What concerns the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// [`crate::fingerprint`] of the untypeds that the tool predicted.
-    pub prediction: u64,
+    /// [`crate::fingerprint`] of the untypeds that the tool predicted, as bytes: the size of the description must not
+    /// depend on it.
+    pub prediction: [u8; 8],
     /// 2 MiB-aligned address in the initialiser's address space: there it maps a large frame, 2 MiB above it a small
     /// frame, one at a time, to fill them. Page tables for both are among the records.
     pub window: u64,
@@ -207,9 +208,9 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let content = sample();
-        let bytes = content.write(Header { prediction: 5, window: 1 << 30, ..Header::default() });
+        let bytes = content.write(Header { prediction: [5; 8], window: 1 << 30, ..Header::default() });
         let spec = Spec::read(&bytes).unwrap();
-        assert_eq!((spec.header.prediction, spec.header.window, spec.header.objects), (5, 1 << 30, 3));
+        assert_eq!((spec.header.prediction, spec.header.window, spec.header.objects), ([5; 8], 1 << 30, 3));
         assert_eq!(spec.groups().collect::<Result<Vec<_>, _>>().unwrap(), content.groups);
         assert_eq!(spec.slots().collect::<Result<Vec<_>, _>>().unwrap(), content.slots);
         assert_eq!(spec.fills().collect::<Result<Vec<_>, _>>().unwrap(), content.fills);
