@@ -13,7 +13,6 @@
 mod check;
 mod diagnostic;
 mod element;
-mod help;
 pub mod limits;
 mod lines;
 mod model;

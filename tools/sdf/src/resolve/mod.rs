@@ -175,6 +175,11 @@ impl Resolver<'_> {
             }
             self.edits.remove_attribute(element, "when");
             let values = self.values(element);
+            if let (Some(device), false) =
+                (element.attribute("device"), matches!(element.name(), "memory_region" | "irq"))
+            {
+                self.error(device.pos, ResolveFault::DeviceHere(element.name().to_owned()));
+            }
             match element.name() {
                 "memory_region" => self.device_region(element, &values),
                 "irq" => self.device_irq(element, &values),
@@ -187,11 +192,7 @@ impl Resolver<'_> {
                     self.config(element, &values, place);
                     continue;
                 }
-                _ => {
-                    if let Some(device) = element.attribute("device") {
-                        self.error(device.pos, ResolveFault::DeviceHere(element.name().to_owned()));
-                    }
-                }
+                _ => {}
             }
             self.edit_values(element, &values);
             let top = match element.parent_name() {

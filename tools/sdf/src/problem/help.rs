@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What to do about each problem: the second line of a message.
 
+use super::{Fault, Problem, ResolveFault};
 use crate::limits::MAX_ID;
-use crate::problem::{Fault, Problem, ResolveFault};
 
 pub(crate) fn problem(problem: &Problem) -> Option<String> {
     let text = match problem {

@@ -3,6 +3,9 @@
 //!
 //! Filled from an SDK's generated JSON files, whichever SDK that is, or from a board description.
 
+#[cfg(test)]
+mod tests;
+
 use board::Board;
 use serde_json::Value;
 use std::ops::Range;
