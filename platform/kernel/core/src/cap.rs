@@ -230,6 +230,43 @@ pub const ADDR_MASK: u64 = (1 << 48) - 1;
 /// Shift of the first small field above the address.
 pub const FIELD_SHIFT: u64 = 48;
 
+/// Word 0 of a CNode capability, read field by field: for lookups, which need nothing else decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct CNodeWord {
+    word0: u64,
+    at: Slot,
+}
+
+impl CNodeWord {
+    /// `word0` if it is a CNode capability's.
+    #[inline(always)]
+    pub fn of(word0: u64) -> Option<Self> {
+        if word0 >> TAG_SHIFT != tag::CNODE {
+            return None;
+        }
+        Slot::at(PhysAddr(word0 & ADDR_MASK & !GUARD_SIZE_LOW)).map(|at| Self { word0, at })
+    }
+    /// First slot.
+    #[inline(always)]
+    pub const fn at(self) -> Slot {
+        self.at
+    }
+    /// log2 of the slots.
+    #[inline(always)]
+    pub const fn radix(self) -> u64 {
+        field(self.word0, 0, 6)
+    }
+    /// Bits of the guard.
+    #[inline(always)]
+    pub const fn guard_size(self) -> u64 {
+        self.word0 & GUARD_SIZE_LOW | field(self.word0, 6, 1) << 5
+    }
+}
+
+/// Low bits of a CNode capability's word 0: low bits of the guard's size.
+const GUARD_SIZE_LOW: u64 = 31;
+
+#[inline(always)]
 const fn field(word0: u64, shift: u64, bits: u64) -> u64 {
     word0 >> (FIELD_SHIFT + shift) & ((1 << bits) - 1)
 }
@@ -270,7 +307,7 @@ impl Cap {
                 w(
                     tag::CNODE,
                     at.addr().0
-                        | u64::from(guard_size & 31)
+                        | u64::from(guard_size) & GUARD_SIZE_LOW
                         | u64::from(guard_size >> 5) << (FIELD_SHIFT + 6)
                         | u64::from(radix) << FIELD_SHIFT,
                 ),
@@ -331,12 +368,11 @@ impl Cap {
                 Self::Notification { at: Notification::at(at)?, badge: w1, rights: field(w0, 0, 4) }
             }
             tag::REPLY => Self::Reply { at: Reply::at(at)?, can_grant: field(w0, 0, 1) != 0 },
-            tag::CNODE => Self::CNode {
-                at: Slot::at(PhysAddr(at.0 & !31))?,
-                radix: field(w0, 0, 6) as u8,
-                guard: w1,
-                guard_size: (at.0 & 31 | field(w0, 6, 1) << 5) as u8,
-            },
+            tag::CNODE => {
+                let node = CNodeWord::of(w0)?;
+                let (radix, guard_size) = (node.radix() as u8, node.guard_size() as u8);
+                Self::CNode { at: node.at(), radix, guard: w1, guard_size }
+            }
             tag::THREAD => Self::Thread { at: Tcb::at(at)? },
             tag::SCHED_CONTEXT => {
                 Self::SchedContext { at: SchedContext::at(at)?, bits: field(w0, 0, 6) as u8 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Capability lookup: from a user's capability address to a slot.
 
-use crate::cap::Cap;
+use crate::cap::{self, Cap};
 use crate::error::{Error, Lookup};
 use crate::kernel::Kernel;
 use crate::layout::{Slot, Tcb, TcbSlot};
@@ -13,29 +13,33 @@ impl<M: Machine> Kernel<M> {
     /// Walks CNodes from `root` along the `depth` low bits of `address`, until the bits are used up or something
     /// that is no CNode is met. Returns the slot and the bits that are left.
     pub fn resolve(&self, root: Cap, address: u64, depth: u64) -> Result<(Slot, u64), Lookup> {
-        let Cap::CNode { .. } = root else { return Err(Lookup::InvalidRoot) };
-        let mut cap = root;
+        self.resolve_words(root.encode(), address, depth)
+    }
+
+    /// As [`resolve`](Self::resolve), on the words of a slot: every system call comes through here.
+    #[inline]
+    fn resolve_words(&self, root: [u64; 2], address: u64, depth: u64) -> Result<(Slot, u64), Lookup> {
+        let [mut word0, mut guard] = root;
         let mut left = depth;
-        while let Cap::CNode { at, radix, guard, guard_size } = cap {
-            let (radix, guard_size) = (u64::from(radix), u64::from(guard_size));
+        while let Some(node) = cap::CNodeWord::of(word0) {
+            let (radix, guard_size) = (node.radix(), node.guard_size());
             let level = radix + guard_size;
             // The guard has to match wholly; with fewer bits left than it has, it cannot.
-            let shift = left.wrapping_sub(guard_size) & (WORD_BITS - 1);
-            let found = if guard_size == 0 { 0 } else { address >> shift & mask(guard_size) };
+            let found = address >> (left.wrapping_sub(guard_size) & (WORD_BITS - 1)) & mask(guard_size);
             if guard_size > left || found != guard {
                 return Err(Lookup::GuardMismatch { bits_left: left, guard, guard_size });
             }
             if level > left {
                 return Err(Lookup::DepthMismatch { bits_left: left, bits_found: level });
             }
-            let index = if level == 0 { 0 } else { address >> (left - level) & mask(radix) };
-            let slot = slot_of(at, index);
             left -= level;
+            let slot = slot_of(node.at(), address >> (left & (WORD_BITS - 1)) & mask(radix));
             if left == 0 || level == 0 {
                 return Ok((slot, left));
             }
-            cap = slot.cap(&self.m);
-            if !matches!(cap, Cap::CNode { .. }) {
+            word0 = slot.word0(&self.m);
+            guard = slot.word1(&self.m);
+            if cap::CNodeWord::of(word0).is_none() {
                 return Ok((slot, left));
             }
         }
@@ -46,8 +50,9 @@ impl<M: Machine> Kernel<M> {
     /// on the way.
     #[inline]
     pub fn lookup_slot(&self, tcb: Tcb, address: u64) -> Result<Slot, Lookup> {
-        let root = tcb.slot(TcbSlot::CSpace).cap(&self.m);
-        self.resolve(root, address, WORD_BITS).map(|(slot, _)| slot)
+        let root = tcb.slot(TcbSlot::CSpace);
+        let words = [root.word0(&self.m), root.word1(&self.m)];
+        self.resolve_words(words, address, WORD_BITS).map(|(slot, _)| slot)
     }
 
     /// The capability that a thread's capability address names, with its slot.

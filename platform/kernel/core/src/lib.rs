@@ -21,6 +21,7 @@ pub mod cspace;
 pub mod delete;
 pub mod endpoint;
 pub mod error;
+pub mod fastpath;
 pub mod fault;
 pub mod invoke;
 pub mod irq;

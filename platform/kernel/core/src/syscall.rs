@@ -11,6 +11,8 @@ use crate::machine::Machine;
 use kernel_abi::context::stored;
 use kernel_abi::{CapRights, Syscall};
 
+const CALL: i64 = Syscall::Call as i64;
+const REPLY_RECV: i64 = Syscall::ReplyRecv as i64;
 /// Bytes of an instruction.
 const INSTRUCTION: u64 = 4;
 /// Register of the reply object, or of NBSendWait's destination.
@@ -26,19 +28,27 @@ impl<M: Machine> Kernel<M> {
         let pc = thread.reg(&self.m, stored::PC).wrapping_sub(INSTRUCTION);
         thread.set_restart_pc(&mut self.m, pc);
         self.update_time();
-        match Syscall::from_number(number as i64) {
-            Some(call) if Self::exists(call) => {
-                if self.check_budget_restart() {
-                    self.syscall(call);
-                }
+        if self.check_budget_restart() {
+            let done = match number as i64 {
+                CALL => self.fast_call(thread),
+                REPLY_RECV => self.fast_reply_receive(thread),
+                _ => false,
+            };
+            if done {
+                self.activate();
+                return;
             }
-            _ => {
-                if self.check_budget_restart() {
-                    self.fault_current(Fault::UnknownSyscall { number });
-                }
-            }
+            self.slow_syscall(number);
         }
         self.leave();
+    }
+
+    /// A system call without the fast paths.
+    fn slow_syscall(&mut self, number: u64) {
+        match Syscall::from_number(number as i64) {
+            Some(call) if Self::exists(call) => self.syscall(call),
+            _ => self.fault_current(Fault::UnknownSyscall { number }),
+        }
     }
 
     /// A fault of the current thread. Registers are stored; the stored PC is where it happened.
