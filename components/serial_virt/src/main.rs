@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The console virtualiser PD.
+//!
+//! Symbols: `driver_ch` and the driver's rings `driver_tx_queue`, `driver_tx_data`, `driver_tx_data_size` (to it), `driver_rx_*`
+//! (from it); for each client n = 0..=7 that there is, `client<n>_ch` and its rings `client<n>_tx_*` (from it) and
+//! `client<n>_rx_*` (to it); `config` and `config_size`, text with the clients' names (`client0=vmm_0`); `timer_ch`, the timer
+//! driver, if the system has one.
+#![no_std]
+#![no_main]
+
+use core::ptr::NonNull;
+
+use heapless::Vec;
+use ring::memory::SharedRegion;
+use ring::serial::{Consumer, Producer};
+use sel4_microkit::{Channel, ChannelSet, Handler, Infallible, MessageInfo, protection_domain, set_mr, var};
+use serial_virt::{Client, MAX_CLIENTS, MIN_DRIVER_RING, Name, Virtualiser, config};
+use timer_driver::protocol;
+
+/// How long an unfinished line may keep others waiting, and how long they must be quiet for it to be shown again.
+const MOMENT_NS: u64 = 50_000_000;
+
+/// What a channel symbol holds that the system description does not set.
+const NOT_CONNECTED: usize = usize::MAX;
+
+struct SerialVirt {
+    virtualiser: Virtualiser<SharedRegion>,
+    driver: Channel,
+    clients: [Option<Channel>; MAX_CLIENTS],
+    timer: Option<Channel>,
+    /// The timer runs.
+    waiting: bool,
+}
+
+impl Handler for SerialVirt {
+    type Error = Infallible;
+
+    fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
+        if self.timer.is_some_and(|timer| channels.contains(timer)) {
+            self.waiting = false;
+            self.virtualiser.moment_passed();
+        }
+        loop {
+            let outcome = self.virtualiser.service();
+            if outcome.notify.driver {
+                self.driver.notify();
+            }
+            for (index, channel) in self.clients.iter().enumerate() {
+                if outcome.notify.clients & (1 << index) != 0
+                    && let Some(channel) = channel
+                {
+                    channel.notify();
+                }
+            }
+            if let Some(timer) = self.timer
+                && outcome.wait_a_moment
+                && !self.waiting
+            {
+                set_mr(0, MOMENT_NS);
+                timer.pp_call(MessageInfo::new(protocol::SET_TIMEOUT, 1));
+                self.waiting = true;
+            }
+            if let Some(error) = self.virtualiser.take_driver_error() {
+                log::error!("the driver is cut off: {error}");
+            }
+            if !outcome.again {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn connected(index: usize) -> Option<Channel> {
+    (index != NOT_CONNECTED).then(|| Channel::new(index))
+}
+
+/// A ring as the system description maps it; `None` when it does not.
+fn ring(queue: usize, data: usize, size: usize) -> Option<SharedRegion> {
+    let queue = NonNull::new(core::ptr::with_exposed_provenance_mut(queue))?;
+    let data = NonNull::new(core::ptr::with_exposed_provenance_mut(data))?;
+    // SAFETY: the values are those of regions that the system description maps for the PD's whole life, with this size (a
+    // queue page is 4 KiB). Nothing else in this PD uses them. Where the mapping is read-only this PD is the consumer,
+    // which never writes data.
+    let region = unsafe { SharedRegion::new(queue, data, size) };
+    assert!(region.is_some(), "the size of a ring must be a power of two");
+    region
+}
+
+/// The channel and rings of one client, from its symbols.
+macro_rules! client {
+    ($channel:ident $tx_queue:ident $tx_data:ident $tx_size:ident $rx_queue:ident $rx_data:ident $rx_size:ident) => {
+        (
+            connected(*var!($channel: usize = NOT_CONNECTED)),
+            ring(*var!($tx_queue: usize = 0), *var!($tx_data: usize = 0), *var!($tx_size: usize = 0)),
+            ring(*var!($rx_queue: usize = 0), *var!($rx_data: usize = 0), *var!($rx_size: usize = 0)),
+        )
+    };
+}
+
+/// The configuration text.
+fn config_text() -> &'static [u8] {
+    let (address, size) = (*var!(config: usize = 0), *var!(config_size: usize = 0));
+    match NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)) {
+        // SAFETY: a region of at least this size that is mapped read-only for the PD's whole life and never changes.
+        Some(text) => unsafe { core::slice::from_raw_parts(text.as_ptr(), size) },
+        None => &[],
+    }
+}
+
+/// The configured name of client `index`, or its number.
+fn name(index: usize) -> Name {
+    use core::fmt::Write as _;
+    let mut key = Name::new();
+    // A digit fits.
+    let _ = write!(key, "client{index}");
+    let mut name = Name::new();
+    for character in config::value(config_text(), &key).unwrap_or(&key).chars().filter(|c| !c.is_control()) {
+        // A longer name is cut.
+        let _ = name.push(character);
+    }
+    name
+}
+
+#[protection_domain]
+fn init() -> impl Handler {
+    let to_driver = ring(
+        *var!(driver_tx_queue: usize = 0),
+        *var!(driver_tx_data: usize = 0),
+        *var!(driver_tx_data_size: usize = 0),
+    );
+    let from_driver = ring(
+        *var!(driver_rx_queue: usize = 0),
+        *var!(driver_rx_data: usize = 0),
+        *var!(driver_rx_data_size: usize = 0),
+    );
+    let (Some(to_driver), Some(from_driver)) = (to_driver, from_driver) else {
+        panic!("the driver's rings are not mapped");
+    };
+    #[rustfmt::skip]
+    let table = [
+        client!(client0_ch client0_tx_queue client0_tx_data client0_tx_data_size client0_rx_queue client0_rx_data client0_rx_data_size),
+        client!(client1_ch client1_tx_queue client1_tx_data client1_tx_data_size client1_rx_queue client1_rx_data client1_rx_data_size),
+        client!(client2_ch client2_tx_queue client2_tx_data client2_tx_data_size client2_rx_queue client2_rx_data client2_rx_data_size),
+        client!(client3_ch client3_tx_queue client3_tx_data client3_tx_data_size client3_rx_queue client3_rx_data client3_rx_data_size),
+        client!(client4_ch client4_tx_queue client4_tx_data client4_tx_data_size client4_rx_queue client4_rx_data client4_rx_data_size),
+        client!(client5_ch client5_tx_queue client5_tx_data client5_tx_data_size client5_rx_queue client5_rx_data client5_rx_data_size),
+        client!(client6_ch client6_tx_queue client6_tx_data client6_tx_data_size client6_rx_queue client6_rx_data client6_rx_data_size),
+        client!(client7_ch client7_tx_queue client7_tx_data client7_tx_data_size client7_rx_queue client7_rx_data client7_rx_data_size),
+    ];
+    let mut clients = Vec::new();
+    let mut channels = [None; MAX_CLIENTS];
+    for (index, (channel, output, input)) in table.into_iter().enumerate() {
+        let (Some(channel), Some(output), Some(input)) = (channel, output, input) else { continue };
+        if let Some(place) = channels.get_mut(clients.len()) {
+            *place = Some(channel);
+        }
+        // As many places as clients.
+        let _ = clients.push(Client::new(name(index), Consumer::new(output), Producer::new(input)));
+    }
+    let to_driver = Producer::new(to_driver);
+    assert!(to_driver.capacity() >= MIN_DRIVER_RING, "the driver's transmit ring is too small");
+    let timer = connected(*var!(timer_ch: usize = NOT_CONNECTED));
+    let virtualiser = Virtualiser::new(clients, to_driver, Consumer::new(from_driver), timer.is_some());
+    SerialVirt {
+        virtualiser,
+        driver: Channel::new(*var!(driver_ch: usize = 0)),
+        clients: channels,
+        timer,
+        waiting: false,
+    }
+}
