@@ -83,20 +83,27 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// An interrupt of the current thread's virtual CPU that becomes a fault message (virtual timer, list-register
-    /// maintenance). Nothing, if no thread runs.
+    /// maintenance). The message goes out even if the budget ends now: nothing would tell of the event again.
     pub fn handle_vcpu_event(&mut self, what: Fault) {
-        self.interrupted();
+        self.stopped_here();
+        self.update_time();
         self.fault_current(what);
+        self.check_budget_restart();
         self.leave();
     }
 
     fn interrupted(&mut self) {
+        self.stopped_here();
+        self.update_time();
+        self.check_budget_restart();
+    }
+
+    /// The current thread was interrupted between two instructions, and goes on there.
+    fn stopped_here(&mut self) {
         if self.current != self.idle {
             let pc = self.current.reg(&self.m, stored::PC);
             self.current.set_restart_pc(&mut self.m, pc);
         }
-        self.update_time();
-        self.check_budget_restart();
     }
 
     /// Checks the budget; a thread without starts again where it was when it gets some.

@@ -93,3 +93,20 @@ fn refills_always_add_up_to_the_budget() {
         assert_eq!(total, sc.budget(m));
     }
 }
+
+#[test]
+fn event_of_a_virtual_cpu_is_told_even_when_the_budget_ends_with_it() {
+    let (mut world, main) = World::new();
+    let (ep, at) = world.endpoint();
+    let (reply, _) = world.reply();
+    let (_, handler) = world.thread(200, 1000, 1000);
+    let slot = main.slot(crate::layout::TcbSlot::FaultHandler);
+    slot.set_cap(&mut world.kernel.m, crate::Cap::Endpoint { at, badge: 9, rights: 15 });
+    world.run(handler);
+    world.syscall(Syscall::Recv, &[ep], reply);
+    assert_eq!(world.kernel.current, main);
+    world.kernel.m.clock += 5000 * TICKS_PER_US;
+    world.kernel.handle_vcpu_event(crate::fault::Fault::VppiEvent { irq: 27 });
+    assert_eq!(world.kernel.current, handler);
+    assert_eq!(handler.reg(&world.kernel.m, 2), 27);
+}
