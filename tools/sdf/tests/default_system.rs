@@ -93,7 +93,8 @@ fn every_address_and_channel_reaches_its_program_through_a_symbol() {
         let known = |number: u64| p.setvars.iter().any(|setvar| setvar.value == SetvarValue::Number(number));
         assert!(p.maps.iter().all(|map| known(map.vaddr)), "{}", p.name);
         assert!(p.irqs.iter().all(|irq| known(irq.id.into())), "{}", p.name);
-        assert!(system.ends_of(index).all(|(end, _)| known(end.id.into())), "{}", p.name);
+        // Who is called answers on the channel that the call came by.
+        assert!(system.ends_of(index).all(|(end, peer)| peer.pp || known(end.id.into())), "{}", p.name);
     }
 }
 
