@@ -216,34 +216,48 @@ fn element() -> impl Strategy<Value = String> {
     })
 }
 
-/// Small systems near the border of what is accepted.
+/// Small systems near the border of what is accepted: three regions, one to three domains.
 fn near_system() -> impl Strategy<Value = String> {
-    let number =
-        prop::sample::select(vec!["0", "0x1000", "0x2000", "0x200000", "0x400000", "0xffffffb000", "4K"]);
-    let region =
-        (0..3u8, number.clone(), number.clone(), any::<bool>()).prop_map(|(name, size, address, fixed)| {
-            let fixed = if fixed { format!(" phys_addr=\"{address}\"") } else { String::new() };
-            format!("<memory_region name=\"r{name}\" size=\"{size}\"{fixed} />\n")
-        });
+    let size = prop::sample::select(vec!["0x1000", "0x2000", "0x200000", "0x400000", "0x400800"]);
+    let address =
+        prop::option::weighted(0.3, prop::sample::select(vec!["0x9000000", "0x9001000", "0x40000000"]));
+    let vaddr = prop::sample::select(vec![
+        "0x1000",
+        "0x200000",
+        "0x400000",
+        "0x601000",
+        "0x10000000",
+        "0xffffffb000",
+    ]);
     let map =
-        (0..3u8, number).prop_map(|(region, vaddr)| format!("<map mr=\"r{region}\" vaddr=\"{vaddr}\" />"));
-    let pd = (0..3u8, 0..3u8, prop::collection::vec(map, 0..3), 0..4u8).prop_map(|(name, priority, maps, vcpus)| {
-        let vm: String = (0..vcpus).map(|id| format!("<vcpu id=\"{id}\" />")).collect();
-        let vm = if vcpus > 0 { format!("<virtual_machine name=\"v{name}\">{vm}</virtual_machine>") } else { vm };
-        format!(
-            "<protection_domain name=\"p{name}\" priority=\"{priority}\"><program_image path=\"p\" />{}{vm}</protection_domain>\n",
-            maps.concat()
-        )
-    });
-    let end = (0..3u8, 0..3u8, any::<bool>())
+        (0..3u8, vaddr).prop_map(|(region, vaddr)| format!("<map mr=\"r{region}\" vaddr=\"{vaddr}\" />"));
+    let end = (0..3u8, 0..8u8, prop::bool::weighted(0.2))
         .prop_map(|(pd, id, pp)| format!("<end pd=\"p{pd}\" id=\"{id}\" pp=\"{pp}\" />"));
-    let channel = (end.clone(), end).prop_map(|(a, b)| format!("<channel>{a}{b}</channel>\n"));
     let parts = (
-        prop::collection::vec(region, 0..4),
-        prop::collection::vec(pd, 1..4),
-        prop::collection::vec(channel, 0..3),
+        prop::collection::vec((size, address), 3),
+        prop::collection::vec((0..3u8, prop::collection::vec(map, 0..3), 0..3u8), 1..4),
+        prop::collection::vec((end.clone(), end), 0..2),
     );
-    parts.prop_map(|(r, p, c)| format!("<system>\n{}{}{}</system>\n", r.concat(), p.concat(), c.concat()))
+    parts.prop_map(|(regions, pds, channels)| {
+        let mut text = String::from("<system>\n");
+        for (i, (size, address)) in regions.iter().enumerate() {
+            let fixed = address.map_or(String::new(), |address| format!(" phys_addr=\"{address}\""));
+            text += &format!("<memory_region name=\"r{i}\" size=\"{size}\"{fixed} />\n");
+        }
+        for (i, (priority, maps, vcpus)) in pds.iter().enumerate() {
+            text += &format!("<protection_domain name=\"p{i}\" priority=\"{priority}\">");
+            text += &format!("<program_image path=\"p\" />{}", maps.concat());
+            if *vcpus > 0 {
+                let vcpus: String = (0..*vcpus).map(|id| format!("<vcpu id=\"{id}\" />")).collect();
+                text += &format!("<virtual_machine name=\"v{i}\">{vcpus}</virtual_machine>");
+            }
+            text += "</protection_domain>\n";
+        }
+        for (a, b) in &channels {
+            text += &format!("<channel>{a}{b}</channel>\n");
+        }
+        text + "</system>\n"
+    })
 }
 
 proptest! {
