@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Why a vCPU stopped, and what follows.
+//!
+//! | exit | the guest gets |
+//! |---|---|
+//! | load or store to a device | the device's answer |
+//! | the same without a decodable syndrome (ISV = 0), unaligned, or 64 bits wide | synchronous External abort |
+//! | load, store or instruction fetch where nothing is | synchronous External abort |
+//! | cache maintenance by address where nothing is | nothing happens |
+//! | HVC, SMC | PSCI and SMCCC; NOT_SUPPORTED for unknown functions |
+//! | WFI | is held until an interrupt is pending |
+//! | WFE | nothing happens |
+//! | trapped system register | see [`vmm_arm::emulated`]; Undefined Instruction for unknown ones |
+//! | anything else that traps | Undefined Instruction |
+//! | an exception vector that cannot be fetched, an event that no guest can cause | stopped, with a report |
+
+use crate::guest::Guest;
+use crate::host::Host;
+use crate::machine::Run;
+use crate::trap::{Injected, Trap};
+use crate::vcpu::Vcpu;
+use vgic::IntId;
+use vmm_arm::inject::FaultAddress;
+use vmm_arm::{Cause, Class, DataAbort, Gpr, Outcome, Syndrome, SysRegAccess, WaitKind};
+
+/// An exit, as the kernel reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// An access that stage 2 does not map.
+    Memory {
+        /// Address of the instruction.
+        pc: u64,
+        /// Intermediate physical address.
+        address: u64,
+        /// An instruction fetch.
+        fetch: bool,
+        /// ESR_EL2.
+        syndrome: u64,
+    },
+    /// A trapped instruction: ESR_EL2.
+    Trapped(u64),
+    /// HVC; the address of the instruction.
+    Hypercall(u64),
+    /// An exception of unknown reason; the address of the instruction.
+    Unknown(u64),
+    /// The interrupt in this list register has ended (`None`: the kernel cannot tell which).
+    Maintenance(Option<usize>),
+    /// A private interrupt (INTID) of the vCPU's hardware.
+    PrivateInterrupt(u64),
+    /// Something else, by name. No guest should be able to cause it.
+    Unexpected(&'static str),
+}
+
+/// Whether the vCPU goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It does.
+    Resume,
+    /// It does not; it is started by a store of its registers when the time has come.
+    Hold,
+}
+
+/// Length of HVC and SMC.
+const CALL_BYTES: u64 = 4;
+
+impl<H: Host> Guest<H> {
+    /// Handles an exit of vCPU `index`.
+    pub fn exit(&mut self, index: usize, exit: Exit) -> Reply {
+        if !self.is_running(index) {
+            return Reply::Hold;
+        }
+        let vcpu = self.host.vcpu(index);
+        match exit {
+            Exit::Memory { pc, address, fetch: false, syndrome } => {
+                self.data_abort(index, Trap::at(&vcpu, pc), address, Syndrome::new(syndrome))
+            }
+            Exit::Memory { pc, address, .. } => self.inject(index, Trap::at(&vcpu, pc), |sctlr| {
+                Cause::InstructionAbort { address: FaultAddress::from_ipa(address, sctlr) }
+            }),
+            Exit::Trapped(syndrome) => {
+                self.host_output();
+                self.trapped(index, Trap::new(&vcpu), Syndrome::new(syndrome))
+            }
+            Exit::Hypercall(pc) => self.call(index, Trap::at(&vcpu, pc), CALL_BYTES),
+            Exit::Unknown(pc) => self.inject(index, Trap::at(&vcpu, pc), |_| Cause::Undefined),
+            Exit::Maintenance(list_register) => {
+                self.maintenance(index, list_register);
+                Reply::Resume
+            }
+            Exit::PrivateInterrupt(intid) => {
+                self.host_output();
+                self.private_interrupt(index, intid);
+                Reply::Resume
+            }
+            Exit::Unexpected(what) => self.crash(index, what),
+        }
+    }
+
+    fn data_abort(
+        &mut self,
+        index: usize,
+        mut trap: Trap<'_, H::Vcpu>,
+        address: u64,
+        syndrome: Syndrome,
+    ) -> Reply {
+        let abort = DataAbort::new(syndrome);
+        let done = match abort.access() {
+            Some(access) if access.width.aligned(address) => self.mmio(index, address, &access, &mut trap),
+            _ => abort.is_cache_maintenance(),
+        };
+        if !done {
+            return self.inject(index, trap, |sctlr| Cause::DataAbort {
+                write: abort.is_write(),
+                cache_maintenance: abort.is_cache_maintenance(),
+                address: FaultAddress::from_ipa(address, sctlr),
+            });
+        }
+        trap.advance(syndrome.instruction_bytes());
+        trap.commit();
+        Reply::Resume
+    }
+
+    fn trapped(&mut self, index: usize, mut trap: Trap<'_, H::Vcpu>, syndrome: Syndrome) -> Reply {
+        match syndrome.class() {
+            Class::Wait => {
+                trap.advance(syndrome.instruction_bytes());
+                match syndrome.wait_kind() {
+                    WaitKind::Interrupt => self.wait(index, trap),
+                    WaitKind::Event => {
+                        trap.commit();
+                        Reply::Resume
+                    }
+                }
+            }
+            Class::Smc64 => self.call(index, trap, CALL_BYTES),
+            Class::SysReg => self.system_register(index, trap, syndrome),
+            _ => self.inject(index, trap, |_| Cause::Undefined),
+        }
+    }
+
+    fn system_register(&mut self, index: usize, mut trap: Trap<'_, H::Vcpu>, syndrome: Syndrome) -> Reply {
+        let access = SysRegAccess::new(syndrome);
+        // Asking for the value first fetches all that is needed at once.
+        let value = trap.gpr(access.register);
+        let (pstate, now) = (trap.pstate(), self.host.now());
+        let Some(cpu) = self.machine.cpus.get_mut(index) else { return Reply::Hold };
+        match cpu.system.access(access, value, now, pstate) {
+            Outcome::Read(value) => trap.set_gpr(access.register, value),
+            Outcome::Written => {}
+            Outcome::TimerWritten => self.physical_timer_changed(index),
+            Outcome::Undefined => return self.inject(index, trap, |_| Cause::Undefined),
+            Outcome::TrapToEl1 => return self.inject(index, trap, |_| Cause::Trap(syndrome)),
+        }
+        trap.advance(syndrome.instruction_bytes());
+        trap.commit();
+        Reply::Resume
+    }
+
+    fn inject(
+        &mut self,
+        index: usize,
+        mut trap: Trap<'_, H::Vcpu>,
+        cause: impl FnOnce(u64) -> Cause,
+    ) -> Reply {
+        match trap.inject(cause) {
+            Injected::AtVector => {
+                trap.commit();
+                Reply::Resume
+            }
+            Injected::Hopeless => self.crash(index, "its exception vector cannot be executed"),
+        }
+    }
+
+    /// WFI: goes on at once when something is pending, else holds the vCPU. There is no gap in between: whatever makes
+    /// an interrupt pending later is a message that this PD has yet to receive.
+    pub(crate) fn wait(&mut self, index: usize, trap: Trap<'_, H::Vcpu>) -> Reply {
+        let deadline = self.virtual_timer_deadline(index);
+        if self.machine.gic.has_pending(index) || deadline.is_some_and(|deadline| deadline <= self.host.now())
+        {
+            trap.commit();
+            return Reply::Resume;
+        }
+        let pc = trap.hold();
+        if let Some(cpu) = self.machine.cpus.get_mut(index) {
+            cpu.run = Run::Held { pc, deadline };
+        }
+        self.arm_timeout();
+        Reply::Hold
+    }
+
+    fn maintenance(&mut self, index: usize, list_register: Option<usize>) {
+        let ended = self.with_gic(|gic, lines| gic.maintenance(index, list_register, lines));
+        match ended {
+            Ok(Some(ended)) if ended.irq == IntId::VTIMER => {
+                if let Some(cpu) = self.machine.cpus.get_mut(index) {
+                    cpu.timer_reported = false;
+                }
+                self.host.vcpu(index).rearm_virtual_timer();
+            }
+            Ok(_) => {}
+            // Nothing is lost by it: the interrupt that ended keeps its list register.
+            Err(error) => log::debug!("vCPU {index}: {error}"),
+        }
+    }
+
+    fn private_interrupt(&mut self, index: usize, intid: u64) {
+        if intid != u64::from(IntId::VTIMER.number()) {
+            log::debug!("vCPU {index}: private interrupt {intid} is not for guests");
+            return;
+        }
+        if let Some(cpu) = self.machine.cpus.get_mut(index) {
+            cpu.timer_reported = true;
+        }
+        // The vCPU exists, and this is a PPI.
+        let _ = self.with_gic(|gic, lines| gic.pulse_ppi(index, IntId::VTIMER, lines));
+    }
+
+    /// HVC or SMC of `bytes` length: PSCI and SMCCC.
+    fn call(&mut self, index: usize, mut trap: Trap<'_, H::Vcpu>, bytes: u64) -> Reply {
+        let third = trap.gpr(Gpr::new(3));
+        let call = vmm_psci::Call {
+            function: trap.gpr(Gpr::new(0)),
+            arguments: [trap.gpr(Gpr::new(1)), trap.gpr(Gpr::new(2)), third],
+        };
+        trap.advance(bytes);
+        self.power_call(index, trap, &call)
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What a guest's virtual machine needs of the PD it runs in.
+
+use crate::boot::{BootError, Start};
+use crate::vcpu::Vcpu;
+use vmm_devices::Transmit;
+
+/// The console behind the emulated UART.
+pub trait Console: Transmit {
+    /// Makes everything that was put visible to the other side.
+    fn flush(&mut self);
+
+    /// Takes input, as much as there is and fits; 0 means that [`crate::Guest::console`] will be called for more.
+    fn read(&mut self, buffer: &mut [u8]) -> usize;
+}
+
+/// The PD.
+pub trait Host {
+    /// A vCPU.
+    type Vcpu: Vcpu;
+    /// The console.
+    type Console: Console;
+
+    /// The handle on vCPU `index`.
+    fn vcpu(&self, index: usize) -> Self::Vcpu;
+
+    /// The console.
+    fn console(&mut self) -> &mut Self::Console;
+
+    /// The physical count (CNTPCT_EL0), in ticks.
+    fn now(&self) -> u64;
+
+    /// Seconds since 1970.
+    fn wall_clock(&self) -> u32;
+
+    /// Ticks a second.
+    fn frequency_hz(&self) -> u64;
+
+    /// Asks for [`crate::Guest::timeout`] when the count reaches `deadline`; replaces the earlier request. `None`: never.
+    fn set_timeout(&mut self, deadline: Option<u64>);
+
+    /// Loads the guest's memory for a start: for the first one it is zero, otherwise it is scrubbed before.
+    ///
+    /// # Errors
+    /// The images cannot be placed.
+    fn load(&mut self, memory: Memory) -> Result<Start, BootError>;
+}
+
+/// What the guest's memory holds before it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Zeroes, everywhere.
+    Zeroed,
+    /// What a guest left there.
+    Used,
+}

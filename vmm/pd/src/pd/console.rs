@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The console rings. The guest's output and this PD's own messages (the log) share them, line by line.
+
+use crate::pd::symbols::ConsoleSymbols;
+use core::ptr::NonNull;
+use ring::memory::SharedRegion;
+use ring::serial::{Consumer, Producer};
+use sel4_microkit::{Channel, PdCell, debug_println};
+use vmm::Console;
+use vmm_devices::Transmit;
+
+/// The rings of this PD's console.
+pub struct RingConsole {
+    output: Option<Producer>,
+    input: Option<Consumer>,
+    channel: Channel,
+    /// Something was put and not yet signalled.
+    unsignalled: bool,
+    /// The last byte put did not end a line.
+    inside_line: bool,
+}
+
+/// Here, because the log's sink is a plain function.
+static CONSOLE: PdCell<Option<RingConsole>> = PdCell::new(None);
+
+/// Makes `console` the one that [`Handle`] and the log use.
+pub fn install(console: RingConsole) {
+    // Not in use before.
+    let _ = CONSOLE.try_with(|place| *place = Some(console));
+}
+
+/// Prints log text between the guest's lines.
+pub fn log_sink(text: &str) {
+    // Never called from inside the closures below.
+    let _ = CONSOLE.try_with(|console| {
+        if let Some(console) = console {
+            if console.inside_line {
+                console.put(b'\n');
+            }
+            for byte in text.bytes() {
+                console.put(byte);
+            }
+            console.flush();
+        }
+    });
+}
+
+impl RingConsole {
+    /// The console on the rings of `symbols`; without them output is dropped and input never comes.
+    pub fn new(symbols: &ConsoleSymbols) -> Self {
+        let region = |queue: usize, data: usize, size: usize| {
+            let (queue, data) = (NonNull::new(queue as *mut u8)?, NonNull::new(data as *mut u8)?);
+            // SAFETY: the system description maps a queue page and a data region of this size there, for good, and
+            // this program accesses them only through the ring.
+            unsafe { SharedRegion::new(queue, data, size) }
+        };
+        let output = region(symbols.tx_queue, symbols.tx_data.address, symbols.tx_data.size);
+        let input = region(symbols.rx_queue, symbols.rx_data.address, symbols.rx_data.size);
+        Self {
+            output: output.map(Producer::new),
+            input: input.map(Consumer::new),
+            channel: symbols.channel,
+            unsignalled: false,
+            inside_line: false,
+        }
+    }
+
+    fn put(&mut self, byte: u8) -> bool {
+        let Some(output) = &mut self.output else { return true };
+        if output.write(&[byte]) == 0 && !self.make_room(byte) {
+            return false;
+        }
+        self.unsignalled = true;
+        self.inside_line = byte != b'\n';
+        if !self.inside_line {
+            self.flush();
+        }
+        true
+    }
+
+    /// The ring is full: lets the other side, which goes first, empty it; asks for a signal when it did not.
+    #[cold]
+    fn make_room(&mut self, byte: u8) -> bool {
+        self.flush();
+        let Some(output) = &mut self.output else { return true };
+        if let Some(error) = output.take_error() {
+            debug_println!("console: {error}");
+        }
+        if output.is_cut() {
+            // Nobody reads any more: output is dropped.
+            return true;
+        }
+        let full = output.request_space_signal();
+        !full && output.write(&[byte]) == 1
+    }
+
+    #[inline]
+    fn flush(&mut self) {
+        if self.unsignalled {
+            self.unsignalled = false;
+            if self.output.as_mut().is_some_and(Producer::should_notify) {
+                self.channel.notify();
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(input) = &mut self.input else { return 0 };
+        let count = input.read(buffer);
+        if let Some(error) = input.take_error() {
+            debug_println!("console: {error}");
+        }
+        if count > 0 && input.should_notify() {
+            self.channel.notify();
+        }
+        count
+    }
+}
+
+/// Reaches the installed console.
+pub struct Handle;
+
+impl Transmit for Handle {
+    #[inline]
+    fn put(&mut self, byte: u8) -> bool {
+        CONSOLE.try_with(|console| console.as_mut().is_none_or(|console| console.put(byte))).unwrap_or(true)
+    }
+}
+
+impl Console for Handle {
+    #[inline]
+    fn flush(&mut self) {
+        // Never called from inside another closure.
+        let _ = CONSOLE.try_with(|console| {
+            if let Some(console) = console {
+                console.flush();
+            }
+        });
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> usize {
+        CONSOLE.try_with(|console| console.as_mut().map_or(0, |console| console.read(buffer))).unwrap_or(0)
+    }
+}

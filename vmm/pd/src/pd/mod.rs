@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! What ties the guest's virtual machine to this PD: symbols, memory, console rings, timer, and the vCPUs by the
+//! kernel's standard interface.
+
+pub mod console;
+pub mod host;
+pub mod memory;
+pub mod symbols;
+pub mod vcpu;

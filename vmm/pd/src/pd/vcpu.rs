@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! vCPUs by seL4's standard interface.
+
+use sel4_microkit::sel4_sys::Error;
+use sel4_microkit::{UserContext, VcpuReg};
+use vgic::{InjectError, Injection, IntId};
+use vmm::vcpu::Then;
+use vmm::{REGISTERS, SystemRegister, Vcpu};
+
+/// A vCPU capability pair: its thread and its virtual CPU.
+pub struct StandardVcpu(pub sel4_microkit::Vcpu);
+
+const _: () = assert!(REGISTERS == UserContext::LEN);
+
+impl Vcpu for StandardVcpu {
+    #[inline]
+    fn load(&self, registers: &mut [u64; REGISTERS], count: usize) {
+        let context = self.0.read_registers(count);
+        for (register, value) in registers.iter_mut().zip(context.as_words()).take(count) {
+            *register = *value;
+        }
+    }
+
+    #[inline]
+    fn store(&self, registers: &[u64; REGISTERS], count: usize, then: Then) {
+        let mut context = UserContext::default();
+        for (word, value) in context.as_words_mut().iter_mut().zip(registers).take(count) {
+            *word = *value;
+        }
+        self.0.write_registers(then == Then::Run, &context, count);
+    }
+
+    #[inline]
+    fn read(&self, register: SystemRegister) -> u64 {
+        self.0.read_reg(number(register))
+    }
+
+    #[inline]
+    fn write(&self, register: SystemRegister, value: u64) {
+        self.0.write_reg(number(register), value);
+    }
+
+    fn inject(&self, injection: &Injection) -> Result<(), InjectError> {
+        let Injection { list_register, irq, priority, group, .. } = *injection;
+        self.0.inject_irq(irq.number(), priority, group, list_register).map_err(|error| match error {
+            Error::DeleteFirst => InjectError::Busy,
+            Error::RangeError => InjectError::Absent,
+            _ => InjectError::Refused,
+        })
+    }
+
+    fn rearm_virtual_timer(&self) {
+        self.0.ack_vppi(IntId::VTIMER.number().into());
+    }
+
+    fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+/// The kernel's number of a system register.
+const fn number(register: SystemRegister) -> VcpuReg {
+    match register {
+        SystemRegister::Sctlr => VcpuReg::Sctlr,
+        SystemRegister::Cpacr => VcpuReg::Cpacr,
+        SystemRegister::Ttbr0 => VcpuReg::Ttbr0,
+        SystemRegister::Ttbr1 => VcpuReg::Ttbr1,
+        SystemRegister::Tcr => VcpuReg::Tcr,
+        SystemRegister::Mair => VcpuReg::Mair,
+        SystemRegister::Amair => VcpuReg::Amair,
+        SystemRegister::ContextId => VcpuReg::Cidr,
+        SystemRegister::Actlr => VcpuReg::Actlr,
+        SystemRegister::Afsr0 => VcpuReg::Afsr0,
+        SystemRegister::Afsr1 => VcpuReg::Afsr1,
+        SystemRegister::Esr => VcpuReg::Esr,
+        SystemRegister::Far => VcpuReg::Far,
+        SystemRegister::Par => VcpuReg::Par,
+        SystemRegister::Vbar => VcpuReg::Vbar,
+        SystemRegister::TpidrEl1 => VcpuReg::TpidrEl1,
+        SystemRegister::Vmpidr => VcpuReg::VmpidrEl2,
+        SystemRegister::SpEl1 => VcpuReg::SpEl1,
+        SystemRegister::Elr => VcpuReg::ElrEl1,
+        SystemRegister::Spsr => VcpuReg::SpsrEl1,
+        SystemRegister::CntvCtl => VcpuReg::CntvCtl,
+        SystemRegister::CntvCval => VcpuReg::CntvCval,
+        SystemRegister::CntvOff => VcpuReg::Cntvoff,
+        SystemRegister::CntkCtl => VcpuReg::CntkctlEl1,
+    }
+}

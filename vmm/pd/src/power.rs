@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Power: start, PSCI calls, reboot, power-off.
+
+use crate::exit::Reply;
+use crate::guest::{Guest, Life};
+use crate::host::{Host, Memory};
+use crate::machine::Run;
+use crate::trap::Trap;
+use crate::vcpu::{REGISTERS, SystemRegister, Then, Vcpu, position};
+use vmm_arm::{Gpr, Pstate};
+use vmm_psci::{Action, Call};
+
+/// SCTLR_EL1 after reset: RES1 bits of ARMv8.0, all else off.
+const SCTLR_RESET: u64 = 0x30d0_0800;
+/// MPIDR_EL1: bit 31 is RES1; affinity 0 is the vCPU's number.
+const MPIDR: u64 = 1 << 31;
+/// X0.
+const X0: Gpr = Gpr::new(0);
+
+impl<H: Host> Guest<H> {
+    /// Starts the guest from its images. `memory` says what is in its memory so far.
+    pub fn start(&mut self, memory: Memory) {
+        let start = match self.host.load(memory) {
+            Ok(start) => start,
+            Err(error) => {
+                log::error!("guest stopped: {error}");
+                return self.host_output();
+            }
+        };
+        self.life = Life::Running;
+        self.power_on(0, start.entry, start.device_tree);
+    }
+
+    /// Lets vCPU `index` run at `entry` with X0 = `argument`, everything else as after reset.
+    fn power_on(&mut self, index: usize, entry: u64, argument: u64) {
+        let vcpu = self.host.vcpu(index);
+        for register in SystemRegister::ALL {
+            let value = match register {
+                SystemRegister::Sctlr => SCTLR_RESET,
+                SystemRegister::Vmpidr => MPIDR | index as u64,
+                _ => 0,
+            };
+            vcpu.write(register, value);
+        }
+        if let Some(cpu) = self.machine.cpus.get_mut(index) {
+            cpu.run = Run::Running;
+        }
+        let mut registers = [0; REGISTERS];
+        registers[position::PC] = entry;
+        registers[position::PSTATE] = Pstate::EL1_MASKED.bits();
+        registers[position::X0] = argument;
+        vcpu.store(&registers, REGISTERS, Then::Run);
+    }
+
+    /// A call that went through PSCI's hands; the PC is already behind the instruction.
+    pub(crate) fn power_call(&mut self, index: usize, mut trap: Trap<'_, H::Vcpu>, call: &Call) -> Reply {
+        match self.machine.psci.call(index, call) {
+            Action::Return(value) => self.answer(trap, value),
+            Action::CpuOn(start) => {
+                self.power_on(start.vcpu, start.entry, start.context);
+                self.answer(trap, 0)
+            }
+            Action::CpuOff => self.power_off(index),
+            Action::Standby => {
+                trap.set_gpr(X0, 0);
+                self.wait(index, trap)
+            }
+            Action::SystemOff => {
+                self.end();
+                log::info!("guest powered off");
+                self.host_output();
+                Reply::Hold
+            }
+            Action::SystemReset => {
+                self.reboot();
+                Reply::Hold
+            }
+        }
+    }
+
+    fn answer(&mut self, mut trap: Trap<'_, H::Vcpu>, value: u64) -> Reply {
+        trap.set_gpr(X0, value);
+        trap.commit();
+        Reply::Resume
+    }
+
+    /// CPU_OFF. The exit is not answered; CPU_ON starts the vCPU anew.
+    fn power_off(&mut self, index: usize) -> Reply {
+        self.host.vcpu(index).stop();
+        if let Some(cpu) = self.machine.cpus.get_mut(index) {
+            cpu.run = Run::Off;
+        }
+        self.arm_timeout();
+        if self.machine.psci.all_off() {
+            self.end();
+            log::error!("guest stopped: it has turned off all its vCPUs");
+            self.host_output();
+        }
+        Reply::Hold
+    }
+
+    fn reboot(&mut self) {
+        self.stop_all();
+        log::info!("guest reboots");
+        self.machine.reset();
+        self.update_lines();
+        self.arm_timeout();
+        self.start(Memory::Used);
+    }
+
+    /// Brings all devices' interrupt lines to the interrupt controller.
+    fn update_lines(&mut self) {
+        self.update_uart_line();
+        self.clock_changed();
+        for index in 0..self.machine.vcpus() {
+            self.update_physical_timer_line(index);
+        }
+    }
+}

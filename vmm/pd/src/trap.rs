@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The registers of a vCPU in its exit: fetched as far as needed, written back as far as changed.
+//!
+//! Both are prefixes of the transfer order, because that is what the kernel transfers, and every register costs.
+
+use crate::vcpu::{REGISTERS, SystemRegister, Then, Vcpu, position};
+use vmm_arm::{Cause, EntryContext, ExceptionEntry, Gpr, Pstate};
+
+/// One exit's registers.
+pub struct Trap<'a, V> {
+    vcpu: &'a V,
+    registers: [u64; REGISTERS],
+    /// The first so many are known.
+    known: usize,
+    /// The first so many have to be written back.
+    changed: usize,
+}
+
+/// Whether an exception could be injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Injected {
+    /// The guest continues at its vector.
+    AtVector,
+    /// The exception came from fetching the vector itself: it can only repeat.
+    Hopeless,
+}
+
+impl<'a, V: Vcpu> Trap<'a, V> {
+    /// An exit of which nothing is known yet.
+    pub const fn new(vcpu: &'a V) -> Self {
+        Self { vcpu, registers: [0; REGISTERS], known: 0, changed: 0 }
+    }
+
+    /// An exit whose message told the PC.
+    pub const fn at(vcpu: &'a V, pc: u64) -> Self {
+        let mut trap = Self::new(vcpu);
+        trap.registers[position::PC] = pc;
+        trap.known = 1;
+        trap
+    }
+
+    /// Address of the instruction.
+    pub fn pc(&mut self) -> u64 {
+        self.word(position::PC)
+    }
+
+    /// State at the instruction.
+    pub fn pstate(&mut self) -> Pstate {
+        Pstate::new(self.word(position::PSTATE))
+    }
+
+    /// A general-purpose register.
+    pub fn gpr(&mut self, register: Gpr) -> u64 {
+        position::of(register).map_or(0, |at| self.word(at))
+    }
+
+    /// Changes a general-purpose register.
+    pub fn set_gpr(&mut self, register: Gpr, value: u64) {
+        if let Some(at) = position::of(register) {
+            self.set_word(at, value);
+        }
+    }
+
+    /// Goes on after the instruction, which is `bytes` long.
+    pub fn advance(&mut self, bytes: u64) {
+        let pstate = self.pstate();
+        let after = pstate.after_instruction();
+        self.set_word(position::PC, self.registers[position::PC].wrapping_add(bytes));
+        if after != pstate {
+            self.set_word(position::PSTATE, after.bits());
+        }
+    }
+
+    /// Makes the guest take an exception at this instruction. `cause` is told SCTLR_EL1.
+    pub fn inject(&mut self, cause: impl FnOnce(u64) -> Cause) -> Injected {
+        let sctlr = self.vcpu.read(SystemRegister::Sctlr);
+        let context = EntryContext {
+            pstate: self.pstate(),
+            pc: self.pc(),
+            sctlr,
+            vbar: self.vcpu.read(SystemRegister::Vbar),
+        };
+        let cause = cause(sctlr);
+        let entry = ExceptionEntry::new(&context, cause);
+        if matches!(cause, Cause::InstructionAbort { .. }) && entry.pc == context.pc {
+            return Injected::Hopeless;
+        }
+        self.vcpu.write(SystemRegister::Elr, entry.elr);
+        self.vcpu.write(SystemRegister::Spsr, entry.spsr);
+        self.vcpu.write(SystemRegister::Esr, entry.esr);
+        if let Some(far) = entry.far {
+            self.vcpu.write(SystemRegister::Far, far);
+        }
+        self.set_word(position::PC, entry.pc);
+        self.set_word(position::PSTATE, entry.pstate.bits());
+        Injected::AtVector
+    }
+
+    /// Writes back what changed. The vCPU stays in its exit.
+    pub fn commit(mut self) {
+        if self.changed > 0 {
+            self.fetch(self.changed);
+            self.vcpu.store(&self.registers, self.changed, Then::Stay);
+        }
+    }
+
+    /// Gives up the exit of a vCPU that does not go on now, and returns the PC where it will. Other changes are written
+    /// back.
+    pub fn hold(mut self) -> u64 {
+        let pc = self.pc();
+        if self.changed > 1 {
+            self.commit();
+        }
+        pc
+    }
+
+    fn word(&mut self, at: usize) -> u64 {
+        self.fetch(at + 1);
+        self.registers.get(at).copied().unwrap_or(0)
+    }
+
+    fn set_word(&mut self, at: usize, value: u64) {
+        self.fetch(at);
+        if let Some(word) = self.registers.get_mut(at) {
+            *word = value;
+        }
+        self.known = self.known.max(at + 1);
+        self.changed = self.changed.max(at + 1);
+    }
+
+    /// Makes the first `count` registers known, without losing changes.
+    fn fetch(&mut self, count: usize) {
+        if count <= self.known {
+            return;
+        }
+        if self.changed == 0 {
+            self.vcpu.load(&mut self.registers, count);
+        } else {
+            let mut fetched = [0; REGISTERS];
+            self.vcpu.load(&mut fetched, count);
+            for (register, value) in self.registers.iter_mut().zip(fetched).take(count).skip(self.known) {
+                *register = value;
+            }
+        }
+        self.known = count;
+    }
+}
