@@ -7,17 +7,18 @@ use board::Board;
 use proptest::prelude::*;
 use sdf::{Diagnostic, Platform, System, Variables};
 use std::path::Path;
+use std::sync::LazyLock;
 
-fn board() -> Board {
-    Board::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernel-config/qemu_virt_aarch64.toml"))
-        .unwrap()
-}
+static BOARD: LazyLock<Board> = LazyLock::new(|| {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernel-config/qemu_virt_aarch64.toml");
+    Board::load(&path).unwrap()
+});
 
 /// Parses and resolves; checks what holds for every answer.
-fn digest(text: &str, board: &Board) {
-    let platform = Platform::from_board(board);
+fn digest(text: &str) {
+    let platform = Platform::from_board(&BOARD);
     answer_is_sound(sdf::parse("a.system", text, &platform, &[]), text, &platform);
-    let resolved = sdf::resolve("a.xml", text, board, &Variables::new());
+    let resolved = sdf::resolve("a.xml", text, &BOARD, &Variables::new());
     match resolved {
         Ok(resolved) => {
             let rows = resolved.text.lines().count();
@@ -261,21 +262,21 @@ fn near_system() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_answered(text in ".{0,200}") {
-        digest(&text, &board());
+        digest(&text);
     }
 
     #[test]
     fn any_tree_of_known_words_is_answered(children in prop::collection::vec(element(), 0..8)) {
-        digest(&format!("<system>\n{}\n</system>", children.join("\n")), &board());
+        digest(&format!("<system>\n{}\n</system>", children.join("\n")));
     }
 
     #[test]
     fn accepted_systems_keep_the_models_promises(text in near_system()) {
-        digest(&text, &board());
+        digest(&text);
     }
 
     #[test]
@@ -284,13 +285,12 @@ proptest! {
         let keep = |i: usize| text.get(..i).unwrap_or(text);
         let (start, end) = ((0..=at).rev().find(|i| text.is_char_boundary(*i)), (at + len..).find(|i| text.is_char_boundary(*i)));
         let cut = format!("{}{}", keep(start.unwrap_or(0)), text.get(end.unwrap_or(0)..).unwrap_or(""));
-        digest(&cut, &board());
+        digest(&cut);
     }
 }
 
 #[test]
 fn deep_nesting_is_answered() {
-    let board = board();
     for name in ["protection_domain", "channel", "other"] {
         let depth = 20_000;
         let text = format!(
@@ -298,13 +298,12 @@ fn deep_nesting_is_answered() {
             format!("<{name}>").repeat(depth),
             format!("</{name}>").repeat(depth)
         );
-        digest(&text, &board);
+        digest(&text);
     }
 }
 
 #[test]
 fn empty_and_odd_files_are_answered() {
-    let board = board();
     for text in [
         "",
         "\n",
@@ -316,6 +315,6 @@ fn empty_and_odd_files_are_answered() {
         "<a:system/>",
         "\r\n<system>\r\n</system>",
     ] {
-        digest(text, &board);
+        digest(text);
     }
 }
