@@ -13,8 +13,8 @@ use crate::Untyped;
 use crate::format::FormatError;
 use crate::record::Group;
 
-/// Most untypeds, those of the kernel and those split off.
-pub const MAX_PIECES: usize = 1024;
+/// Most untypeds, those of the kernel and those split off main memory.
+pub const MAX_PIECES: usize = 512;
 
 /// Most objects that one `Untyped_Retype` makes (seL4's fan-out limit).
 pub const FAN_OUT: u32 = 256;
@@ -87,7 +87,7 @@ pub enum PlanError<E> {
 /// An untyped and how much of it is used.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
-    index: usize,
+    index: u16,
     untyped: Untyped,
     /// First address not yet handed out.
     next: u64,
@@ -96,7 +96,7 @@ struct Piece {
 }
 
 impl Piece {
-    const fn new(index: usize, untyped: Untyped) -> Self {
+    const fn new(index: u16, untyped: Untyped) -> Self {
         Self { index, untyped, next: untyped.paddr, pinned: false }
     }
 
@@ -123,9 +123,9 @@ pub fn plan<E>(
 ) -> Result<(), PlanError<E>> {
     let mut pieces = Vec::new();
     for untyped in untypeds {
-        pieces.push(Piece::new(pieces.len(), untyped)).map_err(|_| PlanError::TooManyPieces)?;
+        pieces.push(Piece::new(pieces.len() as u16, untyped)).map_err(|_| PlanError::TooManyPieces)?;
     }
-    let count = pieces.len();
+    let count = pieces.len() as u16;
     pieces.sort_unstable_by_key(|piece| piece.untyped.paddr);
     let mut planner = Planner { pieces, count, object: 0, step };
     let mut groups = groups.into_iter().peekable();
@@ -157,7 +157,7 @@ struct Planner<S> {
     /// By address.
     pieces: Vec<Piece, MAX_PIECES>,
     /// How many indices were given out.
-    count: usize,
+    count: u16,
     /// Number of the next object.
     object: u32,
     step: S,
@@ -175,7 +175,7 @@ impl<S> Planner<S> {
         while made < fits {
             let count = (fits - made).min(FAN_OUT);
             let step =
-                Step::Create { piece: piece.index, group, object: self.object, count, paddr: piece.next };
+                Step::Create { piece: piece.index.into(), group, object: self.object, count, paddr: piece.next };
             (self.step)(step).map_err(PlanError::Step)?;
             piece.next += u64::from(count) << group.size_bits;
             self.object += count;
@@ -198,14 +198,11 @@ impl<S> Planner<S> {
                 return Err(PlanError::FixedAddress { object: self.object, paddr: limit });
             }
             let untyped = Untyped { paddr: piece.next, size_bits, device: piece.untyped.device };
-            let step = Step::Split { piece: piece.index, size_bits, paddr: piece.next };
+            let step = Step::Split { piece: piece.index.into(), size_bits, paddr: piece.next };
             (self.step)(step).map_err(PlanError::Step)?;
             piece.next += 1 << size_bits;
             let index = self.count;
-            self.count += 1;
-            if index >= MAX_PIECES {
-                return Err(PlanError::TooManyPieces);
-            }
+            self.count = index.checked_add(1).ok_or(PlanError::TooManyPieces)?;
             if !untyped.device {
                 self.pieces.push(Piece::new(index, untyped)).map_err(|_| PlanError::TooManyPieces)?;
             }
