@@ -256,7 +256,10 @@ fn bench_lines(console: &str) -> Vec<(String, u64, u64)> {
 }
 
 /// Builds the counting plugin for the QEMU that is installed.
-fn plugin() -> Result<PathBuf> {
+///
+/// # Errors
+/// It does not build, or QEMU does not say its version.
+pub fn plugin() -> Result<PathBuf> {
     let version = output(Command::new("qemu-system-aarch64").arg("--version"))?;
     let major: u32 = version
         .split_whitespace()

@@ -17,6 +17,8 @@ mod run;
 mod sdk;
 mod test;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -54,8 +56,18 @@ enum Command {
     Bare(bare::Options),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run_command(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            process::say(format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_command(command: Command) -> Result<()> {
+    match command {
         Command::Fetch { guests } => fetch(&guests),
         Command::Sdk { board } => sdk::build(&board, &sdk::Config::ALL),
         Command::Image(options) => image::build(&options).map(|image| println!("{}", image.file.display())),

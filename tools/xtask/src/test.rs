@@ -42,6 +42,7 @@ pub fn test(options: &Options) -> Result<()> {
         }
         say("building the guests that the tests bring along");
         crate::hostile::build()?;
+        sdk::install(&crate::bench::plugin()?, &paths::build().join("libicount.so"))?;
     }
     let runner = Runner::find();
     let mut count = Count::default();
