@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! System registers that a hypervisor has to trap or switch: debug, performance monitors, timers, thread and process
+//! identifiers, cache selection, implementation-defined ones (DDI 0487). Every access may be UNDEFINED.
+
+use crate::exception::{Fault, probe};
+use crate::{cpu, gic};
+
+/// A register by name, with its accesses.
+pub struct Register {
+    /// Assembler name, or what it is.
+    pub name: &'static str,
+    read: fn() -> u64,
+    write: fn(u64),
+    /// Its value may change without anybody writing it.
+    pub moves: bool,
+}
+
+impl Register {
+    /// Reads it; an error when that takes an exception.
+    pub fn read(&self) -> Result<u64, Fault> {
+        let (value, fault) = probe(self.read);
+        fault.map_or(Ok(value), Err)
+    }
+
+    /// Writes it; an error when that takes an exception.
+    pub fn write(&self, value: u64) -> Result<(), Fault> {
+        let write = self.write;
+        let ((), fault) = probe(|| write(value));
+        fault.map_or(Ok(()), Err)
+    }
+}
+
+macro_rules! registers {
+    ($($name:literal $(= $encoding:literal)? $($moves:ident)?;)*) => {
+        [$(Register {
+            name: $name,
+            read: || registers!(@read $name $($encoding)?),
+            write: |value| registers!(@write value, $name $($encoding)?),
+            moves: registers!(@moves $($moves)?),
+        }),*]
+    };
+    (read only: $($name:literal $(= $encoding:literal)? $($moves:ident)?;)*) => {
+        [$(Register {
+            name: $name,
+            read: || registers!(@read $name $($encoding)?),
+            write: |_| {},
+            moves: registers!(@moves $($moves)?),
+        }),*]
+    };
+    (@read $name:literal) => { $crate::read_register!($name) };
+    (@read $name:literal $encoding:literal) => { $crate::read_register!($encoding) };
+    (@write $value:ident, $name:literal) => { $crate::write_register!($name, $value) };
+    (@write $value:ident, $name:literal $encoding:literal) => { $crate::write_register!($encoding, $value) };
+    (@moves) => { false };
+    (@moves moves) => { true };
+}
+
+/// Registers that may be written with anything without harm to this guest.
+pub static WRITABLE: [Register; 69] = registers! {
+    "tpidr_el0"; "tpidrro_el0"; "tpidr_el1"; "contextidr_el1";
+    "csselr_el1"; "par_el1"; "afsr0_el1"; "afsr1_el1"; "amair_el1"; "esr_el1" moves; "far_el1" moves; "ttbr1_el1";
+    "actlr_el1";
+    "cntp_cval_el0"; "cntv_cval_el0";
+    "mdscr_el1"; "mdccint_el1"; "osdtrrx_el1"; "osdtrtx_el1"; "oseccr_el1"; "osdlr_el1"; "dbgprcr_el1";
+    "dbgclaimset_el1"; "dbgclaimclr_el1"; "dbgdtr_el0" moves;
+    "dbgbvr0_el1"; "dbgbvr1_el1"; "dbgbvr2_el1"; "dbgbvr3_el1"; "dbgbvr4_el1"; "dbgbvr5_el1"; "dbgbvr15_el1";
+    "dbgbcr0_el1"; "dbgbcr1_el1"; "dbgbcr5_el1"; "dbgbcr15_el1";
+    "dbgwvr0_el1"; "dbgwvr1_el1"; "dbgwvr2_el1"; "dbgwvr3_el1"; "dbgwvr15_el1";
+    "dbgwcr0_el1"; "dbgwcr1_el1"; "dbgwcr3_el1"; "dbgwcr15_el1";
+    "pmcr_el0"; "pmselr_el0"; "pmcntenset_el0"; "pmcntenclr_el0"; "pmovsset_el0"; "pmovsclr_el0"; "pmuserenr_el0";
+    "pmintenset_el1"; "pmintenclr_el1"; "pmxevtyper_el0"; "pmxevcntr_el0" moves; "pmccntr_el0" moves;
+    "pmccfiltr_el0"; "pmevtyper0_el0"; "pmevtyper5_el0"; "pmevcntr0_el0" moves; "pmevcntr5_el0" moves;
+    "pmevcntr30_el0" moves;
+    // Cortex-A53: CPUACTLR_EL1, CPUECTLR_EL1, CPUMERRSR_EL1, L2CTLR_EL1, L2ACTLR_EL1; and one of no processor.
+    "cpuactlr_el1" = "s3_1_c15_c2_0"; "cpuectlr_el1" = "s3_1_c15_c2_1"; "cpumerrsr_el1" = "s3_1_c15_c2_2";
+    "l2ctlr_el1" = "s3_1_c11_c0_2"; "l2actlr_el1" = "s3_1_c15_c0_0"; "nobody's" = "s3_7_c15_c15_7";
+};
+
+/// Registers of higher exception levels, of interrupt controllers that are not there, read-only and unallocated ones.
+pub static FORBIDDEN: [Register; 24] = registers! {
+    "hcr_el2"; "sctlr_el2"; "vttbr_el2"; "vtcr_el2"; "vbar_el2"; "tpidr_el2"; "esr_el2"; "cptr_el2"; "mdcr_el2";
+    "cntvoff_el2"; "cnthctl_el2"; "cnthp_ctl_el2"; "vmpidr_el2"; "sp_el1"; "spsr_el2"; "elr_el2";
+    "scr_el3"; "vbar_el3"; "cntps_ctl_el1";
+    "icc_iar1_el1" = "s3_0_c12_c12_0"; "icc_sgi1r_el1" = "s3_0_c12_c11_5"; "ich_hcr_el2" = "s3_4_c12_c11_0";
+    "unallocated op0=3" = "s3_3_c7_c3_5"; "unallocated op0=2" = "s2_5_c5_c5_5";
+};
+
+/// Timer controls: only some of their values are harmless.
+pub static TIMERS: [Register; 4] = registers! {
+    "cntp_ctl_el0"; "cntv_ctl_el0"; "cntkctl_el1"; "cntp_tval_el0" moves;
+};
+
+/// Read-only registers that a guest may read, or that may be UNDEFINED.
+pub static READABLE: [Register; 31] = registers! { read only:
+    "midr_el1"; "mpidr_el1"; "revidr_el1"; "aidr_el1"; "id_aa64pfr0_el1"; "id_aa64pfr1_el1"; "id_aa64dfr0_el1";
+    "id_aa64dfr1_el1"; "id_aa64isar0_el1"; "id_aa64isar1_el1"; "id_aa64mmfr0_el1"; "id_aa64mmfr1_el1";
+    "id_aa64mmfr2_el1"; "id_aa64afr0_el1"; "id_aa64zfr0_el1" = "s3_0_c0_c4_4"; "id_pfr0_el1"; "id_dfr0_el1";
+    "id_isar0_el1"; "id_mmfr0_el1"; "mvfr0_el1"; "mvfr1_el1"; "ctr_el0"; "dczid_el0"; "clidr_el1"; "ccsidr_el1";
+    "mdrar_el1"; "oslsr_el1"; "dbgauthstatus_el1"; "pmceid0_el0"; "cntpct_el0" moves; "mdccsr_el0" moves;
+};
+
+/// Registers of the CPU interface that belong to a vCPU.
+pub static INTERFACE: [Register; 2] = [
+    Register {
+        name: "gicc_pmr",
+        read: || cpu::load32(gic::PRIORITY_MASK, 0),
+        write: |value| cpu::store32(gic::PRIORITY_MASK, value & 0xff),
+        moves: false,
+    },
+    Register {
+        name: "gicc_apr0",
+        read: || cpu::load32(gic::ACTIVE_PRIORITIES, 0),
+        write: |value| cpu::store32(gic::ACTIVE_PRIORITIES, value & 0xffff_ffff),
+        moves: false,
+    },
+];
