@@ -78,21 +78,14 @@ impl State {
         self.possible_switch_to(receiver);
     }
 
-    /// `receiver` receives through a capability with `rights`, with a reply object or without.
+    /// `receiver` receives, with a reply object or without.
     ///
     /// A caller that waits behind the reply object is given up. A signal on the bound notification comes before
     /// messages. With a sender there, its message is handed over; without, a blocking receiver waits (and gives the
     /// scheduling context of its bound notification back), and others get badge 0.
     ///
     /// Changes: as [`State::send_ipc`], and the bound notification.
-    pub(crate) fn receive_ipc(
-        &mut self,
-        receiver: Obj,
-        endpoint: Obj,
-        rights: u64,
-        blocking: bool,
-        reply: Option<Obj>,
-    ) {
+    pub(crate) fn receive_ipc(&mut self, receiver: Obj, endpoint: Obj, blocking: bool, reply: Option<Obj>) {
         if let Some(reply) = reply
             && let Some(waiting) = self.replies[&reply]
             && waiting != receiver
@@ -113,8 +106,7 @@ impl State {
         }
         let Some(sender) = self.first_waiting(endpoint, true) else {
             if blocking {
-                let can_grant = rights & CapRights::GRANT != 0;
-                self.set_thread_state(receiver, ThreadState::BlockedOnReceive { endpoint, reply, can_grant });
+                self.set_thread_state(receiver, ThreadState::BlockedOnReceive { endpoint, reply });
                 if let Some(reply) = reply {
                     self.replies.insert(reply, Some(receiver));
                 }

@@ -19,6 +19,7 @@
 //! | 6 Threads and execution | [`tcb`], [`sched`] (the scheduler), [`refill`] (budgets), [`sched_context`], [`fault`], [`vcpu`] |
 //! | 7 Address spaces | [`vspace`] |
 //! | 8 Hardware I/O | [`irq`] |
+//! | 9 System bootstrapping | [`boot`]: the pieces of an initial state |
 //!
 //! Every function says under "Changes" what it may change; whatever is not listed stays as it is.
 //!
@@ -36,6 +37,7 @@
 //!   refinement runs it to its end.
 #![forbid(unsafe_code)]
 
+pub mod boot;
 pub mod cap;
 pub mod cdt;
 pub mod cnode;

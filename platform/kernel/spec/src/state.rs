@@ -101,8 +101,6 @@ pub enum ThreadState {
         endpoint: Obj,
         /// Reply object it brought.
         reply: Option<Obj>,
-        /// Whether its capability has Grant.
-        can_grant: bool,
     },
     /// Waits to hand over its message.
     BlockedOnSend {

@@ -271,7 +271,7 @@ impl State {
                         },
                     }
                 }
-                self.receive_ipc(thread, obj, rights, blocking, reply);
+                self.receive_ipc(thread, obj, blocking, reply);
             }
             Some(Cap::Notification { obj, rights, .. })
                 if rights & CapRights::READ != 0

@@ -63,13 +63,11 @@ impl State {
         }
     }
 
-    /// A register as others see it; the program counter is where the thread would go on if it was resumed.
+    /// A register as others see it; the program counter is that of the instruction that last entered the kernel
+    /// (after a suspend: where the thread would go on).
     pub fn user_register(&self, tcb: Obj, register: usize) -> u64 {
         let thread = self.tcb(tcb);
-        if register == stored::PC && thread.state != ThreadState::Running {
-            return thread.fault_ip;
-        }
-        thread.regs[register]
+        if register == stored::PC { thread.fault_ip } else { thread.regs[register] }
     }
 
     /// An invocation of the thread `tcb` through the capability in `slot`.
@@ -338,7 +336,7 @@ impl State {
             None => None,
         };
         match cap {
-            Some(Cap::Frame { device: false, .. }) if address % (1 << ipc::IPC_BUFFER_BITS) != 0 => {
+            Some(Cap::Frame { device: false, .. }) if !address.is_multiple_of(1 << ipc::IPC_BUFFER_BITS) => {
                 Err(Error::Alignment)
             }
             Some(Cap::Frame { device: false, .. }) => Ok(cap),

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Invariants of the implementation's state, beyond what the abstraction function checks by reading it.
+
+use kernel_core::layout::{self, Above, Tcb, queued};
+use kernel_core::sim::SimMachine;
+use kernel_core::{Kernel, PhysAddr};
+use kernel_spec::cap::Cap;
+use kernel_spec::{Obj, State, ThreadState};
+use std::collections::BTreeMap;
+
+/// Checks all of them; `state` is the abstraction of `kernel`.
+///
+/// # Errors
+/// The first one that does not hold.
+pub fn check(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
+    derivation_links(kernel, state)?;
+    derivation_is_sound(state)?;
+    memory_is_disjoint(state)?;
+    queues(kernel, state)?;
+    bindings(kernel, state)?;
+    time(kernel, state)
+}
+
+fn ensure(holds: bool, what: impl Fn() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(format!("invariant: {}", what())) }
+}
+
+/// The derivation list can be walked both ways.
+fn derivation_links(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
+    for &slot in state.caps.keys() {
+        let base = match slot.holder {
+            kernel_spec::Holder::CNode(at, _) | kernel_spec::Holder::Tcb(at) => at.0,
+            kernel_spec::Holder::Irq => kernel.irq_slots.0,
+        };
+        let Some(here) = layout::Slot::at(PhysAddr(base + 32 * slot.index)) else { continue };
+        for (neighbour, back) in [
+            (
+                here.next(&kernel.m),
+                (|s: layout::Slot, k: &Kernel<SimMachine>| s.prev(&k.m)) as fn(_, &_) -> _,
+            ),
+            (here.prev(&kernel.m), |s: layout::Slot, k: &Kernel<SimMachine>| s.next(&k.m)),
+        ] {
+            if let Some(neighbour) = neighbour {
+                ensure(back(neighbour, kernel) == Some(here), || format!("one-way link at {slot:x?}"))?;
+                ensure(!neighbour.is_empty(&kernel.m), || format!("{slot:x?} is linked to an empty slot"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every capability that has a parent is within what the parent names and has no right that the parent lacks. (What
+/// has none was there at boot, or its parent is gone.)
+fn derivation_is_sound(state: &State) -> Result<(), String> {
+    for (slot, parent) in state.tree.parents() {
+        let (Some(cap), Some(parent)) = (state.cap(slot), parent.and_then(|p| state.cap(p))) else {
+            continue;
+        };
+        ensure(parent.covers(cap, &state.config), || format!("{cap:x?} under {parent:x?}"))?;
+        let within = match (parent, cap) {
+            (Cap::Endpoint { rights: a, badge: x, .. }, Cap::Endpoint { rights: b, badge: y, .. })
+            | (
+                Cap::Notification { rights: a, badge: x, .. },
+                Cap::Notification { rights: b, badge: y, .. },
+            ) => b & !a == 0 && (x == 0 || x == y),
+            (Cap::Frame { rights: a, .. }, Cap::Frame { rights: b, .. }) => {
+                (a.read || !b.read) && (a.write || !b.write)
+            }
+            (Cap::Reply { can_grant: a, .. }, Cap::Reply { can_grant: b, .. }) => a || !b,
+            (
+                Cap::Untyped { device: a, .. },
+                Cap::Untyped { device: b, .. } | Cap::Frame { device: b, .. },
+            ) => a == b,
+            _ => true,
+        };
+        ensure(within, || format!("{cap:x?} says more than {parent:x?}"))?;
+        if let (Cap::Untyped { base, used, .. }, Some((at, bits))) = (parent, cap.memory(&state.config)) {
+            ensure(at.0 + (1 << bits) <= base.0 + used, || {
+                format!("{cap:x?} above the watermark of {parent:x?}")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// No memory is in two objects.
+fn memory_is_disjoint(state: &State) -> Result<(), String> {
+    let mut objects: BTreeMap<Obj, (u64, Cap)> = BTreeMap::new();
+    for cap in state.caps.values() {
+        if matches!(cap, Cap::Untyped { .. }) {
+            continue;
+        }
+        let Some((at, bits)) = cap.memory(&state.config) else { continue };
+        let end = at.0 + (1 << bits);
+        if let Some((other_end, other)) = objects.get(&at) {
+            ensure(*other_end == end && same_kind(*other, *cap), || format!("{cap:x?} and {other:x?}"))?;
+        }
+        objects.insert(at, (end, *cap));
+    }
+    let mut before: Option<(u64, Cap)> = None;
+    for (at, (end, cap)) in objects {
+        if let Some((past, other)) = before {
+            ensure(past <= at.0, || format!("memory in {cap:x?} and {other:x?}"))?;
+        }
+        before = Some((end, cap));
+    }
+    Ok(())
+}
+
+fn same_kind(a: Cap, b: Cap) -> bool {
+    a.same_object(b)
+        || match (a, b) {
+            (Cap::Zombie { holder: a, .. }, Cap::Zombie { holder: b, .. }) => a == b,
+            _ => false,
+        }
+}
+
+/// Queues: double links, everybody in the queue that the thread's state says, nobody in two.
+fn queues(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
+    let m = &kernel.m;
+    let tcb = |o: Obj| Tcb::at(PhysAddr(o.0)).ok_or_else(|| format!("thread {o:?}"));
+    let mut waits: BTreeMap<Obj, Obj> = BTreeMap::new();
+    let ends = |at: Obj, queue: &[Obj], tail: Option<Tcb>| -> Result<(), String> {
+        ensure(tail.map(|t| Obj(t.addr().0)) == queue.last().copied(), || format!("tail of {at:x?}"))?;
+        let mut before = None;
+        let mut priority = 255;
+        for &t in queue {
+            ensure(tcb(t)?.queue_prev(m) == before, || format!("{t:x?} in the queue of {at:x?}: link back"))?;
+            ensure(tcb(t)?.priority(m) <= priority, || format!("{t:x?} in the queue of {at:x?}: order"))?;
+            before = Some(tcb(t)?);
+            priority = tcb(t)?.priority(m);
+        }
+        Ok(())
+    };
+    for (&at, e) in &state.endpoints {
+        ends(at, &e.queue, layout::Endpoint::at(PhysAddr(at.0)).and_then(|e| e.tail(m)))?;
+        for &t in &e.queue {
+            ensure(waits.insert(t, at).is_none(), || format!("{t:x?} waits twice"))?;
+        }
+    }
+    for (&at, n) in &state.notifications {
+        ends(at, &n.queue, layout::Notification::at(PhysAddr(at.0)).and_then(|n| n.tail(m)))?;
+        for &t in &n.queue {
+            ensure(waits.insert(t, at).is_none(), || format!("{t:x?} waits twice"))?;
+        }
+    }
+    for (&t, thread) in &state.tcbs {
+        let should = match thread.state {
+            ThreadState::BlockedOnReceive { endpoint, .. } | ThreadState::BlockedOnSend { endpoint, .. } => {
+                Some(endpoint)
+            }
+            ThreadState::BlockedOnNotification { notification } => Some(notification),
+            _ => None,
+        };
+        ensure(waits.remove(&t) == should, || format!("{t:x?} is in another queue than its state says"))?;
+
+        let ready = state.ready.iter().find(|(_, q)| q.contains(&t)).map(|(p, _)| *p);
+        let release = state.release.contains(&t);
+        let flag = tcb(t)?.queued(m);
+        let expected = match (ready, release) {
+            (Some(_), false) => queued::READY,
+            (None, true) => queued::RELEASE,
+            (None, false) => queued::NONE,
+            (Some(_), true) => return Err(format!("invariant: {t:x?} is ready and waits for budget")),
+        };
+        ensure(flag == expected, || format!("{t:x?} is queued as {flag}, found in {expected}"))?;
+        ensure(ready.is_none_or(|p| p == thread.priority), || format!("{t:x?} in the wrong ready queue"))?;
+        let can_run = state.is_schedulable(t);
+        ensure(can_run == (ready.is_some() || state.current == Some(t)), || {
+            format!("{t:x?} can run: {can_run}, ready {ready:?}, current {:x?}", state.current)
+        })?;
+    }
+    ensure(waits.is_empty(), || format!("dead threads wait: {waits:x?}"))?;
+    let mut before = None;
+    let mut last = 0;
+    for &t in &state.release {
+        ensure(tcb(t)?.sched_prev(m) == before, || format!("{t:x?} in the release queue: link back"))?;
+        before = Some(tcb(t)?);
+        let time =
+            state.tcbs.get(&t).and_then(|x| x.sched_context).and_then(|sc| state.sched_contexts.get(&sc));
+        let time = time.and_then(|sc| sc.refills.first()).map_or(0, |r| r.time);
+        ensure(time >= last, || format!("{t:x?} in the release queue: order"))?;
+        last = time;
+    }
+    for priority in 0..kernel_abi::NUM_PRIORITIES as u64 {
+        let queue = kernel.ready.queue(priority);
+        let listed = state.ready.get(&priority).map_or(&[][..], |q| &q[..]);
+        ensure(queue.tail.map(|t| Obj(t.addr().0)) == listed.last().copied(), || {
+            format!("tail of ready {priority}")
+        })?;
+        let mut before = None;
+        for &t in listed {
+            ensure(tcb(t)?.sched_prev(m) == before, || format!("{t:x?} in ready {priority}: link back"))?;
+            before = Some(tcb(t)?);
+        }
+    }
+    let best = state.ready.keys().next_back().copied();
+    ensure(kernel.ready.highest() == best, || {
+        format!("highest ready {:?}, is {best:?}", kernel.ready.highest())
+    })?;
+    let running = state.current.and_then(|t| state.tcbs.get(&t)).map(|t| t.priority);
+    ensure(best.is_none() || running >= best, || format!("runs at {running:?} while {best:?} is ready"))
+}
+
+/// Two-sided references say the same on both sides.
+fn bindings(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
+    for (&t, tcb) in &state.tcbs {
+        if let Some(sc) = tcb.sched_context {
+            ensure(state.sched_contexts.get(&sc).is_some_and(|s| s.tcb == Some(t)), || {
+                format!("{t:x?} and {sc:x?}")
+            })?;
+        }
+        if let Some(n) = tcb.notification {
+            ensure(state.notifications.get(&n).is_some_and(|n| n.tcb == Some(t)), || {
+                format!("{t:x?} and {n:x?}")
+            })?;
+        }
+        if let Some(sc) = tcb.yield_to {
+            ensure(state.sched_contexts.get(&sc).is_some_and(|s| s.yield_from == Some(t)), || {
+                format!("{t:x?} yielded to {sc:x?}")
+            })?;
+        }
+        if let Some(v) = tcb.vcpu {
+            ensure(state.vcpus.get(&v).is_some_and(|v| v.tcb == Some(t)), || format!("{t:x?} and {v:x?}"))?;
+        }
+        let reply = match tcb.state {
+            ThreadState::BlockedOnReply { reply } => Some(reply),
+            ThreadState::BlockedOnReceive { reply, .. } => reply,
+            _ => None,
+        };
+        if let Some(r) = reply {
+            ensure(state.replies.get(&r) == Some(&Some(t)), || format!("{t:x?} and reply {r:x?}"))?;
+        }
+    }
+    for (&sc, s) in &state.sched_contexts {
+        if let Some(t) = s.tcb {
+            ensure(state.tcbs.get(&t).is_some_and(|t| t.sched_context == Some(sc)), || {
+                format!("{sc:x?} and {t:x?}")
+            })?;
+        }
+        if let Some(n) = s.notification {
+            ensure(state.notifications.get(&n).is_some_and(|n| n.sched_context == Some(sc)), || {
+                format!("{sc:x?} and {n:x?}")
+            })?;
+        }
+        if let Some(t) = s.yield_from {
+            ensure(state.tcbs.get(&t).is_some_and(|t| t.yield_to == Some(sc)), || {
+                format!("{sc:x?} from {t:x?}")
+            })?;
+        }
+    }
+    for (&n, ntfn) in &state.notifications {
+        if let Some(t) = ntfn.tcb {
+            ensure(state.tcbs.get(&t).is_some_and(|t| t.notification == Some(n)), || {
+                format!("{n:x?} and {t:x?}")
+            })?;
+        }
+        if let Some(sc) = ntfn.sched_context {
+            ensure(state.sched_contexts.get(&sc).is_some_and(|s| s.notification == Some(n)), || {
+                format!("{n:x?} and {sc:x?}")
+            })?;
+        }
+    }
+    for (&r, &tcb) in &state.replies {
+        if let Some(t) = tcb {
+            let waits = state.tcbs.get(&t).map(|t| t.state);
+            let through = match waits {
+                Some(ThreadState::BlockedOnReply { reply }) => Some(reply),
+                Some(ThreadState::BlockedOnReceive { reply, .. }) => reply,
+                _ => None,
+            };
+            ensure(through == Some(r), || format!("reply {r:x?} and {t:x?} in {waits:x?}"))?;
+        }
+        chain_links(kernel, state, r)?;
+    }
+    for (&v, vcpu) in &state.vcpus {
+        if let Some(t) = vcpu.tcb {
+            ensure(state.tcbs.get(&t).is_some_and(|t| t.vcpu == Some(v)), || format!("{v:x?} and {t:x?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A reply object's links in its call chain go both ways and end at living objects.
+fn chain_links(kernel: &Kernel<SimMachine>, state: &State, r: Obj) -> Result<(), String> {
+    let m = &kernel.m;
+    let Some(reply) = layout::Reply::at(PhysAddr(r.0)) else { return Ok(()) };
+    if let Some(below) = reply.prev(m) {
+        ensure(state.replies.contains_key(&Obj(below.addr().0)), || format!("below {r:x?} is nothing"))?;
+        ensure(below.above(m) == Above::Reply(reply), || format!("below {r:x?} does not know it"))?;
+    }
+    match reply.above(m) {
+        Above::Nothing => Ok(()),
+        Above::Reply(above) => {
+            ensure(state.replies.contains_key(&Obj(above.addr().0)), || format!("above {r:x?} is nothing"))?;
+            ensure(above.prev(m) == Some(reply), || format!("above {r:x?} does not know it"))
+        }
+        Above::SchedContext(sc) => {
+            let at = Obj(sc.addr().0);
+            ensure(state.sched_contexts.contains_key(&at), || format!("above {r:x?} is a dead context"))?;
+            ensure(sc.reply(m) == Some(reply), || format!("{r:x?} is not the top of {at:x?}"))
+        }
+    }
+}
+
+/// Budgets: refills sum to the budget, are in order, and the first is never too small; the deadline is not missed.
+fn time(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
+    for (&at, sc) in state.sched_contexts.iter().filter(|(_, sc)| sc.max_refills > 0) {
+        let Some(object) = layout::SchedContext::at(PhysAddr(at.0)) else { continue };
+        let budget = object.budget(&kernel.m);
+        ensure(sc.budget() == budget, || format!("{at:x?}: refills {:?} of budget {budget}", sc.refills))?;
+        ensure(sc.refills[0].amount >= state.config.min_budget || sc.is_round_robin(), || {
+            format!("{at:x?}: first refill too small: {:?}", sc.refills)
+        })?;
+        let ordered = sc.refills.windows(2).all(|w| w[0].time + w[0].amount <= w[1].time);
+        ensure(ordered || sc.is_round_robin(), || format!("{at:x?}: refills overlap: {:?}", sc.refills))?;
+    }
+    if let (Some(current), Some(sc)) = (state.current, state.current_sc) {
+        let runs_on = state.tcbs.get(&current).and_then(|t| t.sched_context);
+        ensure(runs_on == Some(sc), || format!("{current:x?} runs on {runs_on:x?}, charged is {sc:x?}"))?;
+        let context = &state.sched_contexts[&sc];
+        let latest = context.refills.first().map_or(0, |r| state.now + r.amount - state.uncharged);
+        ensure(kernel.m.deadline <= latest, || format!("deadline {} after {latest}", kernel.m.deadline))?;
+    }
+    if let Some(&first) = state.release.first() {
+        let sc =
+            state.tcbs.get(&first).and_then(|t| t.sched_context).and_then(|sc| state.sched_contexts.get(&sc));
+        let time = sc.and_then(|sc| sc.refills.first()).map_or(0, |r| r.time);
+        ensure(kernel.m.deadline <= time, || {
+            format!("deadline {} after the release at {time}", kernel.m.deadline)
+        })?;
+    }
+    Ok(())
+}
