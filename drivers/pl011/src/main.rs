@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The PL011 driver PD: owns the UART and its interrupt, and two byte rings to one peer (the console virtualiser).
 //!
-//! Symbols: `uart_registers`, `uart_irq`, `virt_ch`; rings `tx_queue`, `tx_data`, `tx_data_size` (from the peer) and
+//! Symbols: `uart` (registers), `uart_irq_ch`, `virt_ch`; rings `tx_queue`, `tx_data`, `tx_data_size` (from the peer) and
 //! `rx_queue`, `rx_data`, `rx_data_size` (to the peer).
 #![no_std]
 #![no_main]
@@ -58,8 +58,8 @@ impl Handler for UartDriver {
 
 #[protection_domain]
 fn init() -> impl Handler {
-    // SAFETY: `uart_registers` is where the system description maps the registers, as device memory, for this PD alone.
-    let registers = unsafe { UniqueMmioPointer::new(memory_region_symbol!(uart_registers: *mut Layout)) };
+    // SAFETY: `uart` is where the system description maps the registers, as device memory, for this PD alone.
+    let registers = unsafe { UniqueMmioPointer::new(memory_region_symbol!(uart: *mut Layout)) };
     // SAFETY: the regions are mapped read-write for the PD's whole life with at least these sizes (a queue page is 4 KiB),
     // and nothing else in this PD uses them.
     let (transmit, receive) = unsafe {
@@ -81,7 +81,7 @@ fn init() -> impl Handler {
     };
     UartDriver {
         driver: Driver::new(Mmio(registers), Consumer::new(transmit), Producer::new(receive)),
-        interrupt: Channel::new(*var!(uart_irq: usize = 0)),
+        interrupt: Channel::new(*var!(uart_irq_ch: usize = 0)),
         peer: Channel::new(*var!(virt_ch: usize = 0)),
         deferred: DeferredActionSlot::new(),
     }

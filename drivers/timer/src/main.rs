@@ -2,7 +2,7 @@
 //! The timer driver PD: serves the protocol on every channel that calls it, with the EL1 physical timer (CNTP), which the
 //! kernel lets user level use where its configuration says `EXPORT_PTMR_USER`. It must be the only user of that timer.
 //!
-//! Symbols: `timer_irq`, the channel of the timer's interrupt (INTID 30, level).
+//! Symbols: `timer_irq_ch`, the channel of the timer's interrupt (INTID 30, level).
 #![no_std]
 #![no_main]
 
@@ -114,7 +114,7 @@ fn init() -> impl Handler {
     TimerDriver {
         clock,
         timeouts: Timeouts::new(),
-        interrupt: Channel::new(*var!(timer_irq: usize = 0)),
+        interrupt: Channel::new(*var!(timer_irq_ch: usize = 0)),
         deferred: DeferredActionSlot::new(),
     }
 }
