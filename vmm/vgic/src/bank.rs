@@ -18,6 +18,8 @@ pub(crate) struct Bank {
     pub edge: u32,
     /// Pending by an edge, by software, or (SGI) by at least one source.
     pub latch: u32,
+    /// Pending by an event that comes once and that software cannot clear: see [`crate::Vgic::pulse_ppi`].
+    pub event: u32,
     /// The device's line is asserted.
     pub line: u32,
     /// Marked active by the guest through the distributor.
@@ -38,6 +40,7 @@ impl Bank {
             enabled: 0,
             edge: 0,
             latch: 0,
+            event: 0,
             line: 0,
             active: 0,
             in_list: 0,
@@ -59,9 +62,9 @@ impl Bank {
         *self = Self { line: self.line, in_list: self.in_list, ..to };
     }
 
-    /// Pending outside list registers: latched, or a level-sensitive line that is asserted.
+    /// Pending outside list registers: latched, an event, or a level-sensitive line that is asserted.
     pub const fn pending(&self) -> u32 {
-        self.latch | (self.line & !self.edge)
+        self.latch | self.event | (self.line & !self.edge)
     }
 
     /// Interrupts that may go to a list register now, if their group is among `groups` (bit 0: group 0, bit 1: group 1).

@@ -208,7 +208,7 @@ impl Vgic {
         })
     }
 
-    /// The latch, or one source of an SGI, has become an entry of a list register.
+    /// Latch and event, or one source of an SGI, have become an entry of a list register.
     fn moved_to_list(&mut self, vcpu: usize, injection: &Injection) {
         let irq = injection.irq;
         let mut more_sources = false;
@@ -221,6 +221,7 @@ impl Vgic {
         }
         if let Some(bank) = self.bank_mut(vcpu, irq.bank()) {
             bank.in_list |= irq.bit();
+            bank.event &= !irq.bit();
             if !more_sources {
                 bank.latch &= !irq.bit();
             }

@@ -188,13 +188,15 @@ impl Vgic {
         Ok(())
     }
 
-    /// One event of a private interrupt of `vcpu`. This is what a VPPI event of the kernel is: the timer stays masked until
-    /// acknowledged after [`Vgic::maintenance`] has reported the end, and comes again if it still asserts.
+    /// One event of a private interrupt of `vcpu`, delivered once whatever its trigger mode. This is what a VPPI event of
+    /// the kernel is: the timer stays masked until acknowledged after [`Vgic::maintenance`] has reported the end, and
+    /// comes again if it still asserts. So that this end is sure to come, the guest cannot clear such an event: it stays
+    /// pending until delivered, or until [`Vgic::reset`], after which the caller acknowledges by itself.
     ///
     /// # Errors
     /// [`Error::NoSuchVcpu`], or [`Error::NoSuchInterrupt`] when it is not a PPI.
     pub fn pulse_ppi(&mut self, vcpu: usize, irq: IntId, out: &mut impl ListRegisters) -> Result<(), Error> {
-        self.ppi_bank(vcpu, irq)?.latch |= irq.bit();
+        self.ppi_bank(vcpu, irq)?.event |= irq.bit();
         self.deliver(VcpuSet::one(vcpu), out);
         Ok(())
     }

@@ -374,6 +374,21 @@ fn a_timer_event_is_delivered_once_and_its_end_is_reported() {
 }
 
 #[test]
+fn a_timer_event_cannot_be_cleared_by_the_guest() {
+    // Otherwise its end would never come, and the kernel would keep the timer masked for ever.
+    let mut guest = Guest::new(1, 4);
+    for edge in [0, 0x00c0_0000] {
+        guest.write(0, ICFGR + 4, edge);
+        guest.write(0, ICENABLER, 1 << 27);
+        guest.gic.pulse_ppi(0, IntId::VTIMER, &mut guest.machine).unwrap();
+        guest.write(0, ICPENDR, u32::MAX);
+        assert_eq!(guest.read(0, ISPENDR), 1 << 27);
+        guest.write(0, ISENABLER, 1 << 27);
+        assert_eq!(guest.handle_all(0), [27]);
+    }
+}
+
+#[test]
 fn a_private_line_reaches_its_vcpu_only() {
     let mut guest = Guest::new(2, 4);
     let ppi = IntId::new(29).unwrap();

@@ -176,7 +176,7 @@ impl Pair {
             Step::PrivatePulse(v, n) => {
                 let irq = IntId::new(*n).unwrap();
                 gic.pulse_ppi(vcpu(v), irq, machine).unwrap();
-                reference.pulse(vcpu(v), irq);
+                reference.event(vcpu(v), irq);
             }
             Step::Take(v, end) => {
                 if machine.acknowledge(vcpu(v)).is_some() && *end {

@@ -10,6 +10,7 @@ struct Interrupt {
     enabled: bool,
     edge: bool,
     latch: bool,
+    event: bool,
     sources: [bool; 8],
     line: bool,
     active: bool,
@@ -20,7 +21,7 @@ struct Interrupt {
 
 impl Interrupt {
     fn pending(&self) -> bool {
-        self.latch || self.sources.contains(&true) || (self.line && !self.edge)
+        self.latch || self.event || self.sources.contains(&true) || (self.line && !self.edge)
     }
 
     fn line(&mut self, asserted: bool) {
@@ -71,6 +72,10 @@ impl Reference {
         self.irq(vcpu, irq.number().into()).unwrap().latch = true;
     }
 
+    pub fn event(&mut self, vcpu: usize, irq: IntId) {
+        self.irq(vcpu, irq.number().into()).unwrap().event = true;
+    }
+
     /// The interrupt that was in the list register.
     pub fn maintenance(&mut self, vcpu: usize, lr: usize) -> Option<u16> {
         let number = self.held[vcpu].get_mut(lr)?.take()?;
@@ -89,7 +94,7 @@ impl Reference {
                 let source = irq.sources.iter().position(|pending| *pending);
                 match source {
                     Some(source) => irq.sources[source] = false,
-                    None => irq.latch = false,
+                    None => (irq.latch, irq.event) = (false, false),
                 }
                 irq.in_list = true;
                 all.push((vcpu, number, priority >> 3, irq.group.into(), source.unwrap_or(0) as u8));
