@@ -102,11 +102,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let copy = |to: &mut [u8], from: &[u8]| to.copy_from_slice(from);
-        let small = load(&mut [0; 0x10_0000], &images(), 1, "arm,cortex-a53", copy);
+        let small = load(&mut vec![0; 0x10_0000], &images(), 1, "arm,cortex-a53", copy);
         assert!(matches!(small, Err(BootError::Layout(LayoutError::TooSmall { .. }))), "{small:?}");
         let nothing = Images { kernel: &[], ..images() };
         assert_eq!(
-            load(&mut [0; 0x10_0000], &nothing, 1, "arm,cortex-a53", copy),
+            load(&mut vec![0; 0x10_0000], &nothing, 1, "arm,cortex-a53", copy),
             Err(BootError::Image(ImageError::Empty))
         );
         let long = vec![b'x'; 0x1_0000];

@@ -1,1 +1,7 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A guest on a host of plain memory: what it gets for each exit, and what that costs.
 
+mod fake;
+mod life;
+mod traps;
+mod waiting;
