@@ -142,6 +142,7 @@ impl<M: Machine> Kernel<M> {
                 self.unbind_tcb_notification(at);
                 if let Some(sc) = at.sched_context(&self.m) {
                     self.unbind_sc_from_tcb(sc);
+                    self.complete_yield_from(sc);
                 }
                 self.suspend(at);
                 self.forget_thread(at);

@@ -94,11 +94,12 @@ impl<M: Machine> Kernel<M> {
             Some(Invocation::IrqSetIrqHandler) => {
                 self.require(msg, 0, 1)?;
                 let (from, cap) = self.extra(msg, 0)?;
+                // seL4 names the handler, not the notification, as the wrong capability.
                 let Cap::Notification { rights, .. } = cap else {
-                    return Err(Error::InvalidCapability(1).into());
+                    return Err(Error::InvalidCapability(0).into());
                 };
                 if rights & CapRights::WRITE == 0 {
-                    return Err(Error::InvalidCapability(1).into());
+                    return Err(Error::InvalidCapability(0).into());
                 }
                 self.clear_irq_handler(irq);
                 let slot = self.irq_slot(irq).ok_or(Error::IllegalOperation)?;

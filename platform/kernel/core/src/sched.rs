@@ -177,6 +177,7 @@ impl<M: Machine> Kernel<M> {
         if let Some(tcb) = sc.tcb(&self.m) {
             self.dequeue(tcb);
             self.enqueue_release(tcb, sc);
+            self.reprogram = true;
         }
     }
 
@@ -279,7 +280,10 @@ impl<M: Machine> Kernel<M> {
         let next = self.current.sched_context(&self.m).unwrap_or(self.idle_sc);
         if next != self.current_sc {
             self.reprogram = true;
-            self.unblock_check(next);
+            // A sporadic budget counted from when the thread was woken, any other counts from now.
+            if !next.sporadic(&self.m) {
+                self.unblock_check(next);
+            }
         }
         if self.reprogram {
             self.commit_time();
@@ -306,12 +310,9 @@ impl<M: Machine> Kernel<M> {
             self.dequeue(tcb);
         }
         tcb.set_priority(&mut self.m, priority);
-        if was == queued::READY || tcb == self.current {
-            if tcb == self.current {
-                self.reschedule();
-            } else {
-                self.possible_switch_to(tcb);
-            }
+        if was == queued::READY || tcb == self.current && tcb.state(&self.m).is_runnable() {
+            self.enqueue_first(tcb);
+            self.reschedule();
         } else {
             self.requeue_waiting(tcb);
         }

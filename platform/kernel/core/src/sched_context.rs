@@ -10,10 +10,10 @@ use crate::cap::Cap;
 use crate::error::Error;
 use crate::invoke::{Message, Outcome};
 use crate::kernel::Kernel;
-use crate::layout::{Above, Notification, SchedContext, Tcb, queued};
+use crate::layout::{Above, Notification, SchedContext, State, Tcb};
 use crate::machine::Machine;
-use kernel_abi::Invocation;
 use kernel_abi::object::{MIN_REFILLS, REFILL_BYTES, SCHED_CONTEXT_CORE_BYTES};
+use kernel_abi::{Invocation, MessageInfo};
 
 /// An amount of time that may be used from a time on (both in ticks).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl<M: Machine> Kernel<M> {
     /// Whether the first refill may be used now.
     #[inline]
     pub fn refill_ready(&self, sc: SchedContext) -> bool {
-        self.head_refill(sc).time <= self.now.saturating_add(self.m.wcet_ticks())
+        self.head_refill(sc).time <= self.now
     }
 
     /// Whether the first refill still has the least budget after `usage`.
@@ -139,25 +139,19 @@ impl<M: Machine> Kernel<M> {
     /// Takes `usage` from the refills; what is used comes back a period later.
     fn use_budget(&mut self, sc: SchedContext, mut usage: u64) {
         let period = sc.period(&self.m);
-        while usage > 0 {
-            let head = self.head_refill(sc);
-            if head.amount > usage {
-                let rest = Refill { time: head.time.saturating_add(usage), amount: head.amount - usage };
-                self.set_head(sc, rest);
-                let back = Refill { time: head.time.saturating_add(period), amount: usage };
-                self.push_refill(sc, back);
-                break;
-            }
-            // The whole refill is used up, or was overrun.
+        let latest = u64::MAX - 5 * self.m.us_to_ticks(self.m.max_period_us());
+        let mut head = self.head_refill(sc);
+        // Refills that are used up wholly come back a period later; an overrun uses those to come.
+        while head.amount <= usage && head.time < latest {
             usage -= head.amount;
-            let time = head.time.saturating_add(period);
-            if sc.refill_count(&self.m) == 1 {
-                // Nothing else is left: an overrun delays the refill by as much.
-                self.set_head(sc, Refill { time: time.saturating_add(usage), amount: head.amount });
-                break;
-            }
+            let back = Refill { time: head.time + period, amount: head.amount };
             self.pop_refill(sc);
-            self.push_refill(sc, Refill { time, amount: head.amount });
+            self.push_refill(sc, back);
+            head = self.head_refill(sc);
+        }
+        if usage > 0 && head.time < latest {
+            self.set_head(sc, Refill { time: head.time + usage, amount: head.amount - usage });
+            self.push_refill(sc, Refill { time: head.time + period, amount: usage });
         }
         self.mend_head(sc);
     }
@@ -167,7 +161,7 @@ impl<M: Machine> Kernel<M> {
         while sc.refill_count(&self.m) > 1 && self.head_refill(sc).amount < self.min_budget() {
             let small = self.pop_refill(sc);
             let head = self.head_refill(sc);
-            let time = head.time.saturating_sub(small.amount).max(small.time);
+            let time = head.time.saturating_sub(small.amount);
             self.set_head(sc, Refill { time, amount: head.amount + small.amount });
         }
     }
@@ -325,7 +319,7 @@ impl<M: Machine> Kernel<M> {
         }
         self.resume_sched_context(sc);
         if self.is_schedulable(tcb) {
-            self.enqueue_last(tcb);
+            self.enqueue_first(tcb);
             self.reschedule();
         }
     }
@@ -349,15 +343,21 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// The last capability to a context went away.
-    pub fn destroy_sched_context(&mut self, sc: SchedContext) {
-        self.cancel_yield(sc);
+    /// Takes a context from whatever it is bound to, and out of the calls along which it was lent.
+    pub fn unbind_sc(&mut self, sc: SchedContext) {
         self.unbind_sc_from_tcb(sc);
         self.unbind_sc_from_notification(sc);
         if let Some(reply) = sc.reply(&self.m) {
             reply.set_above(&mut self.m, Above::Nothing);
             sc.set_reply(&mut self.m, None);
         }
+    }
+
+    /// The last capability to a context went away.
+    pub fn destroy_sched_context(&mut self, sc: SchedContext) {
+        self.unbind_sc(sc);
+        self.complete_yield_from(sc);
+        sc.set_sporadic(&mut self.m, false);
         sc.set_refill_max(&mut self.m, 0);
         sc.set_refill_count(&mut self.m, 0);
         if sc == self.current_sc {
@@ -386,8 +386,17 @@ impl<M: Machine> Kernel<M> {
     pub fn complete_yield(&mut self, tcb: Tcb) {
         let Some(sc) = tcb.yield_to(&self.m) else { return };
         let consumed = self.take_consumed(sc);
+        tcb.set_reg(&mut self.m, 0, 0);
+        tcb.set_reg(&mut self.m, 1, MessageInfo::new(kernel_abi::error::NONE, 0, 0, 1).0);
         tcb.set_reg(&mut self.m, 2, consumed);
         self.cancel_yield(sc);
+    }
+
+    /// The thread that yielded to `sc` and waits, if there is one, is told what was consumed.
+    pub fn complete_yield_from(&mut self, sc: SchedContext) {
+        if let Some(tcb) = sc.yield_from(&self.m) {
+            self.complete_yield(tcb);
+        }
     }
 
     fn take_consumed(&mut self, sc: SchedContext) -> u64 {
@@ -402,30 +411,24 @@ impl<M: Machine> Kernel<M> {
     pub fn decode_sched_context(&mut self, sc: SchedContext, msg: &Message) -> Outcome {
         match msg.invocation {
             Some(Invocation::SchedContextConsumed) => {
-                let us = self.consumed_us(sc);
+                let us = self.take_consumed(sc);
                 self.answer(msg, 0, us);
                 Ok(1)
             }
             Some(Invocation::SchedContextBind) => {
                 self.require(msg, 0, 1)?;
-                if sc.tcb(&self.m).is_some() || sc.notification(&self.m).is_some() {
-                    return Err(Error::IllegalOperation.into());
-                }
                 match self.extra(msg, 0)?.1 {
                     Cap::Thread { at } => {
-                        if at.sched_context(&self.m).is_some() {
-                            return Err(Error::IllegalOperation.into());
-                        }
-                        // A blocked thread must not get a context without budget.
-                        if at.state(&self.m) == crate::layout::State::BlockedOnReply
-                            && sc.refill_max(&self.m) == 0
+                        if sc.tcb(&self.m).is_some()
+                            || at.sched_context(&self.m).is_some()
+                            || !self.may_get_time(at, sc)
                         {
                             return Err(Error::IllegalOperation.into());
                         }
                         self.bind_sc_to_tcb(sc, at);
                     }
                     Cap::Notification { at, .. } => {
-                        if at.sched_context(&self.m).is_some() {
+                        if sc.notification(&self.m).is_some() || at.sched_context(&self.m).is_some() {
                             return Err(Error::IllegalOperation.into());
                         }
                         at.set_sched_context(&mut self.m, Some(sc));
@@ -439,8 +442,7 @@ impl<M: Machine> Kernel<M> {
                 if sc.tcb(&self.m) == Some(self.current) {
                     return Err(Error::IllegalOperation.into());
                 }
-                self.unbind_sc_from_tcb(sc);
-                self.unbind_sc_from_notification(sc);
+                self.unbind_sc(sc);
                 Ok(0)
             }
             Some(Invocation::SchedContextUnbindObject) => {
@@ -467,13 +469,11 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn consumed_us(&mut self, sc: SchedContext) -> u64 {
-        if sc == self.current_sc {
-            // What was used in this entry counts as well.
-            self.commit_time();
-            self.reprogram = true;
-        }
-        self.take_consumed(sc)
+    /// A blocked thread must not get a context without budget: it would run on nothing once it is woken.
+    pub(crate) fn may_get_time(&self, tcb: Tcb, sc: SchedContext) -> bool {
+        let blocked =
+            !matches!(tcb.state(&self.m), State::Running | State::Restart | State::Inactive | State::Idle);
+        !blocked || sc.refill_max(&self.m) != 0 && self.refill_ready(sc)
     }
 
     fn decode_yield_to(&mut self, sc: SchedContext, msg: &Message) -> Outcome {
@@ -484,13 +484,9 @@ impl<M: Machine> Kernel<M> {
         if msg.caller.yield_to(&self.m).is_some() {
             return Err(Error::IllegalOperation.into());
         }
-        self.cancel_yield(sc);
+        self.complete_yield_from(sc);
+        self.resume_sched_context(sc);
         if !self.is_schedulable(target) {
-            let us = self.take_consumed(sc);
-            self.answer(msg, 0, us);
-            return Ok(1);
-        }
-        if !self.refill_ready(sc) || !self.refill_sufficient(sc, 0) {
             let us = self.take_consumed(sc);
             self.answer(msg, 0, us);
             return Ok(1);
@@ -501,15 +497,17 @@ impl<M: Machine> Kernel<M> {
             self.enqueue_first(target);
             let us = self.take_consumed(sc);
             self.answer(msg, 0, us);
+            Ok(1)
         } else {
+            // It runs now; the caller is told when it runs again.
             self.dequeue(target);
             sc.set_yield_from(&mut self.m, Some(msg.caller));
             msg.caller.set_yield_to(&mut self.m, Some(sc));
             self.enqueue_first(self.current);
             self.enqueue_first(target);
             self.reschedule();
+            Ok(0)
         }
-        Ok(1)
     }
 
     /// Invocations of the scheduling control capability.
@@ -519,9 +517,6 @@ impl<M: Machine> Kernel<M> {
         }
         self.require(msg, 5, 1)?;
         let [budget_us, period_us, extra, badge, flags] = [0, 1, 2, 3, 4].map(|i| self.arg(msg, i));
-        let Cap::SchedContext { at: sc, bits } = self.extra(msg, 0)?.1 else {
-            return Err(Error::InvalidCapability(1).into());
-        };
         let (least, most) = (self.m.ticks_to_us(self.min_budget()), self.m.max_period_us());
         if budget_us > most || budget_us < least {
             return Err(Error::Range(least, most).into());
@@ -532,6 +527,9 @@ impl<M: Machine> Kernel<M> {
         if budget_us > period_us {
             return Err(Error::Range(least, period_us).into());
         }
+        let Cap::SchedContext { at: sc, bits } = self.extra(msg, 0)?.1 else {
+            return Err(Error::InvalidCapability(1).into());
+        };
         let most_extra = ((1u64 << bits) - SCHED_CONTEXT_CORE_BYTES) / REFILL_BYTES;
         if extra > most_extra {
             return Err(Error::Range(0, most_extra).into());
@@ -548,37 +546,42 @@ impl<M: Machine> Kernel<M> {
         Ok(0)
     }
 
+    /// Sets budget, period and number of refills. A context whose thread could run keeps what is left of its first
+    /// refill, and gets the rest of its budget a period later: no window of time sees more than the new budget. Any
+    /// other has all of its budget now.
     pub(crate) fn configure(&mut self, sc: SchedContext, budget: u64, period: u64, max: u64) {
-        if sc == self.current_sc {
-            self.commit_time();
-            self.reprogram = true;
-        }
         let tcb = sc.tcb(&self.m);
-        let waits = tcb.is_some_and(|t| t.queued(&self.m) == queued::RELEASE);
-        // A thread that waits for its budget must not get it earlier by this.
-        let time = if sc.refill_max(&self.m) != 0 && sc.refill_count(&self.m) > 0 {
-            self.head_refill(sc).time.max(self.now)
-        } else {
-            self.now
-        };
-        let time = if waits { time } else { self.now };
+        if let Some(tcb) = tcb {
+            self.dequeue(tcb);
+            if sc == self.current_sc {
+                self.commit_time();
+            }
+        }
+        let can_run = tcb.is_some_and(|tcb| tcb.state(&self.m).is_runnable());
+        let keeps = period != 0 && can_run && sc.refill_max(&self.m) != 0;
+        let old = self.head_refill(sc);
         sc.set_period(&mut self.m, period);
         sc.set_budget(&mut self.m, budget);
         sc.set_refill_max(&mut self.m, max);
         sc.set_refill_head(&mut self.m, 0);
         sc.set_refill_count(&mut self.m, 1);
-        self.set_refill(sc, 0, Refill { time, amount: budget });
-        let Some(tcb) = tcb else { return };
-        if waits {
-            self.postpone(sc);
-        } else if tcb == self.current {
-            self.reprogram = true;
-        } else if self.is_schedulable(tcb) {
-            self.resume_sched_context(sc);
-            if self.is_schedulable(tcb) {
-                self.enqueue_last(tcb);
-                self.reschedule();
+        if keeps {
+            let first = Refill { time: old.time.max(self.now), amount: old.amount.min(budget) };
+            self.set_refill(sc, 0, first);
+            if first.amount < budget {
+                let rest = Refill { time: first.time + period, amount: budget - first.amount };
+                self.set_refill(sc, 1, rest);
+                sc.set_refill_count(&mut self.m, 2);
             }
+        } else {
+            self.set_refill(sc, 0, Refill { time: self.now, amount: budget });
+        }
+        let Some(tcb) = tcb else { return };
+        self.resume_sched_context(sc);
+        if tcb == self.current {
+            self.reschedule();
+        } else if can_run {
+            self.possible_switch_to(tcb);
         }
     }
 }

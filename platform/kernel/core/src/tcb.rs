@@ -28,19 +28,21 @@ impl<M: Machine> Kernel<M> {
             I::TcbCopyRegisters => self.copy_registers(tcb, msg)?,
             I::TcbConfigure => {
                 self.require(msg, 3, 3)?;
-                let cspace = self.new_cspace(msg, 0, self.arg(msg, 0))?;
-                let vspace = self.new_vspace(msg, 1, self.arg(msg, 1))?;
                 let address = self.arg(msg, 2);
                 let buffer = self.new_buffer(msg, 2, address)?;
+                self.require_short_deletion(tcb)?;
+                let cspace = self.new_cspace(msg, 0, self.arg(msg, 0))?;
+                let vspace = self.new_vspace(msg, 1, self.arg(msg, 1))?;
                 self.install(tcb, TcbSlot::CSpace, Some(cspace), slot)?;
                 self.install(tcb, TcbSlot::VSpace, Some(vspace), slot)?;
                 self.install_buffer(tcb, buffer, address, slot)?;
             }
             I::TcbSetSpace => {
                 self.require(msg, 2, 3)?;
-                let handler = self.new_handler(msg, 0)?;
+                self.require_short_deletion(tcb)?;
                 let cspace = self.new_cspace(msg, 1, self.arg(msg, 0))?;
                 let vspace = self.new_vspace(msg, 2, self.arg(msg, 1))?;
+                let handler = self.new_handler(msg, 0)?;
                 self.install(tcb, TcbSlot::FaultHandler, handler, slot)?;
                 self.install(tcb, TcbSlot::CSpace, Some(cspace), slot)?;
                 self.install(tcb, TcbSlot::VSpace, Some(vspace), slot)?;
@@ -186,7 +188,10 @@ impl<M: Machine> Kernel<M> {
             copy(self, &context::ORDER[..context::FRAME_WORDS]);
         }
         if flags & 8 != 0 {
-            copy(self, &context::ORDER[context::FRAME_WORDS..context::FRAME_WORDS + context::INTEGER_WORDS]);
+            // With the integer registers go the thread pointers, which live in the machine while it is loaded.
+            self.reload(source);
+            self.reload(tcb);
+            copy(self, &context::ORDER[context::FRAME_WORDS..]);
         }
         if tcb == self.current {
             self.reschedule();
@@ -219,7 +224,7 @@ impl<M: Machine> Kernel<M> {
                 let bound_elsewhere = at.tcb(&self.m).is_some_and(|t| t != tcb);
                 if tcb.sched_context(&self.m).is_some_and(|sc| sc != at)
                     || bound_elsewhere
-                    || at.notification(&self.m).is_some()
+                    || !self.may_get_time(tcb, at)
                 {
                     return Err(Error::IllegalOperation.into());
                 }
@@ -250,6 +255,19 @@ impl<M: Machine> Kernel<M> {
     }
 
     // ---- capabilities of a thread
+
+    /// Refuses to replace roots whose deletion would take a container with it, or is not done yet.
+    fn require_short_deletion(&self, tcb: Tcb) -> Result<(), Error> {
+        for which in [TcbSlot::CSpace, TcbSlot::VSpace] {
+            let slot = tcb.slot(which);
+            let container =
+                matches!(slot.cap(&self.m), Cap::CNode { .. } | Cap::Thread { .. } | Cap::Zombie(_));
+            if container && self.is_final(slot) {
+                return Err(Error::IllegalOperation);
+            }
+        }
+        Ok(())
+    }
 
     fn new_cspace(&self, msg: &Message, index: usize, data: u64) -> Result<NewCap, Error> {
         let (slot, cap) = self.extra(msg, index)?;

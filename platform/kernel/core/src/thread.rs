@@ -6,10 +6,8 @@ use crate::layout::{Endpoint, Notification, State, Tcb, queue_state};
 use crate::machine::Machine;
 use kernel_abi::context::stored;
 
-/// Processor state of a user thread at EL0: no flags, interrupts enabled.
-const SPSR_EL0: u64 = 0;
-/// Processor state of a thread with a virtual CPU: EL1 with SP_EL1, debug, SError, IRQ and FIQ masked (EL1h, DAIF).
-const SPSR_EL1H: u64 = 0x3c5;
+/// Processor state of a user thread at EL0: no flags, SError and FIQ masked, as seL4 shows it.
+const SPSR_EL0: u64 = 0x140;
 
 impl<M: Machine> Kernel<M> {
     /// Prepares a fresh, zeroed thread.
@@ -34,11 +32,8 @@ impl<M: Machine> Kernel<M> {
     pub fn sanitise_spsr(&self, tcb: Tcb, spsr: u64) -> u64 {
         const NZCV: u64 = 0xf << 28;
         const MODE: u64 = 0x1f;
-        if tcb.vcpu(&self.m).is_none() {
-            return spsr & NZCV;
-        }
-        let fits = matches!(spsr & MODE, 0b0_0000 | 0b0_0100 | 0b0_0101) || spsr & 0x1f == 0b1_0000;
-        if fits { spsr & 0xffff_ffff } else { SPSR_EL1H }
+        let fits = tcb.vcpu(&self.m).is_some() && matches!(spsr & MODE, 0b0_0000 | 0b0_0100 | 0b0_0101);
+        if fits { spsr & 0xffff_ffff } else { spsr & NZCV | SPSR_EL0 }
     }
 
     /// Stops a thread, whatever it is doing.
@@ -65,6 +60,9 @@ impl<M: Machine> Kernel<M> {
         self.cancel_ipc(tcb);
         tcb.set_state(&mut self.m, State::Restart);
         if let Some(sc) = tcb.sched_context(&self.m) {
+            if sc != self.current_sc && sc.sporadic(&self.m) {
+                self.unblock_check(sc);
+            }
             self.resume_sched_context(sc);
         }
         self.possible_switch_to_if_ready(tcb);

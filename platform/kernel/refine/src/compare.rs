@@ -25,6 +25,10 @@ pub fn normalise(state: &mut State) {
         endpoint.sending &= !endpoint.queue.is_empty();
     }
     for tcb in state.tcbs.values_mut() {
+        // To start again where it would go on anyway is to go on.
+        if tcb.state == ThreadState::Restart && tcb.fault_ip == tcb.regs[kernel_abi::context::stored::PC] {
+            tcb.state = ThreadState::Running;
+        }
         if tcb.fault.is_some()
             && let ThreadState::BlockedOnSend { is_call, .. } = &mut tcb.state
         {

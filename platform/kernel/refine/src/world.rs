@@ -5,6 +5,7 @@
 use crate::pair::{Pair, Step};
 use kernel_abi::{Invocation, MessageInfo, ObjectType, Syscall, ipc};
 use kernel_core::cap::{Cap as CoreCap, FrameRights, FrameSize};
+use kernel_core::kernel::IrqState;
 use kernel_core::layout::{SchedContext, Slot as CoreSlot, State as CoreState, Tcb, TcbSlot};
 use kernel_core::sched_context::Refill;
 use kernel_core::sim::{self, SimMachine};
@@ -151,6 +152,10 @@ fn boot_core() -> Kernel<SimMachine> {
     k.set_refill(sc, 0, Refill { time: 0, amount: 1000 * sim::TICKS_PER_US });
     k.current = tcb;
     k.current_sc = sc;
+    k.m.deadline = 1000 * sim::TICKS_PER_US;
+    k.reprogram = false;
+    // Belongs to the virtual CPUs, not to users.
+    k.irq_state[27] = IrqState::Reserved;
     k
 }
 
