@@ -57,9 +57,9 @@ impl Bank {
     /// The SGIs in the private bank.
     pub const SGIS: u32 = 0xffff;
 
-    /// Back to the reset state. Lines are the devices' and list registers the kernel's, so both stay.
+    /// Back to the reset state. Lines and events are the devices' and list registers the kernel's, so they stay.
     pub fn reset(&mut self, to: Self) {
-        *self = Self { line: self.line, in_list: self.in_list, ..to };
+        *self = Self { line: self.line, event: self.event, in_list: self.in_list, ..to };
     }
 
     /// Pending outside list registers: latched, an event, or a level-sensitive line that is asserted.

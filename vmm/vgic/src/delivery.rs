@@ -123,7 +123,7 @@ impl Vgic {
     }
 
     /// The interrupts in list registers of `vcpu`. They survive [`Vgic::reset`]: before a rebooted guest starts, each has
-    /// to end, by the guest's own doing or by a few instructions that acknowledge, end and deactivate them at GICV.
+    /// to end; [`crate::QUIESCE`] does that.
     pub fn held(&self, vcpu: usize) -> impl Iterator<Item = IntId> + '_ {
         self.vcpus.get(vcpu).into_iter().flat_map(|cpu| cpu.slots.iter()).filter_map(|slot| match slot {
             Slot::Holds(irq) => Some(*irq),

@@ -40,6 +40,7 @@ mod bank;
 mod delivery;
 mod intid;
 mod model;
+mod quiesce;
 mod registers;
 #[cfg(test)]
 mod tests;
@@ -47,4 +48,5 @@ mod tests;
 pub use delivery::{Ended, InjectError, Injection, ListRegisters};
 pub use intid::IntId;
 pub use model::{Config, Error, MAX_LIST_REGISTERS, MAX_SPIS, MAX_VCPUS, Vgic};
+pub use quiesce::QUIESCE;
 pub use registers::{DISTRIBUTOR_SIZE, Width, register_name};

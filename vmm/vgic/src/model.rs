@@ -130,8 +130,8 @@ impl Vgic {
         self.wild
     }
 
-    /// A guest reboot: all registers as after power-on. Lines keep their devices' level; list registers that are in
-    /// use stay so until their maintenance event (see [`Vgic::held`]).
+    /// A guest reboot: all registers as after power-on. Lines keep their devices' level, events stay pending, list registers
+    /// that are in use stay so until their maintenance event (see [`Vgic::held`], [`crate::QUIESCE`]).
     pub fn reset(&mut self) {
         self.ctlr = 0;
         self.wild = 0;
@@ -191,7 +191,7 @@ impl Vgic {
     /// One event of a private interrupt of `vcpu`, delivered once whatever its trigger mode. This is what a VPPI event of
     /// the kernel is: the timer stays masked until acknowledged after [`Vgic::maintenance`] has reported the end, and
     /// comes again if it still asserts. So that this end is sure to come, the guest cannot clear such an event: it stays
-    /// pending until delivered, or until [`Vgic::reset`], after which the caller acknowledges by itself.
+    /// pending until delivered, [`Vgic::reset`] or not.
     ///
     /// # Errors
     /// [`Error::NoSuchVcpu`], or [`Error::NoSuchInterrupt`] when it is not a PPI.

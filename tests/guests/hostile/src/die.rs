@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Bad ends, one a boot, and memory that should not outlive one.
 
-use crate::conduit::Conduit;
 use crate::machine::Machine;
 use crate::psci::{self, function};
-use crate::{boot, console, cpu, leak, println, report, timer, write_register};
+use crate::{boot, console, cpu, gic, leak, println, report, timer, write_register};
 use core::arch::asm;
 
 const NOTHING: u64 = 0x0f00_0000;
@@ -88,6 +87,16 @@ pub fn scrub(machine: &Machine) {
         }
     }
     println!("FILLED {} bytes", last - first);
-    let conduit = if machine.psci_by_smc { Conduit::Smc } else { Conduit::Hvc };
-    conduit.function(function::SYSTEM_RESET, [0; 3]);
+    reset(machine);
+}
+
+/// Resets while interrupts are active and pending: they must not be missing after it.
+pub fn reset_with_active_interrupts(machine: &Machine) {
+    gic::leave_active();
+    println!("RESETTING");
+    reset(machine);
+}
+
+fn reset(machine: &Machine) {
+    end(machine, function::SYSTEM_RESET, 0);
 }

@@ -107,6 +107,24 @@ fn drain() -> u32 {
     count
 }
 
+/// Checks that interrupts arrive, then leaves two of them active: the timer's, and one SGI.
+pub fn leave_active() {
+    works("gic.works_after_a_boot");
+    store32(IPRIORITYR + 4, 0x5050_5050);
+    timer::set(timer::now());
+    timer::spin(1);
+    let timer = load32(IAR, 0);
+    store32(SGIR, 2 << 24 | 5);
+    cpu::barrier();
+    let sgi = load32(IAR, 0);
+    check(
+        "gic.two_interrupts_are_active",
+        (timer & 1023, sgi & 1023) == (VTIMER, 5),
+        format_args!("{timer} {sgi}"),
+    );
+    store32(SGIR, 2 << 24 | 3);
+}
+
 /// Runs all interrupt tests.
 pub fn run(machine: &Machine) {
     init();

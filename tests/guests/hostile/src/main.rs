@@ -70,6 +70,7 @@ extern "C" fn main(device_tree: u64) -> ! {
         "leak-write" => leak::write(&machine),
         "leak-read" => leak::read(&machine),
         "scrub" => die::scrub(&machine),
+        "reset-active" => die::reset_with_active_interrupts(&machine),
         _ => {}
     }
     report::done();

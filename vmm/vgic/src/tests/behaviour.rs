@@ -451,15 +451,17 @@ fn a_refused_interrupt_stays_pending_and_goes_with_the_next_event() {
 }
 
 #[test]
-fn reset_keeps_lines_and_list_registers_and_forgets_the_rest() {
+fn reset_keeps_lines_events_and_list_registers_and_forgets_the_rest() {
     let mut guest = Guest::new(2, 1);
     guest.level(A, true);
     guest.pulse(B);
     guest.write(1, SGIR, 0x0001_0004);
+    guest.gic.pulse_ppi(1, IntId::VTIMER, &mut guest.machine).unwrap();
     guest.gic.reset();
     assert_eq!(guest.gic.held(0).collect::<Vec<_>>(), [A]);
     assert_eq!((guest.read(0, CTLR), guest.read(0, ISENABLER + 4), guest.read(0, ISPENDR)), (0, 0, 0));
     assert_eq!(guest.read(0, ISPENDR + 4), 1, "its line is still asserted");
+    assert_eq!(guest.read(1, ISPENDR), 1 << 27, "the kernel waits for its end");
     guest.machine.take_injected();
     guest.write_byte(0, ITARGETSR + 32, 0b10);
     guest.write(0, ISENABLER + 4, u32::MAX);
