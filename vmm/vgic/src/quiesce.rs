@@ -11,8 +11,8 @@
 /// flags; leaves the CPU interface disabled with all priorities masked, as after reset. Bounded: all 288 interrupts are
 /// ended, then at most 64 that were pending.
 ///
-/// Ending what is not active has no effect (IHI 0048B.b, GICC_EOIR: unpredictable in theory, a priority drop in practice,
-/// which is wanted). Tried on QEMU's GICv2 with two nested active and one pending interrupt.
+/// Ending what is not active is unpredictable in theory (IHI 0048B.b, GICC_EOIR) and a priority drop in practice, which
+/// is wanted. Tried on QEMU's GICv2 with two nested active and one pending interrupt.
 pub const QUIESCE: [u32; 26] = [
     0xb900_d05f, //     str  wzr, [x2, #0xd0]   GICC_APR0
     0x5280_40e3, //     mov  w3, #0x207         EnableGrp0, EnableGrp1, AckCtl, EOImode
