@@ -142,8 +142,9 @@ impl<M: Machine> Kernel<M> {
             Error::Alignment => (code::ALIGNMENT_ERROR, 0),
             Error::FailedLookup(source, lookup) => {
                 let (l, count) = lookup.words();
-                self.answer_words(msg, &[u64::from(source), l[0], l[1], l[2], l[3]]);
-                (code::FAILED_LOOKUP, 1 + count)
+                let words = [u64::from(source), l[0], l[1], l[2], l[3]];
+                let words = words.get(..=count as usize).unwrap_or(&words);
+                (code::FAILED_LOOKUP, self.answer_words(msg, words))
             }
             Error::TruncatedMessage => (code::TRUNCATED_MESSAGE, 0),
             Error::DeleteFirst => (code::DELETE_FIRST, 0),
@@ -158,7 +159,8 @@ impl<M: Machine> Kernel<M> {
         for (index, &word) in (0..).zip(words) {
             self.answer(msg, index, word);
         }
-        words.len() as u64
+        let most = if msg.buffer.is_some() { ipc::MSG_MAX_LENGTH } else { ipc::MSG_REGISTERS };
+        most.min(words.len() as u64)
     }
 
     fn decode(&mut self, slot: Slot, cap: Cap, msg: &Message, kind: SendKind) -> Outcome {

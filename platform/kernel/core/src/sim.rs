@@ -173,14 +173,10 @@ impl Machine for SimMachine {
     fn switch_thread(&mut self, _to: Option<Tcb>, _vcpu: Option<Vcpu>) {}
     fn fpu_release(&mut self, _tcb: Tcb, _discard: bool) {}
     fn vcpu_init(&mut self, vcpu: Vcpu) {
-        self.vcpu_save(vcpu, true);
+        self.vcpu_regs.retain(|(v, _), _| *v != vcpu);
+        self.list_registers.retain(|(v, _), _| *v != vcpu);
     }
-    fn vcpu_save(&mut self, vcpu: Vcpu, forget: bool) {
-        if forget {
-            self.vcpu_regs.retain(|(v, _), _| *v != vcpu);
-            self.list_registers.retain(|(v, _), _| *v != vcpu);
-        }
-    }
+    fn vcpu_save(&mut self, _vcpu: Vcpu, _forget: bool) {}
     fn vcpu_read(&mut self, vcpu: Vcpu, reg: VcpuReg) -> u64 {
         self.vcpu_regs.get(&(vcpu, reg as u64)).copied().unwrap_or(0)
     }

@@ -76,8 +76,10 @@ impl<M: Machine> Kernel<M> {
     /// An interrupt, while a user thread or nobody ran. `None`: the kernel's deadline.
     pub fn handle_interrupt(&mut self, irq: Option<u64>) {
         self.interrupted();
-        if let Some(irq) = irq {
-            self.user_irq(irq);
+        match irq {
+            Some(irq) => self.user_irq(irq),
+            // The deadline is used up, whatever comes next.
+            None => self.reprogram = true,
         }
         self.leave();
     }

@@ -26,7 +26,7 @@ impl<M: Machine> Kernel<M> {
             Some(Invocation::ArmVcpuSetTcb) => {
                 self.require(msg, 0, 1)?;
                 let (_, Cap::Thread { at: tcb }) = self.extra(msg, 0)? else {
-                    return Err(Error::InvalidCapability(1).into());
+                    return Err(Error::IllegalOperation.into());
                 };
                 self.bind_vcpu(at, tcb);
                 Ok(0)

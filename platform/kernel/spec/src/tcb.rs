@@ -54,7 +54,7 @@ impl State {
         let thread = self.tcb_mut(tcb);
         let guest = thread.vcpu.is_some();
         thread.regs[register] = match register {
-            stored::SPSR if guest && matches!(value & 0x1f, 0 | 4 | 5) => value,
+            stored::SPSR if guest && matches!(value & 0x1f, 0 | 4 | 5) => value & 0xffff_ffff,
             stored::SPSR => value & 0xf000_0000 | USER_SPSR,
             _ => value,
         };

@@ -9,15 +9,18 @@ use crate::error::Error;
 use crate::state::{Obj, State};
 use crate::syscall::{Invocation, Words};
 use kernel_abi::Invocation as Label;
+use kernel_abi::context::stored;
 use kernel_abi::vcpu::VcpuReg;
 
 impl State {
-    /// Undoes the binding of a virtual CPU to its thread, if there is one.
+    /// Undoes the binding of a virtual CPU to its thread, if there is one. Without it the thread is a user's again.
     ///
-    /// Changes: both.
+    /// Changes: both, the thread's processor state.
     pub(crate) fn unbind_vcpu(&mut self, vcpu: Obj) {
         if let Some(tcb) = self.vcpus.get_mut(&vcpu).and_then(|v| v.tcb.take()) {
             self.tcb_mut(tcb).vcpu = None;
+            let spsr = self.tcb(tcb).regs[stored::SPSR];
+            self.set_user_register(tcb, stored::SPSR, spsr);
         }
     }
 
