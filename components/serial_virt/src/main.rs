@@ -10,10 +10,11 @@
 
 use core::ptr::NonNull;
 
-use heapless::Vec;
 use ring::memory::SharedRegion;
 use ring::serial::{Consumer, Producer};
-use sel4_microkit::{Channel, ChannelSet, Handler, Infallible, MessageInfo, protection_domain, set_mr, var};
+use sel4_microkit::{
+    Channel, ChannelSet, Handler, Infallible, MessageInfo, PdCell, protection_domain, set_mr, var,
+};
 use serial_virt::{Client, MAX_CLIENTS, MIN_DRIVER_RING, Name, Virtualiser, config};
 use timer_driver::protocol;
 
@@ -23,13 +24,40 @@ const MOMENT_NS: u64 = 50_000_000;
 /// What a channel symbol holds that the system description does not set.
 const NOT_CONNECTED: usize = usize::MAX;
 
+/// The console. Not in the handler, because it would not fit twice on a stack of the default size while it is moved there.
+static VIRTUALISER: PdCell<Option<Virtualiser<SharedRegion>>> = PdCell::new(None);
+
+/// Calls `f` with the console, which `init` has made.
+fn console<R: Default>(f: impl FnOnce(&mut Virtualiser<SharedRegion>) -> R) -> R {
+    VIRTUALISER.try_with(|console| console.as_mut().map(f)).flatten().unwrap_or_default()
+}
+
 struct SerialVirt {
-    virtualiser: Virtualiser<SharedRegion>,
     driver: Channel,
     clients: [Option<Channel>; MAX_CLIENTS],
     timer: Option<Channel>,
     /// The timer runs.
     waiting: bool,
+}
+
+impl SerialVirt {
+    /// Adds the client with the symbols of `number`, if it is there.
+    #[inline(never)]
+    fn add(
+        &mut self,
+        number: usize,
+        channel: Option<Channel>,
+        output: Option<SharedRegion>,
+        input: Option<SharedRegion>,
+    ) {
+        let (Some(channel), Some(output), Some(input)) = (channel, output, input) else { return };
+        console(|console| {
+            if let Some(place) = self.clients.get_mut(console.clients()) {
+                *place = Some(channel);
+            }
+            console.add_client(Client::new(name(number), Consumer::new(output), Producer::new(input)));
+        });
+    }
 }
 
 impl Handler for SerialVirt {
@@ -38,10 +66,10 @@ impl Handler for SerialVirt {
     fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
         if self.timer.is_some_and(|timer| channels.contains(timer)) {
             self.waiting = false;
-            self.virtualiser.moment_passed();
+            console(Virtualiser::moment_passed);
         }
         loop {
-            let outcome = self.virtualiser.service();
+            let outcome = console(Virtualiser::service);
             if outcome.notify.driver {
                 self.driver.notify();
             }
@@ -60,7 +88,7 @@ impl Handler for SerialVirt {
                 timer.pp_call(MessageInfo::new(protocol::SET_TIMEOUT, 1));
                 self.waiting = true;
             }
-            if let Some(error) = self.virtualiser.take_driver_error() {
+            if let Some(error) = console(Virtualiser::take_driver_error) {
                 log::error!("the driver is cut off: {error}");
             }
             if !outcome.again {
@@ -86,10 +114,12 @@ fn ring(queue: usize, data: usize, size: usize) -> Option<SharedRegion> {
     region
 }
 
-/// The channel and rings of one client, from its symbols.
+/// Adds a client from its symbols, if the system description sets them.
 macro_rules! client {
-    ($channel:ident $tx_queue:ident $tx_data:ident $tx_size:ident $rx_queue:ident $rx_data:ident $rx_size:ident) => {
-        (
+    ($this:ident $number:literal $channel:ident
+     $tx_queue:ident $tx_data:ident $tx_size:ident $rx_queue:ident $rx_data:ident $rx_size:ident) => {
+        $this.add(
+            $number,
             connected(*var!($channel: usize = NOT_CONNECTED)),
             ring(*var!($tx_queue: usize = 0), *var!($tx_data: usize = 0), *var!($tx_size: usize = 0)),
             ring(*var!($rx_queue: usize = 0), *var!($rx_data: usize = 0), *var!($rx_size: usize = 0)),
@@ -136,36 +166,25 @@ fn init() -> impl Handler {
     let (Some(to_driver), Some(from_driver)) = (to_driver, from_driver) else {
         panic!("the driver's rings are not mapped");
     };
-    #[rustfmt::skip]
-    let table = [
-        client!(client0_ch client0_tx_queue client0_tx_data client0_tx_data_size client0_rx_queue client0_rx_data client0_rx_data_size),
-        client!(client1_ch client1_tx_queue client1_tx_data client1_tx_data_size client1_rx_queue client1_rx_data client1_rx_data_size),
-        client!(client2_ch client2_tx_queue client2_tx_data client2_tx_data_size client2_rx_queue client2_rx_data client2_rx_data_size),
-        client!(client3_ch client3_tx_queue client3_tx_data client3_tx_data_size client3_rx_queue client3_rx_data client3_rx_data_size),
-        client!(client4_ch client4_tx_queue client4_tx_data client4_tx_data_size client4_rx_queue client4_rx_data client4_rx_data_size),
-        client!(client5_ch client5_tx_queue client5_tx_data client5_tx_data_size client5_rx_queue client5_rx_data client5_rx_data_size),
-        client!(client6_ch client6_tx_queue client6_tx_data client6_tx_data_size client6_rx_queue client6_rx_data client6_rx_data_size),
-        client!(client7_ch client7_tx_queue client7_tx_data client7_tx_data_size client7_rx_queue client7_rx_data client7_rx_data_size),
-    ];
-    let mut clients = Vec::new();
-    let mut channels = [None; MAX_CLIENTS];
-    for (index, (channel, output, input)) in table.into_iter().enumerate() {
-        let (Some(channel), Some(output), Some(input)) = (channel, output, input) else { continue };
-        if let Some(place) = channels.get_mut(clients.len()) {
-            *place = Some(channel);
-        }
-        // As many places as clients.
-        let _ = clients.push(Client::new(name(index), Consumer::new(output), Producer::new(input)));
-    }
     let to_driver = Producer::new(to_driver);
     assert!(to_driver.capacity() >= MIN_DRIVER_RING, "the driver's transmit ring is too small");
     let timer = connected(*var!(timer_ch: usize = NOT_CONNECTED));
-    let virtualiser = Virtualiser::new(clients, to_driver, Consumer::new(from_driver), timer.is_some());
-    SerialVirt {
-        virtualiser,
+    VIRTUALISER.try_with(|console| {
+        *console = Some(Virtualiser::new(to_driver, Consumer::new(from_driver), timer.is_some()));
+    });
+    let mut this = SerialVirt {
         driver: Channel::new(*var!(driver_ch: usize = 0)),
-        clients: channels,
+        clients: [None; MAX_CLIENTS],
         timer,
         waiting: false,
-    }
+    };
+    client!(this 0 client0_ch client0_tx_queue client0_tx_data client0_tx_data_size client0_rx_queue client0_rx_data client0_rx_data_size);
+    client!(this 1 client1_ch client1_tx_queue client1_tx_data client1_tx_data_size client1_rx_queue client1_rx_data client1_rx_data_size);
+    client!(this 2 client2_ch client2_tx_queue client2_tx_data client2_tx_data_size client2_rx_queue client2_rx_data client2_rx_data_size);
+    client!(this 3 client3_ch client3_tx_queue client3_tx_data client3_tx_data_size client3_rx_queue client3_rx_data client3_rx_data_size);
+    client!(this 4 client4_ch client4_tx_queue client4_tx_data client4_tx_data_size client4_rx_queue client4_rx_data client4_rx_data_size);
+    client!(this 5 client5_ch client5_tx_queue client5_tx_data client5_tx_data_size client5_rx_queue client5_rx_data client5_rx_data_size);
+    client!(this 6 client6_ch client6_tx_queue client6_tx_data client6_tx_data_size client6_rx_queue client6_rx_data client6_rx_data_size);
+    client!(this 7 client7_ch client7_tx_queue client7_tx_data client7_tx_data_size client7_rx_queue client7_rx_data client7_rx_data_size);
+    this
 }

@@ -26,17 +26,15 @@ impl<'a> Bench<'a> {
         let mut rings = memory.iter();
         let mut ring = || rings.next().unwrap();
         let (to_driver, from_driver) = (ring(), ring());
+        let mut virtualiser =
+            Virtualiser::new(Producer::new(to_driver), Consumer::new(from_driver), has_timer);
         let mut ours = Vec::new();
-        let mut theirs = heapless::Vec::new();
         for letter in (b'a'..).take(clients) {
             let (output, input) = (ring(), ring());
             ours.push((Producer::new(output), Consumer::new(input)));
             let name: Name = [char::from(letter)].into_iter().collect();
-            let client = Client::new(name, Consumer::new(output), Producer::new(input));
-            theirs.push(client).unwrap();
+            virtualiser.add_client(Client::new(name, Consumer::new(output), Producer::new(input)));
         }
-        let virtualiser =
-            Virtualiser::new(theirs, Producer::new(to_driver), Consumer::new(from_driver), has_timer);
         Self {
             virtualiser,
             clients: ours,

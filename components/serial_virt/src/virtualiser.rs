@@ -102,17 +102,11 @@ pub struct Virtualiser<M> {
 }
 
 impl<M: RingMemory> Virtualiser<M> {
-    /// A console for `clients` on the driver's two rings. `has_timer`: the caller honours `Outcome::wait_a_moment`.
-    pub fn new(
-        clients: Vec<Client<M>, MAX_CLIENTS>,
-        to_driver: Producer<M>,
-        from_driver: Consumer<M>,
-        has_timer: bool,
-    ) -> Self {
-        let tagged = clients.len() > 1;
+    /// A console without clients on the driver's two rings. `has_timer`: the caller honours `Outcome::wait_a_moment`.
+    pub fn new(to_driver: Producer<M>, from_driver: Consumer<M>, has_timer: bool) -> Self {
         Self {
-            clients,
-            terminal: Terminal::new(to_driver, tagged),
+            clients: Vec::new(),
+            terminal: Terminal::new(to_driver, false),
             from_driver,
             input: Input::default(),
             focus: 0,
@@ -124,6 +118,18 @@ impl<M: RingMemory> Virtualiser<M> {
             quiet: false,
             notices: Vec::new(),
         }
+    }
+
+    /// Adds a client; its number is the number of clients before it. One too many is ignored.
+    pub fn add_client(&mut self, client: Client<M>) {
+        // As documented.
+        let _ = self.clients.push(client);
+        self.terminal.set_tagged(self.clients.len() > 1);
+    }
+
+    /// Number of clients.
+    pub fn clients(&self) -> usize {
+        self.clients.len()
     }
 
     /// A moment has passed since `service` asked for it.

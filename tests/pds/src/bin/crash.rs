@@ -40,8 +40,8 @@ fn recurse(depth: u64) -> u64 {
     recurse(depth + 1) + frame[0]
 }
 
-/// A capability slot that Microkit leaves empty.
-const EMPTY_SLOT: u64 = 459;
+/// A capability pointer that leads nowhere: its bits do not match the guard of the CNode that Microkit makes.
+const NOWHERE: u64 = 1 << 20;
 
 #[protection_domain]
 fn init() -> impl Handler {
@@ -63,7 +63,7 @@ fn init() -> impl Handler {
         "crash_stack" => set_mr(0, recurse(0)),
         "crash_capability" => {
             let info = sel4_sys::seL4_MessageInfo::new(0, 0, 0, 0);
-            sel4_sys::sys_send_recv(sel4_sys::syscall_id::Call, EMPTY_SLOT, info, [0; 4], 0);
+            sel4_sys::sys_send_recv(sel4_sys::syscall_id::Call, NOWHERE, info, [0; 4], 0);
         }
         "crash_panic" => panic!("as told"),
         "crash_channel" => Channel::new(61).notify(),
