@@ -68,11 +68,11 @@ impl Attributes {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk {
     /// The entry.
-    entry: PhysAddr,
+    pub(crate) entry: PhysAddr,
     /// What it holds.
-    descriptor: u64,
+    pub(crate) descriptor: u64,
     /// log2 of the bytes that the entry translates.
-    bits: u64,
+    pub(crate) bits: u64,
 }
 
 impl Walk {
@@ -85,7 +85,7 @@ impl Walk {
     fn is_page(self) -> bool {
         self.is_valid() && !self.is_table()
     }
-    fn address(self) -> PhysAddr {
+    pub(crate) fn address(self) -> PhysAddr {
         PhysAddr(self.descriptor & descriptor::ADDRESS)
     }
 }
