@@ -215,7 +215,7 @@ const REFERENCES: &[(&str, f64)] = &[
 ];
 
 /// The systems of bench PDs.
-const BENCH_SYSTEMS: &[&str] = &["tests/pds/bench.xml"];
+const BENCH_SYSTEMS: &[&str] = &["tests/systems/bench_calls.xml", "tests/systems/bench_exits.xml"];
 
 /// Round trips measured by the bench PDs: lines `BENCH name rounds ticks`, `BENCH done` at the end.
 fn round_trips(options: &image::Options, results: &mut Results) -> Result<()> {

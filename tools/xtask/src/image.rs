@@ -21,6 +21,7 @@ pub const DEFAULT_CMDLINE: &str = "console=ttyAMA0";
 
 /// What to build. Every option can also come from the environment, which is how the Makefile passes its variables.
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Options {
     /// The board, a file of kernel-config/.
     #[arg(long, env = "BOARD", default_value = "qemu_virt_aarch64")]

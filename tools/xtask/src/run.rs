@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `xtask run`: builds the system, boots it in QEMU, and connects the console.
 //!
-//! On a terminal, keys go to the console as they are typed, and Ctrl-] leaves. Without a terminal (a pipe, a file,
+//! On a terminal, keys go to the console as they are typed, and Ctrl-] q leaves. Without a terminal (a pipe, a file,
 //! `/dev/null`) the lines of standard input are typed at the guest's shell once it is up, the console is shown, and the
 //! guest is powered off at the end of the input. The exit status says whether it came up and ended in order.
 
@@ -23,8 +23,10 @@ use crate::sdk;
 pub const POWERED_OFF: &str = "guest powered off";
 /// A VMM says this when it stopped its guest, after the reason.
 const STOPPED: &str = "guest stopped";
-/// Ends the emulator when typed on a terminal: Ctrl-].
-const LEAVE: u8 = 0x1d;
+/// The console's escape key, Ctrl-]: it has commands of its own, to which this adds one.
+const ESCAPE: u8 = 0x1d;
+/// Behind the escape key: ends the emulator.
+const LEAVE: u8 = b'q';
 /// How long an orderly shutdown may take.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
 /// A shell that has printed nothing for so long is taken to read its input itself.
@@ -32,6 +34,7 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// What to run.
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Options {
     #[command(flatten)]
     image: image::Options,
@@ -82,17 +85,19 @@ struct Session {
 impl Session {
     /// Connects the terminal to the console.
     fn interactive(&self, machine: &Machine) -> Result<()> {
-        say("starting; Ctrl-] ends the emulator");
+        say("starting; Ctrl-] q ends the emulator, Ctrl-] h shows what the console understands");
         let raw = RawTerminal::enter()?;
         let mut emulator = Emulator::start(machine, io::stdout())?;
         let mut input = emulator.take_input().context("the emulator has no input")?;
         let (leave, left) = channel();
         std::thread::spawn(move || {
             let mut key = [0];
+            let mut escaped = false;
             while let Ok(1) = io::stdin().read(&mut key) {
-                if key[0] == LEAVE || input.write_all(&key).and_then(|()| input.flush()).is_err() {
+                if escaped && key[0] == LEAVE || input.write_all(&key).and_then(|()| input.flush()).is_err() {
                     break;
                 }
+                escaped = !escaped && key[0] == ESCAPE;
             }
             // The other side is gone when the run ended first.
             let _ = leave.send(());

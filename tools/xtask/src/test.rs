@@ -15,6 +15,7 @@ use crate::{guest, image, paths};
 
 /// Which tests.
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Options {
     /// Only those that need no emulator.
     #[arg(long)]
