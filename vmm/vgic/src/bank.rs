@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Implemented bits of a priority: list registers hold five (IHI 0048B.b, GICH_LRn).
 pub(crate) const PRIORITY_MASK: u8 = 0xf8;
 
+/// No CPU interface ever signals an interrupt of this priority.
+pub(crate) const LOWEST_PRIORITY: u8 = PRIORITY_MASK;
+
 /// 32 interrupts. Bit n of each word belongs to interrupt n of the bank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bank {

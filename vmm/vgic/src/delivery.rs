@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! From pending interrupts to list registers, and back at the end of an interrupt.
 //!
-//! After every event each vCPU concerned is in one of two states: nothing is deliverable to it, or all its list
-//! registers are taken. The highest priority goes first, among equals the lowest number, among an SGI's sources the
-//! lowest vCPU.
+//! The highest priority goes first, among equals the lowest number, among an SGI's sources the lowest vCPU. The last free
+//! list register is kept for an interrupt more urgent than all that the others hold: since none can be withdrawn,
+//! interrupts that the guest masks at its CPU interface (where the model cannot see it) would otherwise keep out those
+//! that it lets through. So after every event nothing is deliverable to a vCPU, or its list registers are taken but
+//! one, or all.
 
-use crate::bank::PRIORITY_MASK;
+use crate::bank::LOWEST_PRIORITY;
 use crate::intid::IntId;
 use crate::model::{Error, MAX_LIST_REGISTERS, Vcpu, VcpuSet, Vgic};
 use serde::{Deserialize, Serialize};
@@ -64,7 +66,11 @@ pub(crate) enum Slot {
     /// May be loaded.
     Free,
     /// Loaded, and its maintenance event has not come.
-    Holds(IntId),
+    Holds {
+        irq: IntId,
+        /// As it was loaded, 0 to 31.
+        priority: u8,
+    },
     /// The kernel found an active interrupt in it that this model did not put there.
     Busy,
     /// The machine does not have it.
@@ -72,8 +78,25 @@ pub(crate) enum Slot {
 }
 
 impl Vcpu {
-    fn free_list_register(&self, count: usize) -> Option<usize> {
-        self.slots.iter().take(count).position(|slot| *slot == Slot::Free)
+    /// The list register among the first `count` to load with an interrupt of `priority` (0 to 31), if it may be loaded.
+    fn list_register_for(&self, count: usize, priority: u8) -> Option<usize> {
+        let slots = || self.slots.iter().take(count);
+        let free = slots().filter(|slot| **slot == Slot::Free).count();
+        let mut held = slots().filter_map(Slot::priority);
+        // One that is alone is not kept: then nothing is held.
+        if free == 1 && held.any(|held| held <= priority) {
+            return None;
+        }
+        slots().position(|slot| *slot == Slot::Free)
+    }
+}
+
+impl Slot {
+    const fn priority(&self) -> Option<u8> {
+        match self {
+            Self::Holds { priority, .. } => Some(*priority),
+            _ => None,
+        }
     }
 }
 
@@ -94,7 +117,7 @@ impl Vgic {
             .and_then(|lr| self.vcpus.get_mut(vcpu)?.slots.get_mut(lr))
             .ok_or(Error::SpuriousMaintenance)?;
         let ended = match *slot {
-            Slot::Holds(irq) => {
+            Slot::Holds { irq, .. } => {
                 *slot = Slot::Free;
                 if let Some(bank) = self.bank_mut(vcpu, irq.bank()) {
                     bank.in_list &= !irq.bit();
@@ -126,7 +149,7 @@ impl Vgic {
     /// to end; [`crate::QUIESCE`] does that.
     pub fn held(&self, vcpu: usize) -> impl Iterator<Item = IntId> + '_ {
         self.vcpus.get(vcpu).into_iter().flat_map(|cpu| cpu.slots.iter()).filter_map(|slot| match slot {
-            Slot::Holds(irq) => Some(*irq),
+            Slot::Holds { irq, .. } => Some(*irq),
             _ => None,
         })
     }
@@ -138,18 +161,13 @@ impl Vgic {
             let mut injected = false;
             // Every turn takes one list register out of the free ones, or leaves.
             for _ in 0..MAX_LIST_REGISTERS {
-                let Some(lr) = self.free_list_register(vcpu) else { break };
-                let Some(injection) =
-                    self.best_deliverable(vcpu).and_then(|irq| self.injection(vcpu, lr, irq))
-                else {
-                    break;
-                };
+                let Some((lr, injection)) = self.next_injection(vcpu) else { break };
                 let result = out.inject(vcpu, injection);
                 let slot = match result {
                     Ok(()) => {
                         self.moved_to_list(vcpu, &injection);
                         injected = true;
-                        Slot::Holds(injection.irq)
+                        Slot::Holds { irq: injection.irq, priority: injection.priority }
                     }
                     Err(InjectError::Busy) => Slot::Busy,
                     Err(InjectError::Absent) => Slot::Absent,
@@ -165,8 +183,27 @@ impl Vgic {
         }
     }
 
-    fn free_list_register(&self, vcpu: usize) -> Option<usize> {
-        self.vcpus.get(vcpu)?.free_list_register(usize::from(self.config.list_registers))
+    /// What goes where next, if anything.
+    fn next_injection(&self, vcpu: usize) -> Option<(usize, Injection)> {
+        let cpu = self.vcpus.get(vcpu)?;
+        let count = usize::from(self.config.list_registers);
+        // With nothing free there is no need to look for the most urgent.
+        if !cpu.slots.iter().take(count).any(|slot| *slot == Slot::Free) {
+            return None;
+        }
+        let irq = self.best_deliverable(vcpu)?;
+        let bank = self.bank(vcpu, irq.bank())?;
+        let priority = bank.priority_of(irq.slot()).wrapping_shr(3);
+        let lr = cpu.list_register_for(count, priority)?;
+        let sources = cpu.sgi_sources.get(usize::from(irq.number())).copied().unwrap_or(0);
+        let injection = Injection {
+            list_register: u8::try_from(lr).ok()?,
+            irq,
+            priority,
+            group: u8::from(bank.group & irq.bit() != 0),
+            source: if sources == 0 { 0 } else { sources.trailing_zeros() as u8 },
+        };
+        Some((lr, injection))
     }
 
     /// The deliverable interrupt of highest priority (lowest number among equals) for `vcpu`.
@@ -183,6 +220,10 @@ impl Vgic {
                     continue;
                 }
                 let priority = bank.priority_of(slot_index);
+                // The mask register's highest value still masks it (GICC_PMR), so that it would stay for ever.
+                if priority == LOWEST_PRIORITY {
+                    continue;
+                }
                 if best.is_none_or(|(highest, _)| priority < highest) {
                     best = IntId::at(index, slot).map(|irq| (priority, irq));
                 }
@@ -194,18 +235,6 @@ impl Vgic {
     /// With one vCPU the target registers read as zero and all goes to it (IHI 0048B.b, GICD_ITARGETSRn).
     fn target_of(&self, first_target: Option<usize>) -> Option<usize> {
         if self.config.vcpus == 1 { Some(0) } else { first_target }
-    }
-
-    fn injection(&self, vcpu: usize, list_register: usize, irq: IntId) -> Option<Injection> {
-        let bank = self.bank(vcpu, irq.bank())?;
-        let sources = self.vcpus.get(vcpu)?.sgi_sources.get(usize::from(irq.number())).copied().unwrap_or(0);
-        Some(Injection {
-            list_register: u8::try_from(list_register).ok()?,
-            irq,
-            priority: (bank.priority_of(irq.slot()) & PRIORITY_MASK).wrapping_shr(3),
-            group: u8::from(bank.group & irq.bit() != 0),
-            source: if sources == 0 { 0 } else { sources.trailing_zeros() as u8 },
-        })
     }
 
     /// Latch and event, or one source of an SGI, have become an entry of a list register.

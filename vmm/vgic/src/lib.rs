@@ -22,8 +22,8 @@
 //! seL4 lets a VMM load a list register and tells it when the interrupt in it has ended; it can neither be read
 //! back nor withdrawn. Consequences, all visible to the guest only as timing that real hardware may show too:
 //!
-//! * A list register is never reused before its maintenance event. When all are taken, an interrupt of higher priority
-//!   waits for the next end of interrupt.
+//! * A list register is never reused before its maintenance event. The last one is kept for an interrupt more urgent than
+//!   all in the others; when that is taken too, even the most urgent waits for the next end of interrupt.
 //! * An interrupt in a list register reads as pending and not active, until it ends. Clearing, disabling or
 //!   retargeting it, or a level line that drops, has no effect on that one delivery.
 //! * An edge that arrives while the interrupt is in a list register is kept and delivered afterwards, even when the

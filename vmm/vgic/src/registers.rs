@@ -272,14 +272,13 @@ fn read_priority(gic: &Vgic, vcpu: usize, item: usize) -> u8 {
     gic.bank(vcpu, item / 32).map_or(0, |bank| bank.priority_of(item % 32))
 }
 
-/// A new priority changes the order, not what is deliverable.
+/// Away from the lowest priority an interrupt becomes deliverable; else only the order changes, which costs nothing more.
 fn write_priority(gic: &mut Vgic, vcpu: usize, item: usize, value: u8) -> VcpuSet {
     gic.change(vcpu, item / 32, |bank| {
         if let Some(priority) = bank.priority.get_mut(item % 32) {
             *priority = value & PRIORITY_MASK;
         }
-    });
-    VcpuSet::NONE
+    })
 }
 
 /// Private interrupts show the reading vCPU. A uniprocessor's target registers read as zero.

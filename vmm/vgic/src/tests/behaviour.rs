@@ -182,7 +182,7 @@ fn with_full_list_registers_the_rest_waits_and_all_arrive() {
     for n in 0..40 {
         guest.pulse(IntId::spi(n).unwrap());
     }
-    assert_eq!(guest.machine.injected.len(), 2);
+    assert_eq!(guest.machine.injected.len(), 1);
     let handled = guest.handle_all(0);
     assert_eq!(handled, (32..72).collect::<Vec<_>>());
 }
@@ -191,7 +191,7 @@ fn with_full_list_registers_the_rest_waits_and_all_arrive() {
 fn what_waits_leaves_by_priority_then_by_number() {
     let mut guest = Guest::new(1, 1);
     guest.pulse(A);
-    for (n, priority) in [(10, 0x80), (11, 0x10), (12, 0xf8), (13, 0x10)] {
+    for (n, priority) in [(10, 0x80), (11, 0x10), (12, 0xf0), (13, 0x10)] {
         guest.write_byte(0, IPRIORITYR + 32 + n, priority);
         guest.pulse(IntId::spi(n as u16).unwrap());
     }
@@ -210,6 +210,33 @@ fn a_more_urgent_interrupt_waits_for_a_maintenance_event() {
     assert_eq!(guest.machine.take_injected(), []);
     assert_eq!(guest.maintain(0), Some(Ended { irq: B }));
     assert_eq!(guest.machine.take_injected(), [(0, 32)]);
+}
+
+#[test]
+fn the_last_list_register_is_kept_for_something_more_urgent() {
+    let mut guest = Guest::new(1, 3);
+    for irq in [A, B, C] {
+        guest.pulse(irq);
+    }
+    assert_eq!(guest.machine.take_injected(), [(0, 32), (0, 33)]);
+    guest.write_byte(0, IPRIORITYR + 40, 0x98);
+    guest.pulse(IntId::spi(8).unwrap());
+    assert_eq!(guest.machine.take_injected(), [(0, 40)]);
+    guest.write_byte(0, IPRIORITYR + 41, 0);
+    guest.pulse(IntId::spi(9).unwrap());
+    assert_eq!(guest.machine.take_injected(), [], "now all are taken");
+    assert_eq!(guest.handle_all(0), [40, 41, 32, 33, 34]);
+}
+
+#[test]
+fn an_interrupt_of_the_lowest_priority_is_never_signalled() {
+    let mut guest = Guest::new(1, 4);
+    guest.write_byte(0, IPRIORITYR + 32, 0xff);
+    guest.pulse(A);
+    assert_eq!(guest.machine.take_injected(), []);
+    assert!(!guest.gic.has_pending(0));
+    guest.write_byte(0, IPRIORITYR + 32, 0xf0);
+    assert_eq!(guest.handle_all(0), [32]);
 }
 
 #[test]
@@ -419,7 +446,7 @@ fn a_waiting_vcpu_has_to_run_exactly_while_something_may_be_pending() {
 
 #[test]
 fn a_busy_list_register_is_left_alone_until_its_maintenance_event() {
-    let mut guest = Guest::new(1, 2);
+    let mut guest = Guest::new(1, 3);
     guest.machine.refusals = vec![InjectError::Busy];
     guest.pulse(A);
     guest.pulse(B);

@@ -41,7 +41,8 @@ pub(super) struct Reference {
     forward: [bool; 2],
     private: Vec<Vec<Interrupt>>,
     shared: Vec<Interrupt>,
-    held: Vec<Vec<Option<u16>>>,
+    /// INTID and priority in each list register.
+    held: Vec<Vec<Option<(u16, u8)>>>,
 }
 
 impl Reference {
@@ -78,7 +79,7 @@ impl Reference {
 
     /// The interrupt that was in the list register.
     pub fn maintenance(&mut self, vcpu: usize, lr: usize) -> Option<u16> {
-        let number = self.held[vcpu].get_mut(lr)?.take()?;
+        let (number, _) = self.held[vcpu].get_mut(lr)?.take()?;
         self.irq(vcpu, number.into()).unwrap().in_list = false;
         Some(number)
     }
@@ -89,7 +90,12 @@ impl Reference {
         for vcpu in 0..usize::from(self.config.vcpus) {
             while let Some(lr) = self.held[vcpu].iter().position(Option::is_none) {
                 let Some((priority, number)) = self.deliverable(vcpu).into_iter().min() else { break };
-                self.held[vcpu][lr] = Some(number);
+                let held: Vec<u8> = self.held[vcpu].iter().flatten().map(|(_, priority)| *priority).collect();
+                let last = held.len() + 1 == self.held[vcpu].len();
+                if last && held.iter().min().is_some_and(|most_urgent| *most_urgent <= priority) {
+                    break;
+                }
+                self.held[vcpu][lr] = Some((number, priority));
                 let irq = self.irq(vcpu, number.into()).unwrap();
                 let source = irq.sources.iter().position(|pending| *pending);
                 match source {
@@ -111,7 +117,7 @@ impl Reference {
                 let ready = irq.pending() && irq.enabled && !irq.active && !irq.in_list;
                 let lowest_target = (0..8).find(|cpu| irq.targets & (1 << cpu) != 0);
                 let here = *number < 32 || self.config.vcpus == 1 || lowest_target == Some(vcpu);
-                ready && here && self.forward[usize::from(irq.group)]
+                ready && irq.priority < 0xf8 && here && self.forward[usize::from(irq.group)]
             })
             .map(|(number, irq)| (irq.priority, number))
             .collect()
