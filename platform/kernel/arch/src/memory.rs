@@ -36,7 +36,7 @@ pub fn store(at: PhysAddr, value: u64) {
 pub fn zero(at: PhysAddr, bytes: u64) {
     let mut block = WINDOW.wrapping_add(at.0);
     let end = block.wrapping_add(bytes);
-    if at.0 % LINE == 0 && bytes >= LINE {
+    if at.0.is_multiple_of(LINE) && bytes >= LINE {
         let blocks = end & !(LINE - 1);
         let rounds = (blocks - block) / (8 * LINE);
         if rounds > 0 {

@@ -92,7 +92,8 @@ fn intermediate_address(syndrome: u64, far: u64) -> u64 {
     } else {
         (read!("hpfar_el2") & HPFAR_MASK) << HPFAR_SHIFT
     };
-    let offset = if syndrome & ISS_FNV == 0 { far & PAGE_MASK } else { 0 };
+    // FAR_EL2 tells nothing about the offset when the access was the table walker's.
+    let offset = if syndrome & (ISS_FNV | ISS_S1PTW) == 0 { far & PAGE_MASK } else { 0 };
     page | offset
 }
 
