@@ -14,7 +14,7 @@
 //! | anything else that traps | Undefined Instruction |
 //! | an exception vector that cannot be fetched, an event that no guest can cause | stopped, with a report |
 
-use crate::guest::Guest;
+use crate::guest::{Guest, Life};
 use crate::host::Host;
 use crate::machine::Run;
 use crate::trap::{Injected, Trap};
@@ -66,8 +66,10 @@ const CALL_BYTES: u64 = 4;
 impl<H: Host> Guest<H> {
     /// Handles an exit of vCPU `index`.
     pub fn exit(&mut self, index: usize, exit: Exit) -> Reply {
-        if !self.is_running(index) {
-            return Reply::Hold;
+        match self.life {
+            Life::Running if self.is_running(index) => {}
+            Life::Rebooting => return self.exit_while_rebooting(index, exit),
+            _ => return Reply::Hold,
         }
         let vcpu = self.host.vcpu(index);
         match exit {
@@ -188,7 +190,7 @@ impl<H: Host> Guest<H> {
         Reply::Hold
     }
 
-    fn maintenance(&mut self, index: usize, list_register: Option<usize>) {
+    pub(crate) fn maintenance(&mut self, index: usize, list_register: Option<usize>) {
         let ended = self.with_gic(|gic, lines| gic.maintenance(index, list_register, lines));
         match ended {
             Ok(Some(ended)) if ended.irq == IntId::VTIMER => {
@@ -203,7 +205,7 @@ impl<H: Host> Guest<H> {
         }
     }
 
-    fn private_interrupt(&mut self, index: usize, intid: u64) {
+    pub(crate) fn private_interrupt(&mut self, index: usize, intid: u64) {
         if intid != u64::from(IntId::VTIMER.number()) {
             log::debug!("vCPU {index}: private interrupt {intid} is not for guests");
             return;

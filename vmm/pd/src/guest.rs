@@ -14,6 +14,8 @@ use vmm_fdt::machine::map;
 pub enum Life {
     /// It runs, or waits.
     Running,
+    /// Its vCPUs are emptying their list registers before it starts over.
+    Rebooting,
     /// It has turned itself off, or was stopped.
     Ended,
 }

@@ -39,6 +39,9 @@ pub trait Host {
     /// Asks for [`crate::Guest::timeout`] when the count reaches `deadline`; replaces the earlier request. `None`: never.
     fn set_timeout(&mut self, deadline: Option<u64>);
 
+    /// Puts instructions at the start of the guest's RAM.
+    fn place(&mut self, code: &[u32]);
+
     /// Loads the guest's memory for a start: for the first one it is zero, otherwise it is scrubbed before.
     ///
     /// # Errors

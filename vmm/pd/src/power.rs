@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Power: start, PSCI calls, reboot, power-off.
 
-use crate::exit::Reply;
+use crate::exit::{Exit, Reply};
 use crate::guest::{Guest, Life};
 use crate::host::{Host, Memory};
 use crate::machine::Run;
 use crate::trap::Trap;
 use crate::vcpu::{REGISTERS, SystemRegister, Then, Vcpu, position};
 use vmm_arm::{Gpr, Pstate};
+use vmm_fdt::machine::map;
 use vmm_psci::{Action, Call};
 
 /// SCTLR_EL1 after reset: RES1 bits of ARMv8.0, all else off.
 const SCTLR_RESET: u64 = 0x30d0_0800;
 /// MPIDR_EL1: bit 31 is RES1; affinity 0 is the vCPU's number.
 const MPIDR: u64 = 1 << 31;
+/// [`vgic::QUIESCE`], then a loop of WFI.
+const QUIESCE_AND_WAIT: [u32; vgic::QUIESCE.len() + 2] = {
+    let mut code = [0xd503_207f; vgic::QUIESCE.len() + 2]; // wfi
+    let mut at = 0;
+    while at < vgic::QUIESCE.len() {
+        code[at] = vgic::QUIESCE[at];
+        at += 1;
+    }
+    code[at + 1] = 0x17ff_ffff; // b to the instruction before
+    code
+};
+/// Where that loop is when the code is at the start of the guest's RAM.
+const QUIESCED: u64 = map::RAM + 4 * vgic::QUIESCE.len() as u64;
 /// X0.
 const X0: Gpr = Gpr::new(0);
 
@@ -23,16 +37,17 @@ impl<H: Host> Guest<H> {
         let start = match self.host.load(memory) {
             Ok(start) => start,
             Err(error) => {
+                self.life = Life::Ended;
                 log::error!("guest stopped: {error}");
                 return self.host_output();
             }
         };
         self.life = Life::Running;
-        self.power_on(0, start.entry, start.device_tree);
+        self.power_on(0, start.entry, &[start.device_tree]);
     }
 
-    /// Lets vCPU `index` run at `entry` with X0 = `argument`, everything else as after reset.
-    fn power_on(&mut self, index: usize, entry: u64, argument: u64) {
+    /// Lets vCPU `index` run at `entry` with `arguments` in X0 and following, everything else as after reset.
+    fn power_on(&mut self, index: usize, entry: u64, arguments: &[u64]) {
         let vcpu = self.host.vcpu(index);
         for register in SystemRegister::ALL {
             let value = match register {
@@ -48,7 +63,9 @@ impl<H: Host> Guest<H> {
         let mut registers = [0; REGISTERS];
         registers[position::PC] = entry;
         registers[position::PSTATE] = Pstate::EL1_MASKED.bits();
-        registers[position::X0] = argument;
+        for (register, argument) in registers.iter_mut().skip(position::X0).zip(arguments) {
+            *register = *argument;
+        }
         vcpu.store(&registers, REGISTERS, Then::Run);
     }
 
@@ -57,7 +74,7 @@ impl<H: Host> Guest<H> {
         match self.machine.psci.call(index, call) {
             Action::Return(value) => self.answer(trap, value),
             Action::CpuOn(start) => {
-                self.power_on(start.vcpu, start.entry, start.context);
+                self.power_on(start.vcpu, start.entry, &[start.context]);
                 self.answer(trap, 0)
             }
             Action::CpuOff => self.power_off(index),
@@ -99,13 +116,45 @@ impl<H: Host> Guest<H> {
         Reply::Hold
     }
 
+    /// SYSTEM_RESET. List registers first: what is in them can only be ended by the vCPU itself, see [`vgic::QUIESCE`].
     fn reboot(&mut self) {
         self.stop_all();
         log::info!("guest reboots");
+        self.life = Life::Rebooting;
         self.machine.reset();
         self.update_lines();
         self.arm_timeout();
-        self.start(Memory::Used);
+        self.host.place(&QUIESCE_AND_WAIT);
+        for index in 0..self.machine.vcpus() {
+            if self.machine.gic.held(index).next().is_some() {
+                self.power_on(index, map::RAM, &[0, QUIESCED, map::GICC]);
+            }
+        }
+        self.reboot_when_quiet();
+    }
+
+    /// An exit of a vCPU that empties its list registers; that it waits says that it is done.
+    pub(crate) fn exit_while_rebooting(&mut self, index: usize, exit: Exit) -> Reply {
+        match exit {
+            Exit::Maintenance(list_register) => self.maintenance(index, list_register),
+            Exit::PrivateInterrupt(intid) => self.private_interrupt(index, intid),
+            _ => {
+                self.host.vcpu(index).stop();
+                if let Some(cpu) = self.machine.cpus.get_mut(index) {
+                    cpu.run = Run::Off;
+                }
+                self.reboot_when_quiet();
+                return Reply::Hold;
+            }
+        }
+        Reply::Resume
+    }
+
+    /// Starts over when no vCPU is busy any more.
+    fn reboot_when_quiet(&mut self) {
+        if self.machine.cpus.iter().all(|cpu| cpu.run == Run::Off) {
+            self.start(Memory::Used);
+        }
     }
 
     /// Brings all devices' interrupt lines to the interrupt controller.

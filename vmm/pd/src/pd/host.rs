@@ -73,6 +73,10 @@ impl Host for PdHost {
         }
     }
 
+    fn place(&mut self, code: &[u32]) {
+        self.regions.place(code);
+    }
+
     fn load(&mut self, memory: Memory) -> Result<Start, BootError> {
         self.regions.load(memory, self.vcpus, self.cpu)
     }

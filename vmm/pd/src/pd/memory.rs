@@ -44,18 +44,28 @@ impl Regions {
     /// # Errors
     /// See [`boot::load`].
     pub fn load(&mut self, memory: Memory, vcpus: usize, cpu: &str) -> Result<boot::Start, boot::BootError> {
-        let ram: &mut [u8] = if self.ram.address == 0 {
-            &mut []
-        } else {
-            // SAFETY: mapped by the contract of `new`, and nobody else accesses it: this program only here, through
-            // `&mut self`, and the guest not at all while its vCPUs stand still.
-            unsafe { core::slice::from_raw_parts_mut(self.ram.address as *mut u8, self.ram.size) }
-        };
+        let images = Images { kernel: self.kernel, initrd: self.initrd, command_line: self.command_line };
+        let ram = self.ram();
         if memory == Memory::Used {
             scrub(ram);
         }
-        let images = Images { kernel: self.kernel, initrd: self.initrd, command_line: self.command_line };
         boot::load(ram, &images, vcpus, cpu, copy)
+    }
+
+    /// Puts instructions at the start of the guest's RAM. No vCPU may be running.
+    pub fn place(&mut self, code: &[u32]) {
+        for (place, instruction) in self.ram().chunks_exact_mut(4).zip(code) {
+            place.copy_from_slice(&instruction.to_le_bytes());
+        }
+    }
+
+    fn ram(&mut self) -> &mut [u8] {
+        if self.ram.address == 0 {
+            return &mut [];
+        }
+        // SAFETY: mapped by the contract of `new`, and nobody else accesses it: this program only through the slice
+        // that borrows `self`, and the guest not at all while its vCPUs stand still.
+        unsafe { core::slice::from_raw_parts_mut(self.ram.address as *mut u8, self.ram.size) }
     }
 }
 

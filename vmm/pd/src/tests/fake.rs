@@ -123,6 +123,7 @@ pub struct FakeHost {
     pub now: u64,
     pub timeouts: Vec<Option<u64>>,
     pub loads: Vec<Memory>,
+    pub placed: Vec<u32>,
     pub broken: bool,
 }
 
@@ -152,6 +153,10 @@ impl Host for FakeHost {
 
     fn set_timeout(&mut self, deadline: Option<u64>) {
         self.timeouts.push(deadline);
+    }
+
+    fn place(&mut self, code: &[u32]) {
+        self.placed = code.to_vec();
     }
 
     fn load(&mut self, memory: Memory) -> Result<Start, BootError> {
@@ -186,7 +191,15 @@ pub fn unstarted(vcpus: usize) -> TestGuest {
         })
         .collect();
     let console = FakeConsole { output: Vec::new(), room: usize::MAX, input: Vec::new(), flushes: 0 };
-    let host = FakeHost { cpus, console, now: 0, timeouts: Vec::new(), loads: Vec::new(), broken: false };
+    let host = FakeHost {
+        cpus,
+        console,
+        now: 0,
+        timeouts: Vec::new(),
+        loads: Vec::new(),
+        placed: Vec::new(),
+        broken: false,
+    };
     Guest::new(host, Machine::new(vcpus, 512 << 20).expect("possible"))
 }
 

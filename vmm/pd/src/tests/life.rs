@@ -88,6 +88,10 @@ fn reboot_scrubs_resets_and_starts_again() {
     assert!(guest.machine().uart_line);
     smc(&mut guest, 0, [CPU_ON, 1, 0x4100_0000, 0]);
     *cpu(&guest, 0).system(SystemRegister::Ttbr0) = 0x1234;
+    assert_eq!(guest.exit(0, Exit::Maintenance(Some(0))), Reply::Resume);
+    let _ = load(&mut guest, map::UART);
+    store(&mut guest, map::UART + 0x44, 0x20);
+    assert_eq!(guest.exit(0, Exit::Maintenance(Some(0))), Reply::Resume);
     assert_eq!(smc(&mut guest, 1, [SYSTEM_RESET, 0, 0, 0]).0, Reply::Hold);
     assert_eq!(guest.host().loads, [Memory::Zeroed, Memory::Used]);
     assert_eq!(guest.life(), Life::Running);
@@ -98,6 +102,27 @@ fn reboot_scrubs_resets_and_starts_again() {
     let mut first = cpu(&guest, 0);
     assert_eq!(*first.system(SystemRegister::Ttbr0), 0);
     assert_eq!(first.stores.last().map(|store| store.0), Some(5), "the loads above came after the start");
+}
+
+#[test]
+fn list_registers_are_emptied_by_their_vcpus_before_the_guest_starts_again() {
+    let mut guest = guest(2);
+    enable(&mut guest, 27);
+    smc(&mut guest, 0, [CPU_ON, 1, 0x4100_0000, 0]);
+    guest.exit(0, Exit::PrivateInterrupt(27));
+    assert_eq!(smc(&mut guest, 1, [SYSTEM_RESET, 0, 0, 0]).0, Reply::Hold);
+    assert_eq!((guest.life(), guest.host().loads.len()), (Life::Rebooting, 1));
+    assert_eq!(guest.machine().cpus[1].run, Run::Off, "its list registers are empty");
+    assert_eq!(guest.host().placed[..26], vgic::QUIESCE);
+    let [pc, x1, x2] = [0, 4, 5].map(|position| log(&guest, 0).registers[position]);
+    assert_eq!((pc, x1, x2), (map::RAM, map::RAM + 26 * 4, map::GICC));
+    assert_eq!(guest.exit(0, Exit::Maintenance(Some(0))), Reply::Resume);
+    assert_eq!(log(&guest, 0).rearmed, 1);
+    assert_eq!(guest.exit(0, Exit::Trapped(0x07e0_0000)), Reply::Hold);
+    assert_eq!((guest.life(), guest.host().loads.len()), (Life::Running, 2));
+    assert_eq!(log(&guest, 0).stores.last(), Some(&(REGISTERS, Then::Run)));
+    assert_eq!(guest.exit(0, Exit::Trapped(0x07e0_0000)), Reply::Hold, "an ordinary WFI again");
+    assert_eq!(guest.life(), Life::Running);
 }
 
 #[test]
