@@ -180,16 +180,15 @@ impl<M: Machine> Kernel<M> {
             }
             fault::TIMEOUT => {
                 put(self, 0, f0);
-                let consumed = match sender.sched_context(&self.m) {
+                // A thread that lost its context meanwhile has consumed nothing that could be told.
+                match sender.sched_context(&self.m) {
                     Some(sc) => {
-                        let ticks = sc.consumed(&self.m);
-                        sc.set_consumed(&mut self.m, 0);
-                        self.m.ticks_to_us(ticks)
+                        let consumed = self.take_consumed(sc);
+                        self.set_message_word(receiver, to, 1, consumed);
+                        2
                     }
-                    None => 0,
-                };
-                put(self, 1, consumed);
-                2
+                    None => 1,
+                }
             }
             fault::VM_FAULT => {
                 put(self, 0, pc);

@@ -183,7 +183,11 @@ impl<M: Machine> Kernel<M> {
                 self.reply(msg.caller, at, can_grant);
                 Ok(0)
             }
-            Cap::Thread { .. } | Cap::CNode { .. } | Cap::SchedContext { .. } | Cap::SchedControl { .. }
+            Cap::Thread { .. }
+            | Cap::CNode { .. }
+            | Cap::SchedContext { .. }
+            | Cap::SchedControl { .. }
+            | Cap::Domain
                 if kind.first_phase =>
             {
                 Err(Error::InvalidCapability(0).into())

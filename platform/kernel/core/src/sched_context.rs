@@ -399,7 +399,8 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn take_consumed(&mut self, sc: SchedContext) -> u64 {
+    /// Time consumed since this was last asked, in microseconds.
+    pub(crate) fn take_consumed(&mut self, sc: SchedContext) -> u64 {
         let ticks = sc.consumed(&self.m);
         sc.set_consumed(&mut self.m, 0);
         self.m.ticks_to_us(ticks)
@@ -579,6 +580,8 @@ impl<M: Machine> Kernel<M> {
         let Some(tcb) = tcb else { return };
         self.resume_sched_context(sc);
         if tcb == self.current {
+            // The deadline was that of the old budget.
+            self.reprogram = true;
             self.reschedule();
         } else if can_run {
             self.possible_switch_to(tcb);

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::invoke::{Message, Outcome};
 use crate::kernel::Kernel;
-use crate::layout::{SchedContext, Slot, State, Tcb, TcbSlot};
+use crate::layout::{SchedContext, Slot, State, Tcb, TcbSlot, queued};
 use crate::machine::Machine;
 use kernel_abi::context::{self, stored};
 use kernel_abi::{CapRights, Invocation, NUM_DOMAINS, NUM_PRIORITIES, ipc};
@@ -372,7 +372,17 @@ impl<M: Machine> Kernel<M> {
         if domain != 0 {
             return Err(Error::IllegalOperation.into());
         }
+        let waits = at.queued(&self.m) == queued::RELEASE;
+        if !waits {
+            self.dequeue(at);
+        }
         at.set_domain(&mut self.m, domain);
+        if self.is_schedulable(at) {
+            self.enqueue_first(at);
+        }
+        if at == self.current {
+            self.reschedule();
+        }
         Ok(0)
     }
 

@@ -77,6 +77,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Ends what a thread waits for.
     pub fn cancel_ipc(&mut self, tcb: Tcb) {
+        tcb.set_fault_label(&mut self.m, kernel_abi::fault::NULL);
         match tcb.state(&self.m) {
             State::BlockedOnSend | State::BlockedOnReceive => {
                 if let Some(endpoint) = Endpoint::at(crate::PhysAddr(tcb.blocked_on(&self.m))) {
@@ -94,7 +95,6 @@ impl<M: Machine> Kernel<M> {
             State::BlockedOnReply => self.remove_reply_of(tcb),
             State::Inactive | State::Running | State::Restart | State::Idle => return,
         }
-        tcb.set_fault_label(&mut self.m, kernel_abi::fault::NULL);
         tcb.set_blocked_on(&mut self.m, 0);
         tcb.set_state(&mut self.m, State::Inactive);
     }

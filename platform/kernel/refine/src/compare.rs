@@ -29,6 +29,10 @@ pub fn normalise(state: &mut State) {
         if tcb.state == ThreadState::Restart && tcb.fault_ip == tcb.regs[kernel_abi::context::stored::PC] {
             tcb.state = ThreadState::Running;
         }
+        // A stopped thread tells nobody of its fault any more: resuming it forgets it.
+        if tcb.state == ThreadState::Inactive {
+            tcb.fault = None;
+        }
         if tcb.fault.is_some()
             && let ThreadState::BlockedOnSend { is_call, .. } = &mut tcb.state
         {
