@@ -51,6 +51,12 @@ impl BootInfo {
         self.info.empty.start..self.info.empty.end
     }
 
+    /// Slot of page `index` of the image.
+    pub fn image_frame(&self, index: u64) -> Option<seL4_CPtr> {
+        let slot = self.info.userImageFrames.start.checked_add(index)?;
+        (slot < self.info.userImageFrames.end).then_some(slot)
+    }
+
     /// The capability that configures scheduling contexts of a core.
     pub fn sched_control(&self, core: u8) -> Option<seL4_CPtr> {
         let slot = self.info.schedcontrol.start + u64::from(core);
@@ -64,9 +70,8 @@ impl BootInfo {
         let mut rest = unsafe { core::slice::from_raw_parts(start, self.info.extraLen as usize) };
         const HEADER: usize = size_of::<seL4_BootInfoHeader>();
         while let Some((header, _)) = rest.split_first_chunk::<HEADER>() {
-            let word = |at: usize| -> Option<u64> {
-                Some(u64::from_le_bytes(*header.get(at..)?.first_chunk()?))
-            };
+            let word =
+                |at: usize| -> Option<u64> { Some(u64::from_le_bytes(*header.get(at..)?.first_chunk()?)) };
             let len = usize::try_from(word(8)?).ok()?;
             let (chunk, behind) = rest.split_at_checked(len.max(HEADER))?;
             if word(0)? == id.into() {

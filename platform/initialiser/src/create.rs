@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Makes all objects, as the allocator plans it.
 
+use sel4_sys::seL4_CPtr;
 use sel4_sys::seL4_ObjectType::seL4_UntypedObject;
 use sel4_sys::seL4_RootCNodeCapSlots::seL4_CapInitThreadCNode;
-use sel4_sys::seL4_CPtr;
 use system_spec::allocator::{Step, plan};
 use system_spec::record::ObjectId;
 use system_spec::{Spec, fingerprint};

@@ -5,7 +5,7 @@ use sel4_sys::seL4_ARM_VMAttributes::{seL4_ARM_Default_VMAttributes, seL4_ARM_Ex
 use sel4_sys::seL4_RootCNodeCapSlots::seL4_CapInitThreadVSpace;
 use sel4_sys::{object_bits, seL4_CapRights};
 use system_spec::Spec;
-use system_spec::record::{CacheCare, Fill, Source};
+use system_spec::record::{Fill, Source};
 
 use crate::bootinfo::BootInfo;
 use crate::copy::copy;
@@ -79,15 +79,7 @@ fn frames(
         // SAFETY: the frame is mapped there until it is unmapped below; `part` fits behind `start`; the window is apart
         // from everything else.
         unsafe { copy(part, (window + start) as *mut u8) };
-        match fill.cache {
-            CacheCare::None => {}
-            CacheCare::Unify => kernel.invoke("making a frame executable", frame, |buffer| {
-                buffer.seL4_ARM_Page_Unify_Instruction(frame, start, end)
-            })?,
-            CacheCare::Clean => kernel.invoke("writing a frame to memory", frame, |buffer| {
-                buffer.seL4_ARM_Page_Clean_Data(frame, start, end)
-            })?,
-        }
+        kernel.care(fill.cache, frame, start, end)?;
         kernel.invoke("unmapping a frame", frame, |buffer| buffer.seL4_ARM_Page_Unmap(frame))?;
         content = rest;
         position += part.len() as u64;

@@ -8,7 +8,7 @@ use sel4_sys::seL4_RootCNodeCapSlots::{
 use sel4_sys::seL4_TCBFlag::seL4_TCBFlag_fpuDisabled;
 use sel4_sys::{config, object_bits, seL4_ARM_VMAttributes, seL4_CapRights, seL4_UserContext};
 use system_spec::Spec;
-use system_spec::record::{CapTo, DomainStep, OWN_VSPACE, Thread};
+use system_spec::record::{CapTo, DomainStep, Frame, OWN_VSPACE, Thread};
 
 use crate::bootinfo::BootInfo;
 use crate::create::Slots;
@@ -74,11 +74,17 @@ pub fn page_tables(spec: &Spec<'_>, slots: &Slots, kernel: &mut Kernel) -> Resul
     Ok(())
 }
 
-/// Maps frames.
+/// Maps frames. `data_page` is the number of the image's page with which the data begins.
 ///
 /// # Errors
 /// When a record refers to nothing, slots run out, or the kernel refuses.
-pub fn mappings(spec: &Spec<'_>, slots: &mut Slots, kernel: &mut Kernel) -> Result<(), Failure> {
+pub fn mappings(
+    spec: &Spec<'_>,
+    data_page: u64,
+    bootinfo: &BootInfo,
+    slots: &mut Slots,
+    kernel: &mut Kernel,
+) -> Result<(), Failure> {
     use seL4_ARM_VMAttributes::{seL4_ARM_Default_VMAttributes, seL4_ARM_ExecuteNever, seL4_ARM_None};
     for mapping in spec.mappings() {
         let mapping = mapping?;
@@ -86,9 +92,21 @@ pub fn mappings(spec: &Spec<'_>, slots: &mut Slots, kernel: &mut Kernel) -> Resu
         let rights = if mapping.write { seL4_CapRights::READ_WRITE } else { seL4_CapRights::READ };
         let memory = if mapping.cached { seL4_ARM_Default_VMAttributes } else { seL4_ARM_None };
         let attributes = if mapping.execute { memory } else { memory | seL4_ARM_ExecuteNever };
+        let (originals, copy) = match mapping.frame {
+            Frame::Object(first) => (slots.run(first, mapping.count)?, mapping.copy),
+            Frame::Image(first) => {
+                let first = data_page + u64::from(first);
+                let last = first + u64::from(mapping.count.saturating_sub(1));
+                match (bootinfo.image_frame(first), bootinfo.image_frame(last)) {
+                    (Some(start), Some(last)) => (start..last + 1, true),
+                    _ => return Err(Failure::Reference("a page of the image")),
+                }
+            }
+        };
+        let size = 1 << (mapping.frame_bits & 63);
         let mut vaddr = mapping.vaddr;
-        for original in slots.run(mapping.frame, mapping.count)? {
-            let frame = if mapping.copy {
+        for original in originals {
+            let frame = if copy {
                 let copy = slots.take()?;
                 kernel.mint_own(copy, original, seL4_CapRights::ALL, 0)?;
                 copy
@@ -98,7 +116,8 @@ pub fn mappings(spec: &Spec<'_>, slots: &mut Slots, kernel: &mut Kernel) -> Resu
             kernel.invoke("mapping a frame", vaddr, |buffer| {
                 buffer.seL4_ARM_Page_Map(frame, vspace, vaddr, rights, attributes)
             })?;
-            vaddr += 1 << (mapping.frame_bits & 63);
+            kernel.care(mapping.cache, frame, 0, size)?;
+            vaddr += size;
         }
     }
     Ok(())

@@ -4,6 +4,8 @@
 use sel4_sys::seL4_RootCNodeCapSlots::{seL4_CapInitThreadCNode, seL4_CapInitThreadTCB};
 use sel4_sys::{Error, seL4_CPtr, seL4_CapRights, seL4_Error, seL4_IPCBuffer, seL4_UserVSpaceTop};
 
+use system_spec::record::CacheCare;
+
 use crate::error::Refused;
 
 /// Bits of a slot number in the initialiser's own CSpace.
@@ -70,6 +72,22 @@ impl Kernel {
         data: u64,
     ) -> Result<(), Refused> {
         self.mint((seL4_CapInitThreadCNode, slot, OWN_DEPTH), source, rights, data)
+    }
+
+    /// Takes care of the cache lines of bytes `start..end` of a mapped frame.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn care(&mut self, care: CacheCare, frame: seL4_CPtr, start: u64, end: u64) -> Result<(), Refused> {
+        match care {
+            CacheCare::None => Ok(()),
+            CacheCare::Unify => self.invoke("making a frame executable", frame, |buffer| {
+                buffer.seL4_ARM_Page_Unify_Instruction(frame, start, end)
+            }),
+            CacheCare::Clean => self.invoke("writing a frame to memory", frame, |buffer| {
+                buffer.seL4_ARM_Page_Clean_Data(frame, start, end)
+            }),
+        }
     }
 
     /// Stops this thread for good.

@@ -35,6 +35,8 @@ static system_data_address: u64 = 0;
 #[unsafe(link_section = ".data.tool")]
 static system_data_size: u64 = 0;
 
+const PAGE: u64 = 0x1000;
+
 /// Bytes of the stack: the allocator's list of untyped memory is the largest thing on it.
 const STACK_SIZE: usize = 0x1_0000;
 
@@ -67,6 +69,14 @@ fn appended(address: &'static u64, size: &'static u64) -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(address as *const u8, size as usize) }
 }
 
+/// Number of the image's page with which `data` begins.
+fn data_page(data: &[u8]) -> u64 {
+    unsafe extern "C" {
+        static image_start: u8;
+    }
+    (data.as_ptr().addr() - (&raw const image_start).addr()) as u64 / PAGE
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn initialiser_main(bootinfo: *const seL4_BootInfo) -> ! {
     // SAFETY: the kernel passes the address of the boot information, which is mapped and which nobody writes any more.
@@ -86,7 +96,7 @@ fn run(bootinfo: &BootInfo, kernel: &mut Kernel) -> Result<(), Failure> {
     install::irqs(&spec, &mut slots, kernel)?;
     install::page_tables(&spec, &slots, kernel)?;
     fill::fill(&spec, data, bootinfo, &slots, kernel)?;
-    install::mappings(&spec, &mut slots, kernel)?;
+    install::mappings(&spec, data_page(data), bootinfo, &mut slots, kernel)?;
     install::scheduling(&spec, &slots, bootinfo, kernel)?;
     install::capabilities(&spec, &slots, kernel)?;
     install::threads(&spec, &mut slots, kernel)?;

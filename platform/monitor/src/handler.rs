@@ -49,9 +49,8 @@ extern "C" fn _start() -> ! {
 fn make_passive(buffer: &mut seL4_IPCBuffer, pd: u64) {
     let sched_context = slot::SCHED_CONTEXT + pd;
     let unbound = buffer.seL4_SchedContext_UnbindObject(sched_context, slot::PD_TCB + pd);
-    let result = Error::check(unbound).and_then(|()| {
-        Error::check(buffer.seL4_SchedContext_Bind(sched_context, slot::NOTIFICATION + pd))
-    });
+    let result = Error::check(unbound)
+        .and_then(|()| Error::check(buffer.seL4_SchedContext_Bind(sched_context, slot::NOTIFICATION + pd)));
     if let Err(error) = result {
         let name = tables::pd_name(pd as usize);
         let name = name.as_ref().map_or("?", |name| name.as_str());

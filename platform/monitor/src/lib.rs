@@ -117,9 +117,8 @@ mod tests {
 
     #[test]
     fn access_just_below_the_stack_is_an_overflow() {
-        let at = |addr| {
-            text(Fault::VmFault { ip: 0, addr, prefetch: false, fsr: 0x9200_0047 }, Some(0x8000_0000))
-        };
+        let at =
+            |addr| text(Fault::VmFault { ip: 0, addr, prefetch: false, fsr: 0x9200_0047 }, Some(0x8000_0000));
         assert!(at(0x7fff_f000).ends_with("stack overflow"));
         assert!(at(0x7fff_ffff).ends_with("stack overflow"));
         assert!(!at(0x8000_0000).ends_with("stack overflow"));
@@ -134,7 +133,10 @@ mod tests {
             in_recv_phase: false,
             failure: LookupFailure::MissingCapability { bits_left: 9 },
         };
-        assert_eq!(text(fault, None), "CapFault: no usable capability at 0xa (send phase): the slot is empty");
+        assert_eq!(
+            text(fault, None),
+            "CapFault: no usable capability at 0xa (send phase): the slot is empty"
+        );
     }
 
     #[test]

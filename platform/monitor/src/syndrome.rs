@@ -84,7 +84,10 @@ mod tests {
 
     #[test]
     fn aborts_tell_access_status_and_level() {
-        assert_eq!(Syndrome(0x9200_000f).to_string(), "data abort, read, permission fault at level 3 (ESR 0x9200000f)");
+        assert_eq!(
+            Syndrome(0x9200_000f).to_string(),
+            "data abort, read, permission fault at level 3 (ESR 0x9200000f)"
+        );
         assert_eq!(
             Syndrome(0x8200_0005).to_string(),
             "instruction abort, translation fault at level 1 (ESR 0x82000005)"

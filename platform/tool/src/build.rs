@@ -142,8 +142,7 @@ impl<'a> Parts<'a> {
             Some(path) => elf(path)?,
             None => sdk_elf("sel4.elf")?,
         };
-        let kernel =
-            Kernel::new(&kernel_elf).with_context(|| format!("'{}'", kernel_elf.path.display()))?;
+        let kernel = Kernel::new(&kernel_elf).with_context(|| format!("'{}'", kernel_elf.path.display()))?;
         let mut monitor = sdk_elf("monitor.elf")?;
         let function_names = if config.printing && monitor.symbol("function_names").is_some() {
             let functions: Vec<_> = programs.images.iter().map(|elf| elf.functions().to_vec()).collect();
@@ -168,10 +167,12 @@ impl<'a> Parts<'a> {
 
     fn attempt(&self, chosen: &BTreeMap<RegionIndex, u64>) -> Result<Attempt> {
         let images = self.programs.patched(self.system, chosen);
-        let image_bytes = |elf: &Elf| elf.segments.iter().map(|s| s.data.len() as u64 + 64).sum::<u64>();
-        let data_bound = self.prefills.values().map(|bytes| bytes.len() as u64 + 64).sum::<u64>()
+        // In whole pages, and one more where a segment begins inside one.
+        let pages = |len: usize| (len as u64).next_multiple_of(0x1000) + 0x1000;
+        let image_bytes = |elf: &Elf| elf.segments.iter().map(|s| pages(s.data.len())).sum::<u64>();
+        let data_bound = self.prefills.values().map(|bytes| pages(bytes.len())).sum::<u64>()
             + images.iter().chain([&self.monitor]).map(image_bytes).sum::<u64>()
-            + self.function_names.len() as u64;
+            + pages(self.function_names.len());
         let description = describe(Input {
             system: self.system,
             config: self.config,
@@ -197,23 +198,24 @@ impl<'a> Parts<'a> {
         })?
         .to_vec();
         if untypeds.len() > self.config.max_untypeds {
-            bail!("the kernel can report {} untypeds, needed are {}", self.config.max_untypeds, untypeds.len());
+            bail!(
+                "the kernel can report {} untypeds, needed are {}",
+                self.config.max_untypeds,
+                untypeds.len()
+            );
         }
         Ok(Attempt { model: description.model, header, task, spec_size, layout, untypeds })
     }
 
     /// Checks that everything gets its memory, then writes the image.
-    fn finish(
-        &self,
-        attempt: Attempt,
-    ) -> Result<(Model, Placement, InitialTask, Vec<u8>, Vec<u8>), Failure> {
+    fn finish(&self, attempt: Attempt) -> Result<(Model, Placement, InitialTask, Vec<u8>, Vec<u8>), Failure> {
         let Attempt { model, header, layout, untypeds, spec_size, .. } = attempt;
         let errors = place::check_fixed(self.system, &self.source, &untypeds);
         if !errors.is_empty() {
             return Err(Failure::System(errors));
         }
         let placement = place::allocate(&model, &untypeds).map_err(|reason| anyhow!(reason))?;
-        let used: u64 = model.content.mappings.iter().filter(|m| m.copy).map(|m| u64::from(m.count)).sum();
+        let used: u64 = model.content.mappings.iter().map(|m| u64::from(m.count)).sum();
         let slots = u64::from(model.objects.last().map_or(0, |last| last.first + last.count)) + used;
         if slots + (attempt.task.bytes.len() as u64 >> 12) + 1024 > 1 << self.config.root_cnode_radix {
             return Err(anyhow!("the system has too many objects ({slots}) for the initial task").into());

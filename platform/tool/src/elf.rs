@@ -124,8 +124,7 @@ impl Elf {
                 });
             }
             if symbol.is_global() || !symbols.contains_key(name) {
-                symbols
-                    .insert(name.to_owned(), Symbol { address: symbol.address(), size: symbol.size() });
+                symbols.insert(name.to_owned(), Symbol { address: symbol.address(), size: symbol.size() });
             }
         }
         Ok(Self { path: path.to_path_buf(), entry: header.e_entry(endian), segments, symbols, functions })

@@ -87,8 +87,7 @@ impl Layout {
     pub fn new(loader: &Elf, kernel: &Kernel, root_task_size: u64, ram: &[Range<u64>]) -> Result<Self> {
         let (base, loader_bytes) = loader.flat(|segment| segment.vaddr);
         let regions = kernel.segments.len() as u64 + 1;
-        let list_end =
-            base + loader_bytes.len() as u64 + (HEADER_WORDS + regions * REGION_WORDS) * WORD;
+        let list_end = base + loader_bytes.len() as u64 + (HEADER_WORDS + regions * REGION_WORDS) * WORD;
         let in_place = list_end.next_multiple_of(PAGE);
         let image_end = in_place + root_task_size;
         let is_free = |range: &Range<u64>| {

@@ -36,7 +36,7 @@ pub fn assemble(elf: &Elf, model: &Model, header: Header) -> Result<(RootTask, u
         ("system_spec_address", vaddr + spec_offset),
         ("system_spec_size", spec.len() as u64),
         ("system_data_address", vaddr + data_offset),
-        ("system_data_size", model.data.len() as u64),
+        ("system_data_size", model.data().map(|part| part.len() as u64).sum()),
     ] {
         if !elf.write_symbol(symbol, &value.to_le_bytes()) {
             bail!(
@@ -49,7 +49,7 @@ pub fn assemble(elf: &Elf, model: &Model, header: Header) -> Result<(RootTask, u
     bytes.resize(spec_offset as usize, 0);
     bytes.extend_from_slice(&spec);
     bytes.resize(data_offset as usize, 0);
-    bytes.extend_from_slice(&model.data);
+    model.data().for_each(|part| bytes.extend_from_slice(part));
     bytes.resize(bytes.len().next_multiple_of(PAGE as usize), 0);
     if vaddr + bytes.len() as u64 + 2 * PAGE > header.window {
         bail!("the description is too large ({} bytes)", spec.len());

@@ -90,7 +90,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 
 fn summary(built: &Built) {
     let objects = built.model.objects.last().map_or(0, |last| last.first + last.count);
-    println!("MICROKIT|SPEC: number of root objects = {objects}, spec footprint = {}", size(built.task.spec_size));
+    println!(
+        "MICROKIT|SPEC: number of root objects = {objects}, spec footprint = {}",
+        size(built.task.spec_size)
+    );
     println!("MICROKIT|SPEC: initial task size = {}", size(built.task.size));
     println!("MICROKIT|LOADER: image file size = {}", size(built.image.len() as u64));
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use system_spec::format::Content;
-use system_spec::record::{CapTo, Fill, Group, Mapping, OWN_VSPACE, ObjectId, Slot, Source};
+use system_spec::record::{CapTo, Fill, Frame, Group, Mapping, OWN_VSPACE, ObjectId, Slot, Source};
 
 use crate::sdk::KernelConfig;
 
@@ -120,14 +120,31 @@ pub struct Model {
     pub objects: Vec<Objects>,
     /// All other records.
     pub content: Content,
-    /// Bytes that fills refer to.
-    pub data: Vec<u8>,
-    files: HashMap<PathBuf, u64>,
+    /// Pages that are handed over with their content, then bytes that fills refer to.
+    data: Data,
+    files: HashMap<(PathBuf, Use), u64>,
     next: ObjectId,
 }
 
-/// Data is placed so that source and target have the same offset in this many bytes, for wide copies.
-const DATA_ALIGN: u64 = 64;
+/// The data that comes with a description.
+#[derive(Clone, Debug, Default)]
+struct Data {
+    pages: Vec<u8>,
+    copied: Vec<u8>,
+}
+
+/// How the bytes of a file are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Use {
+    Pages,
+    Copied,
+}
+
+/// Bytes of a page.
+pub const PAGE: usize = 0x1000;
+
+/// Data to copy starts on a multiple of this, for wide copies.
+const DATA_ALIGN: usize = 64;
 
 impl Model {
     /// Adds `count` objects; gives the number of the first.
@@ -165,41 +182,44 @@ impl Model {
         self.content.slots.push(Slot { cnode, radix: crate::layout::CNODE_RADIX, index, cap, rights, data });
     }
 
-    /// Fills consecutive frames with `bytes`, except for whole pages of zeros. `fill` says where; its length and source
-    /// are set here.
-    pub fn fill(&mut self, fill: Fill, bytes: &[u8]) {
-        for (offset, run) in runs_without_zero_pages(fill.offset, bytes) {
-            let source = self.put(fill.offset + offset, run);
-            self.content.fills.push(Fill {
-                offset: fill.offset + offset,
-                len: run.len() as u64,
-                source: Source::Data(source),
-                ..fill
-            });
+    /// Pages of the image with `bytes`, then zeros; gives the first.
+    pub fn image_pages(&mut self, bytes: &[u8]) -> Frame {
+        let pages = &mut self.data.pages;
+        let first = pages.len() / PAGE;
+        pages.extend_from_slice(bytes);
+        pages.resize(pages.len().next_multiple_of(PAGE), 0);
+        Frame::Image(first as u32)
+    }
+
+    /// Like [`Model::image_pages`] with a file that is kept once: for users who all only read.
+    pub fn shared_image_pages(&mut self, path: &Path, bytes: &[u8]) -> Frame {
+        let key = (path.to_path_buf(), Use::Pages);
+        match self.files.get(&key) {
+            Some(&first) => Frame::Image(first as u32),
+            None => {
+                self.files.insert(key, (self.data.pages.len() / PAGE) as u64);
+                self.image_pages(bytes)
+            }
         }
     }
 
-    /// Like [`Model::fill`] with a file's bytes, which are kept once however often they are used.
+    /// Fills consecutive frames with a file's bytes, which are kept once however often they are used. Until
+    /// [`Model::finish`], the source does not count the pages before it.
     pub fn fill_from_file(&mut self, fill: Fill, path: &Path, bytes: &[u8]) {
-        let source = match self.files.get(path) {
-            Some(&source) => source,
-            None => {
-                let source = self.put(fill.offset, bytes);
-                self.files.insert(path.to_path_buf(), source);
-                source
-            }
-        };
+        let copied = &mut self.data.copied;
+        let source = *self.files.entry((path.to_path_buf(), Use::Copied)).or_insert_with(|| {
+            copied.resize(copied.len().next_multiple_of(DATA_ALIGN), 0);
+            let source = copied.len() as u64;
+            copied.extend_from_slice(bytes);
+            source
+        });
         let source = Source::Data(source);
         self.content.fills.push(Fill { len: bytes.len() as u64, source, ..fill });
     }
 
-    /// Appends bytes that will be copied to `target`.
-    fn put(&mut self, target: u64, bytes: &[u8]) -> u64 {
-        let misfit = target.wrapping_sub(self.data.len() as u64) % DATA_ALIGN;
-        self.data.resize(self.data.len() + misfit as usize, 0);
-        let source = self.data.len() as u64;
-        self.data.extend_from_slice(bytes);
-        source
+    /// The data in the order in which it comes.
+    pub fn data(&self) -> impl Iterator<Item = &[u8]> {
+        [self.data.pages.as_slice(), self.data.copied.as_slice()].into_iter()
     }
 
     /// Objects in order of allocation, all records renumbered.
@@ -228,10 +248,14 @@ impl Model {
             }
         };
         each_object(&mut self.content, renumber);
-        self.objects = order
-            .iter()
-            .map(|&index| Objects { first: moved[index], ..objects[index].clone() })
-            .collect();
+        let pages = self.data.pages.len() as u64;
+        for fill in &mut self.content.fills {
+            if let Source::Data(offset) = &mut fill.source {
+                *offset += pages;
+            }
+        }
+        self.objects =
+            order.iter().map(|&index| Objects { first: moved[index], ..objects[index].clone() }).collect();
         self.content.groups = self
             .objects
             .iter()
@@ -258,7 +282,9 @@ fn each_object(content: &mut Content, mut f: impl FnMut(&mut ObjectId)) {
     fills.iter_mut().for_each(|fill| f(&mut fill.frame));
     for Mapping { vspace, frame, .. } in mappings {
         f(vspace);
-        f(frame);
+        if let Frame::Object(object) = frame {
+            f(object);
+        }
     }
     scheds.iter_mut().for_each(|sched| f(&mut sched.object));
     for slot in slots {
@@ -283,74 +309,40 @@ fn each_object(content: &mut Content, mut f: impl FnMut(&mut ObjectId)) {
     }
 }
 
-/// Parts of `bytes` without whole pages of zeros, and without zeros at their ends, each with its offset. `target` is the
-/// offset of `bytes` in its frames.
-fn runs_without_zero_pages(target: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
-    const PAGE: usize = 0x1000;
-    let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut start = 0;
-    while start < bytes.len() {
-        let in_page = (target as usize + start) % PAGE;
-        let end = bytes.len().min(start + PAGE - in_page);
-        if bytes[start..end].iter().any(|&byte| byte != 0) {
-            match runs.last_mut() {
-                Some(run) if run.end == start => run.end = end,
-                _ => runs.push(start..end),
-            }
-        }
-        start = end;
-    }
-    runs.into_iter()
-        .map(|run| {
-            let part = &bytes[run.clone()];
-            let len = part.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-            (run.start as u64, &part[..len])
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use system_spec::record::CacheCare;
 
     #[test]
-    fn zero_pages_are_left_out() {
-        let mut bytes = vec![0u8; 0x5000];
-        bytes[0x10] = 1;
-        bytes[0x1010] = 2;
-        bytes[0x4fff] = 3;
-        let runs = runs_without_zero_pages(0, &bytes);
-        let shape: Vec<_> = runs.iter().map(|(offset, run)| (*offset, run.len())).collect();
-        assert_eq!(shape, [(0, 0x1011), (0x4000, 0x1000)]);
-        assert!(runs_without_zero_pages(0, &[0; 100]).is_empty());
-    }
-
-    #[test]
-    fn runs_follow_the_target_s_pages() {
-        let mut bytes = vec![0u8; 0x2000];
-        bytes[0] = 1;
-        bytes[0x1fff] = 1;
-        let runs = runs_without_zero_pages(0xff0, &bytes);
-        let shape: Vec<_> = runs.iter().map(|(offset, run)| (*offset, run.len())).collect();
-        assert_eq!(shape, [(0, 1), (0x1010, 0xff0)]);
-    }
-
-    #[test]
-    fn data_has_the_target_s_alignment_and_files_are_kept_once() {
+    fn pages_are_whole_and_in_front_of_copied_data() {
         let mut model = Model::default();
         let fill = Fill {
             frame: 0,
-            frame_bits: 12,
-            offset: 0x123,
+            frame_bits: 21,
+            offset: 0,
             len: 0,
             source: Source::Data(0),
-            cache: system_spec::record::CacheCare::None,
+            cache: CacheCare::None,
         };
-        model.fill(fill, &[1, 2, 3]);
-        model.fill_from_file(Fill { offset: 0, ..fill }, Path::new("a"), &[4; 100]);
-        model.fill_from_file(Fill { offset: 0, frame: 7, ..fill }, Path::new("a"), &[4; 100]);
-        let sources: Vec<_> = model.content.fills.iter().map(|fill| fill.source).collect();
-        assert_eq!(sources, [Source::Data(0x23), Source::Data(0x40), Source::Data(0x40)]);
-        assert_eq!(model.data.len(), 0x40 + 100);
+        model.fill_from_file(fill, Path::new("a"), &[4; 100]);
+        model.fill_from_file(fill, Path::new("b"), &[5; 100]);
+        model.fill_from_file(fill, Path::new("a"), &[4; 100]);
+        assert_eq!(model.image_pages(&[1; 0x1001]), Frame::Image(0));
+        assert_eq!(model.image_pages(&[2; 3]), Frame::Image(2));
+        let sources =
+            |model: &Model| -> Vec<Source> { model.content.fills.iter().map(|fill| fill.source).collect() };
+        assert_eq!(sources(&model), [0, 128, 0].map(Source::Data));
+        let data: Vec<usize> = model.data().map(<[u8]>::len).collect();
+        assert_eq!(data, [0x3000, 228]);
+    }
+
+    #[test]
+    fn shared_pages_are_kept_once_others_are_not() {
+        let mut model = Model::default();
+        assert_eq!(model.shared_image_pages(Path::new("a"), &[1]), Frame::Image(0));
+        assert_eq!(model.image_pages(&[1]), Frame::Image(1));
+        assert_eq!(model.shared_image_pages(Path::new("a"), &[1]), Frame::Image(0));
+        assert_eq!(model.shared_image_pages(Path::new("b"), &[2]), Frame::Image(2));
     }
 }

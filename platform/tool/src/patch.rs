@@ -158,8 +158,11 @@ fn check_symbols(checker: &mut Checker<'_>, pd: &ProtectionDomain, programs: &Pr
             symbol.address >= range.start && symbol.address.saturating_add(symbol.size) <= range.end
         })
     };
-    let missing =
-        |symbol: &str| Problem::SymbolMissing { pd: pd.name.clone(), symbol: symbol.into(), path: path.clone() };
+    let missing = |symbol: &str| Problem::SymbolMissing {
+        pd: pd.name.clone(),
+        symbol: symbol.into(),
+        path: path.clone(),
+    };
     for (name, size) in FIXED {
         match programs.symbol(index, name) {
             Some(symbol) if symbol.size >= size && inside(symbol) => {}
@@ -197,12 +200,7 @@ fn name_bytes(name: &str) -> [u8; NAME_BYTES] {
 ///
 /// # Errors
 /// When the monitor lacks a symbol that every SDK's has.
-pub fn monitor(
-    monitor: &mut Elf,
-    system: &System,
-    platform: &sdf::Platform,
-    symbols: &[u8],
-) -> Result<()> {
+pub fn monitor(monitor: &mut Elf, system: &System, platform: &sdf::Platform, symbols: &[u8]) -> Result<()> {
     let pds = &system.protection_domains;
     let pd_names: Vec<&str> = pds.iter().map(|pd| pd.name.as_str()).collect();
     // One entry for each vCPU: the monitor's TCB capabilities are counted in the same way.

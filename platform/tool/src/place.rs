@@ -30,10 +30,9 @@ pub fn ranges(untypeds: &[Untyped], device: bool) -> Vec<Range<u64>> {
 /// Says what memory there is.
 fn list_ranges(untypeds: &[Untyped]) -> String {
     let mut text = String::new();
-    for (title, device) in [
-        ("valid ranges outside of main memory:", true),
-        ("valid ranges within main memory:", false),
-    ] {
+    for (title, device) in
+        [("valid ranges outside of main memory:", true), ("valid ranges within main memory:", false)]
+    {
         let _ = write!(text, "\n  {title}");
         for range in ranges(untypeds, device) {
             let _ = write!(text, "\n    [{:#014x}..{:#014x})", range.start, range.end);

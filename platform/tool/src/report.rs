@@ -100,7 +100,8 @@ impl Report<'_> {
 
     fn cnodes(&mut self) -> fmt::Result {
         writeln!(self.out, "\n# CNode Details")?;
-        for objects in self.model.objects.iter().filter(|objects| matches!(objects.kind, Kind::CNode { .. })) {
+        for objects in self.model.objects.iter().filter(|objects| matches!(objects.kind, Kind::CNode { .. }))
+        {
             writeln!(self.out, "\t- CNode: '{}'", objects.name)?;
             for slot in slots_of(self.model, objects.first) {
                 writeln!(self.out, "\t\t* Slot: {}", slot.index)?;
@@ -151,13 +152,15 @@ fn rights_name(word: u8) -> String {
         return "all".to_owned();
     }
     let letters = [(2, "Read"), (1, "Write"), (4, "Grant"), (8, "Grant Reply")];
-    let set: Vec<&str> = letters.into_iter().filter(|(bit, _)| word & bit != 0).map(|(_, name)| name).collect();
+    let set: Vec<&str> =
+        letters.into_iter().filter(|(bit, _)| word & bit != 0).map(|(_, name)| name).collect();
     set.join(", ")
 }
 
 /// Capabilities of a CNode by slot.
 fn slots_of(model: &Model, cnode: ObjectId) -> Vec<Slot> {
-    let mut slots: Vec<Slot> = model.content.slots.iter().filter(|slot| slot.cnode == cnode).copied().collect();
+    let mut slots: Vec<Slot> =
+        model.content.slots.iter().filter(|slot| slot.cnode == cnode).copied().collect();
     slots.sort_unstable_by_key(|slot| slot.index);
     slots
 }
@@ -193,7 +196,8 @@ pub fn json(model: &Model) -> serde_json::Result<String> {
         threads: &'a [Thread],
         domains: &'a [system_spec::record::DomainStep],
     }
-    let Content { groups: _, irqs, tables, fills, mappings, scheds, slots, threads, domains } = &model.content;
+    let Content { groups: _, irqs, tables, fills, mappings, scheds, slots, threads, domains } =
+        &model.content;
     let objects = &model.objects;
     serde_json::to_string_pretty(&Json {
         objects,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use system_spec::record::{Mapping, ObjectId, Table};
+use system_spec::record::{CacheCare, Frame, Mapping, ObjectId, Table};
 
 use crate::model::{Kind, Model};
 
@@ -31,12 +31,20 @@ impl Access {
 /// A run of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frames {
-    /// Number of the first.
-    pub first: ObjectId,
+    /// The first.
+    pub first: Frame,
     /// How many.
     pub count: u32,
     /// log2 of the frame size.
     pub bits: u8,
+}
+
+impl Frames {
+    /// Bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        (self.count as u64) << self.bits
+    }
 }
 
 /// An address space in the making.
@@ -63,10 +71,19 @@ impl Space {
         Self { vspace, name: name.to_owned(), tables: BTreeSet::new(), levels }
     }
 
-    /// Maps frames from `vaddr` on. `copy`: they are mapped elsewhere, too.
-    pub fn map(&mut self, model: &mut Model, frames: Frames, vaddr: u64, access: Access, copy: bool) {
+    /// Maps frames from `vaddr` on. `copy`: they are mapped elsewhere, too. `cache`: what content that came with the
+    /// image needs.
+    pub fn map(
+        &mut self,
+        model: &mut Model,
+        frames: Frames,
+        vaddr: u64,
+        access: Access,
+        copy: bool,
+        cache: CacheCare,
+    ) {
         let lowest = if u32::from(frames.bits) == PAGE_BITS { 1 } else { 2 };
-        let last = vaddr + ((u64::from(frames.count) << frames.bits) - 1);
+        let last = vaddr + (frames.size() - 1);
         for level in lowest..=self.levels {
             let covers = PAGE_BITS + TABLE_INDEX_BITS * u32::from(level);
             self.tables.extend((vaddr >> covers..=last >> covers).map(|index| (level, index << covers)));
@@ -81,6 +98,7 @@ impl Space {
             execute: access.execute,
             cached: access.cached,
             copy,
+            cache: if matches!(frames.first, Frame::Image(_)) { cache } else { CacheCare::None },
         });
     }
 
@@ -118,7 +136,8 @@ mod tests {
         let mut model = Model::default();
         let mut space = Space::new(&mut model, "x", levels);
         for &(bits, count, vaddr) in maps {
-            space.map(&mut model, Frames { first: 0, count, bits }, vaddr, Access::DATA, false);
+            let frames = Frames { first: Frame::Object(0), count, bits };
+            space.map(&mut model, frames, vaddr, Access::DATA, false, CacheCare::None);
         }
         space.finish(&mut model);
         model.content.tables.iter().map(|table| table.vaddr).collect()

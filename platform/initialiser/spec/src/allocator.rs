@@ -174,8 +174,13 @@ impl<S> Planner<S> {
         let mut made = 0;
         while made < fits {
             let count = (fits - made).min(FAN_OUT);
-            let step =
-                Step::Create { piece: piece.index.into(), group, object: self.object, count, paddr: piece.next };
+            let step = Step::Create {
+                piece: piece.index.into(),
+                group,
+                object: self.object,
+                count,
+                paddr: piece.next,
+            };
             (self.step)(step).map_err(PlanError::Step)?;
             piece.next += u64::from(count) << group.size_bits;
             self.object += count;

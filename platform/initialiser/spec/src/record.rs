@@ -54,7 +54,7 @@ pub struct Table {
     pub vaddr: u64,
 }
 
-/// What has to happen to a frame's cache lines after it was written.
+/// What has to happen to a frame's cache lines before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CacheCare {
     /// Nothing: it is read through the caches.
@@ -91,13 +91,23 @@ pub struct Fill {
     pub cache: CacheCare,
 }
 
+/// Where frames come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frame {
+    /// Objects, from this one on.
+    Object(ObjectId),
+    /// Pages of the initialiser's own image, counted from the start of the data that comes with the description: they
+    /// are handed over with their content, nothing is copied.
+    Image(u32),
+}
+
 /// Consecutive frames mapped at consecutive addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
     /// The address space.
     pub vspace: ObjectId,
     /// First frame.
-    pub frame: ObjectId,
+    pub frame: Frame,
     /// log2 of the frame size.
     pub frame_bits: u8,
     /// How many frames.
@@ -110,8 +120,10 @@ pub struct Mapping {
     pub execute: bool,
     /// Cached normal memory, otherwise device memory.
     pub cached: bool,
-    /// The frames are mapped elsewhere too: map copies of their capabilities.
+    /// The frames are mapped elsewhere too: map copies of their capabilities. Pages of the image always are.
     pub copy: bool,
+    /// What to do once they are mapped, for content that came with the image.
+    pub cache: CacheCare,
 }
 
 /// Parameters of a scheduling context.

@@ -13,7 +13,7 @@ mod vm;
 use std::collections::BTreeMap;
 
 use sdf::{RegionIndex, System};
-use system_spec::record::{ObjectId, OWN_VSPACE};
+use system_spec::record::{CacheCare, OWN_VSPACE, ObjectId};
 
 use crate::elf::Elf;
 use crate::model::Model;
@@ -50,9 +50,10 @@ pub struct Description {
     pub window: u64,
 }
 
-/// A region's frames, and how often they have been mapped so far.
+/// A region's frames, what their content needs, and whether they have been mapped.
 struct Region {
-    frames: Frames,
+    runs: Vec<Frames>,
+    cache: CacheCare,
     mapped: bool,
 }
 

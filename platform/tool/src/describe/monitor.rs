@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The monitor: a protection domain of its own, above all others, with one flat CNode.
 
-use system_spec::record::{CacheCare, CapTo, Fill, ObjectId, Sched, Source, Thread};
+use system_spec::record::{CacheCare, CapTo, ObjectId, Sched, Thread};
 
 use super::{Input, memory};
 use crate::layout::{self, monitor_slot, rights};
@@ -38,18 +38,9 @@ impl Monitor {
             memory::zeroed(model, &mut space, format!("ipcbuf_{NAME}"), platform.ipc_buffer(), 0x1000);
         if !input.symbols.is_empty() {
             let count = input.symbols.len().div_ceil(0x1000) as u32;
-            let first = model.add(Kind::SmallPage, format!("symbols_{NAME}"), count, None);
-            let frames = Frames { first, count, bits: 12 };
-            let fill = Fill {
-                frame: first,
-                frame_bits: 12,
-                offset: 0,
-                len: 0,
-                source: Source::Data(0),
-                cache: CacheCare::None,
-            };
-            model.fill(fill, input.symbols);
-            space.map(model, frames, symbols_vaddr(input.monitor), Access::READ, false);
+            let frames = Frames { first: model.image_pages(input.symbols), count, bits: 12 };
+            let vaddr = symbols_vaddr(input.monitor);
+            space.map(model, frames, vaddr, Access::READ, false, CacheCare::None);
         }
 
         let vspace = space.vspace;

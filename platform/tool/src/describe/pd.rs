@@ -20,7 +20,9 @@ impl Builder<'_> {
             tcb: model.add_one(Kind::Tcb, format!("tcb_{name}")),
             sched_context: model.add_one(Kind::SchedContext, format!("sched_context_{name}")),
             notification: model.add_one(Kind::Notification, format!("ntfn_{name}")),
-            endpoint: system.needs_endpoint(index).then(|| model.add_one(Kind::Endpoint, format!("ep_{name}"))),
+            endpoint: system
+                .needs_endpoint(index)
+                .then(|| model.add_one(Kind::Endpoint, format!("ep_{name}"))),
             cnode: model.add_one(Kind::CNode { radix: layout::CNODE_RADIX }, format!("cnode_{name}")),
             root_cnode: model
                 .add_one(Kind::CNode { radix: layout::ROOT_CNODE_RADIX }, format!("cnode_{name}_root")),
@@ -110,7 +112,14 @@ impl Builder<'_> {
         let mut root = |index: u32, object, data| {
             let cap = CapTo::Object(object);
             let radix = layout::ROOT_CNODE_RADIX;
-            model.content.slots.push(Slot { cnode: root_cnode, radix, index, cap, rights: rights::ALL, data });
+            model.content.slots.push(Slot {
+                cnode: root_cnode,
+                radix,
+                index,
+                cap,
+                rights: rights::ALL,
+                data,
+            });
         };
         root(0, cnode, layout::MICROKIT_CNODE_GUARD);
         for cap in &pd.user_caps {

@@ -24,8 +24,7 @@ impl Builder<'_> {
             let name = format!("{}_{}", vm.name, vcpu.id);
             let tcb = model.add_one(Kind::Tcb, format!("tcb_{name}"));
             let sched_context = model.add_one(Kind::SchedContext, format!("sched_context_{name}"));
-            let cspace =
-                model.add_one(Kind::CNode { radix: layout::CNODE_RADIX }, format!("cnode_{name}"));
+            let cspace = model.add_one(Kind::CNode { radix: layout::CNODE_RADIX }, format!("cnode_{name}"));
             let ipc_buffer = model.add_one(Kind::SmallPage, format!("ipcbuf_{name}"));
             let object = model.add_one(Kind::Vcpu, format!("vcpu_{name}"));
             let id = u32::from(vcpu.id);
