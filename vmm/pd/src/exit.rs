@@ -72,6 +72,7 @@ impl<H: Host> Guest<H> {
             _ => return Reply::Hold,
         }
         let vcpu = self.host.vcpu(index);
+        self.exits.count(&exit);
         match exit {
             Exit::Memory { pc, address, fetch: false, syndrome } => {
                 self.data_abort(index, Trap::at(&vcpu, pc), address, Syndrome::new(syndrome))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A guest: its machine, its life, and the events that reach it from outside.
 
+use crate::counters::Counters;
 use crate::crash::Report;
 use crate::exit::Reply;
 use crate::host::{Console, Host};
@@ -29,17 +30,24 @@ pub struct Guest<H: Host> {
     pub(crate) timeout: Option<u64>,
     /// Console input was there when it was last looked at.
     pub(crate) input_waits: bool,
+    /// Exits since the start.
+    pub(crate) exits: Counters,
 }
 
 impl<H: Host> Guest<H> {
     /// A guest that is not started yet, see [`Guest::start`].
     pub const fn new(host: H, machine: Machine) -> Self {
-        Self { host, machine, life: Life::Ended, timeout: None, input_waits: true }
+        Self { host, machine, life: Life::Ended, timeout: None, input_waits: true, exits: Counters::new() }
     }
 
     /// Whether it runs.
     pub const fn life(&self) -> Life {
         self.life
+    }
+
+    /// How often its vCPUs stopped, by reason, since it was started or rebooted.
+    pub const fn exits(&self) -> &Counters {
+        &self.exits
     }
 
     /// Its machine's state.
@@ -73,6 +81,7 @@ impl<H: Host> Guest<H> {
         self.host_output();
         log::error!("{}", Report::new(&self.host.vcpu(index), index, reason));
         self.end();
+        log::info!("{}", self.exits);
         log::error!("guest stopped: {reason}");
         self.host_output();
         Reply::Hold

@@ -12,6 +12,7 @@
 
 pub mod boot;
 pub mod config;
+pub mod counters;
 pub mod crash;
 pub mod exit;
 pub mod guest;

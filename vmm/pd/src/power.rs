@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Power: start, PSCI calls, reboot, power-off.
 
+use crate::counters::Counters;
 use crate::exit::{Exit, Reply};
 use crate::guest::{Guest, Life};
 use crate::host::{Host, Memory};
@@ -84,6 +85,7 @@ impl<H: Host> Guest<H> {
             }
             Action::SystemOff => {
                 self.end();
+                log::info!("{}", self.exits);
                 log::info!("guest powered off");
                 self.host_output();
                 Reply::Hold
@@ -119,7 +121,9 @@ impl<H: Host> Guest<H> {
     /// SYSTEM_RESET. List registers first: what is in them can only be ended by the vCPU itself, see [`vgic::QUIESCE`].
     fn reboot(&mut self) {
         self.stop_all();
+        log::info!("{}", self.exits);
         log::info!("guest reboots");
+        self.exits = Counters::new();
         self.life = Life::Rebooting;
         self.machine.reset();
         self.update_lines();

@@ -5,6 +5,9 @@ use crate::pd::console::Handle;
 use crate::pd::memory::Regions;
 use crate::pd::vcpu::StandardVcpu;
 use core::arch::asm;
+use core::ptr::NonNull;
+use safe_mmio::UniqueMmioPointer;
+use safe_mmio::fields::ReadPure;
 use sel4_microkit::{Channel, MessageInfo, set_mr};
 use timer_driver::clock::Clock;
 use timer_driver::protocol;
@@ -20,15 +23,31 @@ pub struct PdHost {
     timer: Channel,
     frequency_hz: u64,
     clock: Option<Clock>,
+    /// Seconds since 1970 when the physical count was zero.
+    epoch: u32,
     console: Handle,
 }
 
 impl PdHost {
-    /// The host of a guest with `vcpus` vCPUs of kind `cpu`; time-outs come from `timer`.
-    pub fn new(regions: Regions, vcpus: usize, cpu: &'static str, timer: Channel) -> Self {
+    /// The host of a guest with `vcpus` vCPUs of kind `cpu`; time-outs come from `timer`. `time` is the time now, in
+    /// seconds since 1970.
+    pub fn new(regions: Regions, vcpus: usize, cpu: &'static str, timer: Channel, time: u32) -> Self {
         let frequency_hz = frequency();
-        Self { regions, vcpus, cpu, timer, frequency_hz, clock: Clock::new(frequency_hz), console: Handle }
+        let epoch = time.wrapping_sub(seconds(frequency_hz));
+        let clock = Clock::new(frequency_hz);
+        Self { regions, vcpus, cpu, timer, frequency_hz, clock, epoch, console: Handle }
     }
+}
+
+/// The time of the board's clock (PL031) whose registers are at `address`; 0 when there is none.
+///
+/// # Safety
+/// If `address` is not 0, the registers of a PL031 are mapped there.
+pub unsafe fn clock_time(address: usize) -> u32 {
+    NonNull::new(address as *mut ReadPure<u32>).map_or(0, |data| {
+        // SAFETY: DR is the first register, and this program has no other pointer to it.
+        unsafe { UniqueMmioPointer::new(data) }.read()
+    })
 }
 
 impl Host for PdHost {
@@ -51,7 +70,7 @@ impl Host for PdHost {
     }
 
     fn wall_clock(&self) -> u32 {
-        (count() / self.frequency_hz.max(1)) as u32
+        self.epoch.wrapping_add(seconds(self.frequency_hz))
     }
 
     fn frequency_hz(&self) -> u64 {
@@ -80,6 +99,11 @@ impl Host for PdHost {
     fn load(&mut self, memory: Memory) -> Result<Start, BootError> {
         self.regions.load(memory, self.vcpus, self.cpu)
     }
+}
+
+/// Whole seconds of the physical count.
+fn seconds(frequency_hz: u64) -> u32 {
+    (count() / frequency_hz.max(1)) as u32
 }
 
 /// The physical count.

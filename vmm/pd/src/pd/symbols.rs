@@ -44,6 +44,8 @@ pub struct Symbols {
     pub console: ConsoleSymbols,
     /// Timer driver.
     pub timer: Channel,
+    /// Registers of the board's clock (PL031), 0 when there is none.
+    pub clock: usize,
 }
 
 /// Reads the symbols.
@@ -68,5 +70,6 @@ pub fn read() -> Symbols {
             channel: Channel::new(*var!(console_ch: usize = 0)),
         },
         timer: Channel::new(*var!(timer_ch: usize = 0)),
+        clock: *var!(host_rtc: usize = 0),
     }
 }
