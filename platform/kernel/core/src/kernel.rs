@@ -34,7 +34,7 @@ pub enum IrqState {
 }
 
 /// The kernel of one CPU.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Kernel<M: Machine> {
     /// The machine.
     pub m: M,

@@ -30,11 +30,13 @@ pub struct Queue {
 }
 
 /// Runnable threads by priority.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ReadyQueues {
     queues: [Queue; NUM_PRIORITIES],
     /// A bit for each priority whose queue is not empty.
     occupied: [u64; NUM_PRIORITIES / 64],
+    /// A bit for each word of `occupied` that is not 0.
+    words: u64,
 }
 
 impl ReadyQueues {
@@ -44,16 +46,16 @@ impl ReadyQueues {
         Self {
             queues: [Queue { head: None, tail: None }; NUM_PRIORITIES],
             occupied: [0; NUM_PRIORITIES / 64],
+            words: 0,
         }
     }
 
     /// The greatest priority at which a thread is ready.
     #[inline]
     pub fn highest(&self) -> Option<u64> {
-        (0..4u64).rev().find_map(|word| {
-            let bits = self.occupied[word as usize];
-            (bits != 0).then(|| word * 64 + 63 - u64::from(bits.leading_zeros()))
-        })
+        let word = self.words.checked_ilog2()?;
+        let bit = self.occupied[(word % 4) as usize].checked_ilog2()?;
+        Some(u64::from(word * 64 + bit))
     }
 
     /// The queue of a priority.
@@ -67,11 +69,10 @@ impl ReadyQueues {
         let priority = (priority & 255) as usize;
         self.queues[priority] = queue;
         let bit = 1 << (priority % 64);
-        if queue.head.is_some() {
-            self.occupied[priority / 64] |= bit;
-        } else {
-            self.occupied[priority / 64] &= !bit;
-        }
+        let word = &mut self.occupied[priority / 64];
+        *word = if queue.head.is_some() { *word | bit } else { *word & !bit };
+        let bit = 1 << (priority / 64);
+        self.words = if *word != 0 { self.words | bit } else { self.words & !bit };
     }
 }
 

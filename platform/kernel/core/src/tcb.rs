@@ -361,11 +361,12 @@ impl<M: Machine> Kernel<M> {
         if msg.invocation != Some(Invocation::DomainSetSet) {
             return Err(Error::IllegalOperation.into());
         }
-        self.require(msg, 1, 1)?;
+        self.require(msg, 1, 0)?;
         let domain = self.arg(msg, 0);
         if domain >= NUM_DOMAINS as u64 {
             return Err(Error::InvalidArgument(0).into());
         }
+        self.require(msg, 1, 1)?;
         let Cap::Thread { at } = self.extra(msg, 0)?.1 else {
             return Err(Error::InvalidArgument(1).into());
         };

@@ -39,7 +39,7 @@ impl Step {
 }
 
 /// Both sides.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pair {
     /// The specification.
     pub spec: State,

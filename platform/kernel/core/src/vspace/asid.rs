@@ -23,7 +23,7 @@ const HAS_VMID: u64 = 1 << 8;
 const VMID: u64 = 0xff;
 
 /// Which pools exist and which ASID has which VMID.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AsidTable {
     pools: [u64; POOLS],
     owners: [u16; VMIDS],

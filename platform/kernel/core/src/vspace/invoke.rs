@@ -103,10 +103,11 @@ impl<M: Machine> Kernel<M> {
             return Err(Error::InvalidCapability(0).into());
         }
         let vaddr = self.arg(msg, 0);
-        let (root, asid) = self.target_vspace(msg)?;
-        if vaddr > USER_TOP {
+        let is_vspace = matches!(self.extra(msg, 0)?.1, Cap::VSpace { asid: Some(_), .. });
+        if is_vspace && vaddr > USER_TOP {
             return Err(Error::InvalidArgument(0).into());
         }
+        let (root, asid) = self.target_vspace(msg)?;
         let walk = self.walk(root, vaddr);
         if walk.is_valid() || walk.bits == size::SMALL_PAGE_BITS {
             return Err(Error::DeleteFirst.into());
