@@ -38,14 +38,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         let Some(sink) = sink() else { return };
-        let level = match record.level() {
-            Level::Error => "error: ",
-            Level::Warn => "warning: ",
-            Level::Info => "",
-            Level::Debug => "debug: ",
-            Level::Trace => "trace: ",
-        };
-        write_line(sink, format_args!("{level}{}", record.args()));
+        write_line(sink, record.level(), *record.args());
     }
 
     fn flush(&self) {}
@@ -62,18 +55,18 @@ pub(crate) fn init() {
 /// Prints `message` on the kernel's console and the sink, whatever the log level.
 pub(crate) fn emergency(message: fmt::Arguments<'_>) {
     if config::PRINTING {
-        write_line(seL4_DebugPutString, message);
+        write_line(seL4_DebugPutString, Level::Error, message);
     }
     if let Some(sink) = SINK.try_with(|sink| *sink).flatten() {
-        write_line(sink, message);
+        write_line(sink, Level::Error, message);
     }
 }
 
-/// Passes "name: message" and a line end to `sink` in as few calls as possible.
-fn write_line(sink: LogSink, message: fmt::Arguments<'_>) {
+/// Passes "name|LEVEL: message" and a line end to `sink` in as few calls as possible.
+fn write_line(sink: LogSink, level: Level, message: fmt::Arguments<'_>) {
     let mut line = Line { sink, length: 0, bytes: [0; LINE] };
     // A `Display` that fails has printed what it could.
-    let _ = writeln!(line, "{}: {message}", pd_name().unwrap_or("?"));
+    let _ = writeln!(line, "{}|{level}: {message}", pd_name().unwrap_or("?"));
     line.flush();
 }
 
@@ -162,14 +155,14 @@ mod tests {
 
     #[test]
     fn one_message_is_one_call_with_a_line_end() {
-        write_line(record, format_args!("warning: {} of {}", 3, 4));
-        assert_eq!(CALLS.take(), [": warning: 3 of 4\n"]);
+        write_line(record, Level::Warn, format_args!("{} of {}", 3, 4));
+        assert_eq!(CALLS.take(), ["|WARN: 3 of 4\n"]);
     }
 
     #[test]
     fn message_longer_than_the_buffer_arrives_whole() {
         let long = "0123456789".repeat(60);
-        write_line(record, format_args!("{long}{}", "end"));
-        assert_eq!(CALLS.take().concat(), format!(": {long}end\n"));
+        write_line(record, Level::Info, format_args!("{long}{}", "end"));
+        assert_eq!(CALLS.take().concat(), format!("|INFO: {long}end\n"));
     }
 }
