@@ -26,7 +26,7 @@ mod child;
 mod defer;
 mod entry;
 mod handler;
-#[cfg(feature = "alloc")]
+#[cfg(any(feature = "alloc", test))]
 mod heap;
 #[doc(hidden)]
 pub mod ipc;
