@@ -22,7 +22,7 @@ unsafe impl<const SIZE: usize> Sync for StaticHeap<SIZE> {}
 
 impl<const SIZE: usize> StaticHeap<SIZE> {
     /// A heap with nothing allocated.
-    #[expect(clippy::new_without_default, reason = "only ever a static")]
+    #[allow(clippy::new_without_default, reason = "only ever a static")]
     pub const fn new() -> Self {
         Self { memory: UnsafeCell::new(MaybeUninit::uninit()), allocator: PdCell::new(None) }
     }
