@@ -120,7 +120,7 @@ unsafe extern "C" {
 }
 
 impl Conduit {
-    /// Calls with `registers` and returns those after it.
+    /// Calls with `registers` and returns those after it. For one vCPU at a time: SP is kept in a static.
     pub fn call(self, registers: &Registers) -> Registers {
         let mut after = registers.clone();
         // SAFETY: the assembly keeps the callee-saved registers and SP, and writes only the array it is given. The

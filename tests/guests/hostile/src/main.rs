@@ -38,7 +38,7 @@ impl Machine {
 
 /// Random x7 values of the sweep.
 const SHORT_SWEEP: u64 = 16;
-const LONG_SWEEP: u64 = 2000;
+const LONG_SWEEP: u64 = 300;
 
 #[unsafe(no_mangle)]
 extern "C" fn main(device_tree: u64) -> ! {

@@ -2,10 +2,10 @@
 //! PSCI with bad arguments, and starting a second vCPU (DEN 0022).
 
 use crate::boot;
-use crate::conduit::Conduit;
 use crate::machine::Machine;
 use crate::report::{check, check_value, skip};
 use crate::{cpu, timer};
+use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Function identifiers.
@@ -193,9 +193,16 @@ extern "C" fn secondary_main(context: u64) -> ! {
     while MAY_END.load(SeqCst) == 0 {
         core::hint::spin_loop();
     }
-    let conduit = if BY_SMC.load(SeqCst) == 1 { Conduit::Smc } else { Conduit::Hvc };
+    // Not through `conduit`, which belongs to the first vCPU: it keeps SP in a static.
     loop {
-        conduit.function(function::CPU_OFF, [0; 3]);
+        // SAFETY: does not return, or changes X0 to X3 only.
+        unsafe {
+            if BY_SMC.load(SeqCst) == 1 {
+                asm!("smc #0", inout("x0") function::CPU_OFF => _, out("x1") _, out("x2") _, out("x3") _);
+            } else {
+                asm!("hvc #0", inout("x0") function::CPU_OFF => _, out("x1") _, out("x2") _, out("x3") _);
+            }
+        }
     }
 }
 
