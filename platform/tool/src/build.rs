@@ -50,9 +50,9 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-impl From<Diagnostic> for Failure {
-    fn from(error: Diagnostic) -> Self {
-        Self::System(vec![error])
+impl From<Box<Diagnostic>> for Failure {
+    fn from(error: Box<Diagnostic>) -> Self {
+        Self::System(vec![*error])
     }
 }
 
@@ -110,7 +110,8 @@ pub fn build(request: &Request<'_>) -> Result<Built, Failure> {
     let text = std::fs::read_to_string(request.system)
         .with_context(|| format!("cannot read system description '{source}'"))?;
     let system = sdf::parse(&source, &text, &config.platform, request.search).map_err(Failure::System)?;
-    let programs = Programs::read(&system, &source, request.search).map_err(Failure::System)?;
+    let programs =
+        Programs::read(&system, &source, &config.platform, request.search).map_err(Failure::System)?;
     let parts = Parts::read(request, source, &system, &config, programs)?;
 
     let mut chosen = BTreeMap::new();
@@ -118,8 +119,7 @@ pub fn build(request: &Request<'_>) -> Result<Built, Failure> {
         let attempt = parts.attempt(&chosen)?;
         let wanted = place::choose(parts.system, &parts.source, &attempt.untypeds)?;
         if wanted == chosen {
-            let (model, placement, task, image, elf) = parts.finish(attempt)?;
-            return Ok(Built { model, placement, task, image, elf, system });
+            return parts.finish(attempt);
         }
         chosen = wanted;
     }
@@ -208,7 +208,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Checks that everything gets its memory, then writes the image.
-    fn finish(&self, attempt: Attempt) -> Result<(Model, Placement, InitialTask, Vec<u8>, Vec<u8>), Failure> {
+    fn finish(&self, attempt: Attempt) -> Result<Built, Failure> {
         let Attempt { model, header, layout, untypeds, spec_size, .. } = attempt;
         let errors = place::check_fixed(self.system, &self.source, &untypeds);
         if !errors.is_empty() {
@@ -227,7 +227,7 @@ impl<'a> Parts<'a> {
         let elf = layout.wrap_elf(&image);
         let size = task.bytes.len() as u64;
         let task = InitialTask { paddr: layout.root_task, vaddr: task.vaddr, size, spec_size };
-        Ok((model, placement, task, image, elf))
+        Ok(Built { system: self.system.clone(), model, placement, task, image, elf })
     }
 }
 

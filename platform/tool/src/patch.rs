@@ -38,7 +38,12 @@ impl Programs {
     ///
     /// # Errors
     /// All that is wrong, with places in the system description called `source`.
-    pub fn read(system: &System, source: &str, search: &[PathBuf]) -> Result<Self, Vec<Diagnostic>> {
+    pub fn read(
+        system: &System,
+        source: &str,
+        platform: &sdf::Platform,
+        search: &[PathBuf],
+    ) -> Result<Self, Vec<Diagnostic>> {
         let mut checker = Checker { source, errors: Vec::new() };
         let mut programs = Self { images: Vec::new(), symbols: Vec::new() };
         for pd in &system.protection_domains {
@@ -48,7 +53,7 @@ impl Programs {
             let (Some(image), Some(symbols)) = (image, symbols.map_or(Some(None), |s| s.map(Some))) else {
                 continue;
             };
-            check_segments(&mut checker, system, pd, &image);
+            check_segments(&mut checker, system, platform, pd, &image);
             programs.images.push(image);
             programs.symbols.push(symbols);
             check_symbols(&mut checker, pd, &programs);
@@ -116,10 +121,27 @@ fn pd_elf(
 }
 
 /// Nothing may be mapped over a segment, nor a segment reach into the stack.
-fn check_segments(checker: &mut Checker<'_>, system: &System, pd: &ProtectionDomain, image: &Elf) {
+fn check_segments(
+    checker: &mut Checker<'_>,
+    system: &System,
+    platform: &sdf::Platform,
+    pd: &ProtectionDomain,
+    image: &Elf,
+) {
+    let limit = platform.pd_map_limit(pd.stack_size);
     for segment in &image.segments {
         let range = segment.range();
         let segment = range.start & !0xfff..range.end.next_multiple_of(0x1000);
+        if segment.end > limit {
+            let problem = Problem::Other(format!(
+                "ELF '{}' for PD '{}' has a segment at [{:#x}..{:#x}), which is not below the stack's end at {limit:#x}",
+                image.path.display(),
+                pd.name,
+                segment.start,
+                segment.end
+            ));
+            checker.error(pd.program_image.pos, problem);
+        }
         for map in &pd.maps {
             let Some(region) = system.memory_regions.get(map.region) else { continue };
             let end = map.vaddr.saturating_add(region.size);

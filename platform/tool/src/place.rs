@@ -71,7 +71,7 @@ pub fn choose(
     system: &System,
     source: &str,
     untypeds: &[Untyped],
-) -> Result<BTreeMap<RegionIndex, u64>, Diagnostic> {
+) -> Result<BTreeMap<RegionIndex, u64>, Box<Diagnostic>> {
     let mut taken: Vec<Range<u64>> = system
         .memory_regions
         .iter()
@@ -92,7 +92,7 @@ pub fn choose(
                 region.size,
                 list_ranges(untypeds)
             ));
-            return Err(Diagnostic::error(source, region.pos, problem));
+            return Err(Box::new(Diagnostic::error(source, region.pos, problem)));
         };
         taken.push(start..start + region.size);
         chosen.insert(index, start);
