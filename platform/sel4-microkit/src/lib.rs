@@ -26,7 +26,6 @@ mod child;
 mod defer;
 mod entry;
 mod handler;
-#[cfg(any(feature = "alloc", test))]
 mod heap;
 #[doc(hidden)]
 pub mod ipc;
@@ -61,7 +60,6 @@ pub use vcpu::Vcpu;
 #[doc(hidden)]
 pub mod _private {
     pub use crate::entry::{DEFAULT_STACK_TOP, Stack, run_main};
-    #[cfg(feature = "alloc")]
     pub use crate::heap::StaticHeap;
     pub use crate::printing::debug_print;
 }
