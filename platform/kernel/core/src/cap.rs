@@ -58,8 +58,6 @@ pub struct Zombie {
     pub radix: Option<u8>,
     /// Slots from the first that may still hold something.
     pub remaining: u64,
-    /// Whether its last slot holds the zombie to go on with afterwards.
-    pub has_return: bool,
 }
 
 /// A capability.
@@ -326,7 +324,6 @@ impl Cap {
                 w(
                     tag::ZOMBIE,
                     z.at.addr().0
-                        | u64::from(z.has_return) << FIELD_SHIFT
                         | u64::from(z.radix.is_none()) << (FIELD_SHIFT + 1),
                 ),
                 z.remaining | u64::from(z.radix.unwrap_or(0)) << 56,
@@ -386,7 +383,6 @@ impl Cap {
                 at: Slot::at(at)?,
                 radix: (field(w0, 1, 1) == 0).then_some((w1 >> 56) as u8),
                 remaining: w1 & ((1 << 56) - 1),
-                has_return: field(w0, 0, 1) != 0,
             }),
             tag::FRAME => Self::Frame {
                 at,
@@ -510,8 +506,8 @@ mod tests {
             Cap::IrqHandler { irq: 33 },
             Cap::SgiSignal { sgi: 15, target: 7 },
             Cap::Domain,
-            Cap::Zombie(Zombie { at: slot, radix: Some(29), remaining: 1 << 29, has_return: true }),
-            Cap::Zombie(Zombie { at: slot, radix: None, remaining: 5, has_return: false }),
+            Cap::Zombie(Zombie { at: slot, radix: Some(29), remaining: 1 << 29 }),
+            Cap::Zombie(Zombie { at: slot, radix: None, remaining: 5 }),
             Cap::Frame {
                 at: PhysAddr(0xff_ffff_f000),
                 size: FrameSize::Huge,

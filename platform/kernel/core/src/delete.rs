@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Deletion and revocation.
 //!
-//! Deleting the last capability to a CNode or thread deletes what its slots hold, which may be the last capability
-//! to another CNode, and so on. The depth of that is the user's choice, so it is not recursion: the slot that is
-//! being deleted always holds a [`Zombie`] for the innermost container, and each container's last slot holds the
-//! zombie to go on with afterwards. Work can stop at any preemption point and goes on when the system call is
-//! started again.
+//! Deleting the last capability to a CNode or thread (a container) deletes what its slots hold. What that could take
+//! is the user's choice, so it is bounded as the seL4 manual says (section 3.2): a container found inside a dying one
+//! is not emptied but made unreachable, by moving its capability into its own first slot; it is cleaned up when the
+//! untyped memory it is made of is revoked. Meanwhile a container's last capability is a [`Zombie`], which tells how far
+//! the work is; it can stop at any preemption point and goes on when the system call is started again.
 
 use crate::cap::{Cap, Zombie};
 use crate::cspace::slot_of;
@@ -27,89 +27,60 @@ pub fn derive<M: Machine>(kernel: &Kernel<M>, slot: Slot, cap: Cap) -> Result<Ca
     })
 }
 
-fn slots_of(zombie: Zombie) -> u64 {
-    zombie.radix.map_or(TcbSlot::COUNT, |radix| 1 << radix)
-}
-
 impl<M: Machine> Kernel<M> {
     /// Deletes the capability in `slot`; with the last one to an object, the object.
     pub fn delete(&mut self, slot: Slot) -> Result<(), Stop> {
-        let mut current = slot;
         loop {
-            let cap = current.cap(&self.m);
-            match cap {
-                Cap::Null if current == slot => return Ok(()),
-                Cap::Null => current = slot,
-                Cap::Zombie(zombie) => {
-                    self.preemption_point()?;
-                    current = self.delete_in_container(current, zombie);
+            match self.delete_step(slot) {
+                Some(zombie) => {
+                    let last = slot_of(zombie.at, zombie.remaining - 1);
+                    self.delete_inside(last)?;
+                    // Unless what was deleted took this slot along.
+                    if slot.cap(&self.m) == Cap::Zombie(zombie) {
+                        let less = Zombie { remaining: zombie.remaining - 1, ..zombie };
+                        slot.set_cap(&mut self.m, Cap::Zombie(less));
+                    }
                 }
-                _ => match self.finalise(current, cap) {
-                    Some(zombie) => current.set_cap(&mut self.m, Cap::Zombie(zombie)),
-                    None => self.unlink(current),
-                },
+                None => return Ok(()),
             }
+            self.preemption_point()?;
         }
     }
 
-    /// One step of emptying the container whose zombie is in `slot`. Returns the slot to go on with.
-    fn delete_in_container(&mut self, slot: Slot, zombie: Zombie) -> Slot {
-        let last = slot_of(zombie.at, slots_of(zombie).saturating_sub(1));
-        if zombie.remaining == 0 {
-            // Empty: the object is gone. Go on with the zombie kept in its last slot, if it still is there.
-            self.unlink(slot);
-            if zombie.has_return && slot != last {
-                let back = last.cap(&self.m);
-                if back != Cap::Null {
-                    self.move_cap(back, last, slot);
-                }
+    /// Empties a slot inside a dying container. A container found there goes into its own first slot.
+    fn delete_inside(&mut self, slot: Slot) -> Result<(), Stop> {
+        while let Some(zombie) = self.delete_step(slot) {
+            if zombie.at == slot {
+                // It is in its own first slot already, and stays there.
+                return Ok(());
             }
-            return slot;
+            let here = slot.cap(&self.m);
+            let there = zombie.at.cap(&self.m);
+            self.swap_caps(here, slot, there, zombie.at);
+            self.preemption_point()?;
         }
-        let less = Cap::Zombie(Zombie { remaining: zombie.remaining - 1, ..zombie });
-        let child = slot_of(zombie.at, zombie.remaining - 1);
-        if child == slot {
-            // The container holds its own last capability.
-            slot.set_cap(&mut self.m, less);
-            return slot;
-        }
-        match child.cap(&self.m) {
-            Cap::Null => slot.set_cap(&mut self.m, less),
-            Cap::Zombie(inner) if inner.has_return => return child,
-            Cap::Zombie(inner) => return self.descend(slot, zombie, child, inner),
-            cap => match self.finalise(child, cap) {
-                None => {
-                    self.unlink(child);
-                    slot.set_cap(&mut self.m, less);
-                }
-                Some(inner) => {
-                    child.set_cap(&mut self.m, Cap::Zombie(inner));
-                    return self.descend(slot, zombie, child, inner);
-                }
-            },
-        }
-        slot
+        Ok(())
     }
 
-    /// Puts the `inner` container, found in the slot `child` of the `outer` one, first: its zombie comes to `slot`,
-    /// the outer one's waits in the last slot of the inner one, and what was there comes to `child`.
-    fn descend(&mut self, slot: Slot, outer: Zombie, child: Slot, inner: Zombie) -> Slot {
-        let count = slots_of(inner);
-        let last = slot_of(inner.at, count.saturating_sub(1));
-        let mut top = slot;
-        if last == slot {
-            // Two containers that hold each other: move the top of the stack to another slot of the inner one.
-            let other = inner.at;
-            let there = other.cap(&self.m);
-            self.swap_caps(Cap::Zombie(outer), slot, there, other);
-            top = other;
+    /// Deletes what is in `slot`, or, when that is a container with slots that may be full, leaves its zombie there
+    /// and returns it.
+    fn delete_step(&mut self, slot: Slot) -> Option<Zombie> {
+        let zombie = match slot.cap(&self.m) {
+            Cap::Null => return None,
+            Cap::Zombie(zombie) => Some(zombie),
+            cap => self.finalise(slot, cap),
+        };
+        match zombie {
+            // The last slot to be emptied may be this one.
+            Some(zombie) if zombie.remaining > 1 || zombie.remaining == 1 && zombie.at != slot => {
+                slot.set_cap(&mut self.m, Cap::Zombie(zombie));
+                Some(zombie)
+            }
+            _ => {
+                self.unlink(slot);
+                None
+            }
         }
-        let inner_top =
-            Zombie { remaining: inner.remaining.min(count.saturating_sub(1)), has_return: true, ..inner };
-        self.swap_caps(Cap::Zombie(outer), top, Cap::Zombie(inner_top), child);
-        let x = last.cap(&self.m);
-        self.swap_caps(Cap::Zombie(outer), child, x, last);
-        top
     }
 
     /// Deletes everything that was derived from the capability in `slot`.
@@ -146,15 +117,10 @@ impl<M: Machine> Kernel<M> {
                 }
                 self.suspend(at);
                 self.forget_thread(at);
-                return Some(Zombie {
-                    at: at.slot(TcbSlot::CSpace),
-                    radix: None,
-                    remaining: TcbSlot::COUNT,
-                    has_return: false,
-                });
+                return Some(Zombie { at: at.slot(TcbSlot::CSpace), radix: None, remaining: TcbSlot::COUNT });
             }
             Cap::CNode { at, radix, .. } if last => {
-                return Some(Zombie { at, radix: Some(radix), remaining: 1 << radix, has_return: false });
+                return Some(Zombie { at, radix: Some(radix), remaining: 1 << radix });
             }
             Cap::SchedContext { at, .. } if last => self.destroy_sched_context(at),
             Cap::IrqHandler { irq } if last => {

@@ -118,10 +118,12 @@ impl Abstraction<'_> {
             let full: Vec<_> = self.slots_of().into_iter().filter(|s| !s.is_empty(self.m())).collect();
             let before = self.containers.len();
             let mut linked = BTreeSet::new();
-            for slot in &full {
-                linked.insert(slot.addr().0);
-                linked.extend(slot.prev(self.m()).map(|s| s.addr().0));
-                linked.extend(slot.next(self.m()).map(|s| s.addr().0));
+            let mut follow = full.clone();
+            while let Some(slot) = follow.pop() {
+                if linked.insert(slot.addr().0) {
+                    follow.extend(slot.prev(self.m()));
+                    follow.extend(slot.next(self.m()));
+                }
             }
             for &at in &linked {
                 let slot = layout::Slot::at(PhysAddr(at)).ok_or("link to address 0")?;

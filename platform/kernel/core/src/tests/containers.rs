@@ -39,19 +39,44 @@ fn all_memory_is_free(world: &mut World) {
     );
 }
 
-#[test]
-fn chain_of_nested_cnodes_dies_with_the_outermost() {
-    let (mut world, _) = World::new();
-    let nodes: Vec<u64> = (0..40).map(|_| world.make(ObjectType::CNode, 2)).collect();
-    for pair in nodes.windows(2).rev() {
-        put_into(&mut world, pair[1], pair[0], 3);
-    }
-    delete(&mut world, nodes[0]);
-    all_memory_is_free(&mut world);
+fn revoke_untyped(world: &mut World) {
+    let untyped = world.slot(UNTYPED);
+    world.kernel.revoke(untyped).unwrap();
+    all_memory_is_free(world);
 }
 
 #[test]
-fn tree_of_cnodes_with_other_things_dies_wholly() {
+fn cnode_found_in_a_dying_one_holds_itself_until_its_memory_is_revoked() {
+    let (mut world, _) = World::new();
+    let (outer, inner) = (world.make(ObjectType::CNode, 2), world.make(ObjectType::CNode, 2));
+    let (first, kept) = (world.make(ObjectType::Endpoint, 0), world.make(ObjectType::Endpoint, 0));
+    let Cap::CNode { at, .. } = world.cap(inner) else { panic!("no CNode") };
+    put_into(&mut world, first, inner, 0);
+    put_into(&mut world, kept, inner, 1);
+    put_into(&mut world, inner, outer, 3);
+    delete(&mut world, outer);
+    world.check_links();
+    assert_eq!(world.cap(outer), Cap::Null);
+    let slot = |i| slot_of(at, i).cap(&world.kernel.m);
+    assert!(matches!(slot(0), Cap::Zombie(z) if z.at == at));
+    assert!(matches!(slot(1), Cap::Endpoint { .. }));
+    revoke_untyped(&mut world);
+}
+
+#[test]
+fn chain_of_nested_cnodes_is_freed_with_its_memory() {
+    let (mut world, _) = World::new();
+    let nodes: Vec<u64> = (0..40).map(|_| world.make(ObjectType::CNode, 2)).collect();
+    for (place, pair) in nodes.windows(2).rev().enumerate() {
+        put_into(&mut world, pair[1], pair[0], place as u64 % 4);
+    }
+    delete(&mut world, nodes[0]);
+    assert_eq!(world.cap(nodes[0]), Cap::Null);
+    revoke_untyped(&mut world);
+}
+
+#[test]
+fn tree_of_cnodes_with_other_things_is_freed_with_its_memory() {
     let (mut world, _) = World::new();
     let outer = world.make(ObjectType::CNode, 3);
     for branch in 0..8 {
@@ -64,7 +89,8 @@ fn tree_of_cnodes_with_other_things_dies_wholly() {
         put_into(&mut world, inner, outer, branch);
     }
     delete(&mut world, outer);
-    all_memory_is_free(&mut world);
+    assert_eq!(world.cap(outer), Cap::Null);
+    revoke_untyped(&mut world);
 }
 
 #[test]
@@ -100,14 +126,15 @@ fn cnodes_that_hold_each_other_die_by_revocation() {
 #[test]
 fn interrupted_deletion_goes_on_where_it_was() {
     let (mut world, _) = World::new();
-    let nodes: Vec<u64> = (0..10).map(|_| world.make(ObjectType::CNode, 6)).collect();
-    for pair in nodes.windows(2).rev() {
-        put_into(&mut world, pair[1], pair[0], 40);
+    let node = world.make(ObjectType::CNode, 9);
+    for index in 0..20 {
+        let endpoint = world.make(ObjectType::Endpoint, 0);
+        put_into(&mut world, endpoint, node, index * 25);
     }
     world.kernel.m.pending = true;
-    let slot = world.slot(nodes[0]);
+    let slot = world.slot(node);
     assert_eq!(world.kernel.delete(slot), Err(Stop::Preempted));
-    assert!(matches!(world.cap(nodes[0]), Cap::Zombie(_)));
+    assert!(matches!(world.cap(node), Cap::Zombie(_)));
     let mut stops = 1;
     while world.kernel.delete(slot) == Err(Stop::Preempted) {
         stops += 1;
