@@ -209,15 +209,17 @@ impl<'a> Parts<'a> {
 
     /// Checks that everything gets its memory, then writes the image.
     fn finish(&self, attempt: Attempt) -> Result<Built, Failure> {
-        let Attempt { model, header, layout, untypeds, spec_size, .. } = attempt;
-        let errors = place::check_fixed(self.system, &self.source, &untypeds);
+        let Attempt { model, header, task, layout, untypeds, spec_size } = attempt;
+        let task_end = layout.root_task + task.bytes.len() as u64;
+        let taken = [("kernel", self.kernel.image.clone()), ("initial task", layout.root_task..task_end)];
+        let errors = place::check_fixed(self.system, &self.source, &untypeds, &taken);
         if !errors.is_empty() {
             return Err(Failure::System(errors));
         }
         let placement = place::allocate(&model, &untypeds).map_err(|reason| anyhow!(reason))?;
         let used: u64 = model.content.mappings.iter().map(|m| u64::from(m.count)).sum();
         let slots = u64::from(model.objects.last().map_or(0, |last| last.first + last.count)) + used;
-        if slots + (attempt.task.bytes.len() as u64 >> 12) + 1024 > 1 << self.config.root_cnode_radix {
+        if slots + (task.bytes.len() as u64 >> 12) + 1024 > 1 << self.config.root_cnode_radix {
             return Err(anyhow!("the system has too many objects ({slots}) for the initial task").into());
         }
         let prediction = fingerprint(untypeds.iter().copied()).to_le_bytes();

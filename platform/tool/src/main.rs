@@ -16,7 +16,14 @@ use microkit_tool::report;
 use microkit_tool::sdk::Sdk;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            // Help and version are messages, too, but no failure. Nothing can be done about a closed output.
+            let _ = message.print();
+            return if message.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::System(diagnostics)) => {

@@ -217,6 +217,12 @@ impl Model {
         self.content.fills.push(Fill { len: bytes.len() as u64, source, ..fill });
     }
 
+    /// Pages of the image that are handed over.
+    #[must_use]
+    pub fn image_page_count(&self) -> usize {
+        self.data.pages.len() / PAGE
+    }
+
     /// The data in the order in which it comes.
     pub fn data(&self) -> impl Iterator<Item = &[u8]> {
         [self.data.pages.as_slice(), self.data.copied.as_slice()].into_iter()

@@ -41,8 +41,14 @@ fn list_ranges(untypeds: &[Untyped]) -> String {
     text
 }
 
-/// Regions whose `phys_addr` is not in memory that the system can have.
-pub fn check_fixed(system: &System, source: &str, untypeds: &[Untyped]) -> Vec<Diagnostic> {
+/// Regions whose `phys_addr` is not in memory that the system can have. `taken` is what else has a fixed place: named in
+/// the message when it is in the way.
+pub fn check_fixed(
+    system: &System,
+    source: &str,
+    untypeds: &[Untyped],
+    taken: &[(&str, Range<u64>)],
+) -> Vec<Diagnostic> {
     let available: Vec<Range<u64>> =
         [true, false].into_iter().flat_map(|device| ranges(untypeds, device)).collect();
     let mut errors = Vec::new();
@@ -50,9 +56,13 @@ pub fn check_fixed(system: &System, source: &str, untypeds: &[Untyped]) -> Vec<D
         let Some(start) = region.phys_addr else { continue };
         let end = start.saturating_add(region.size);
         if !available.iter().any(|range| range.start <= start && end <= range.end) {
+            let obstacle = taken.iter().find(|(_, range)| range.start < end && start < range.end);
+            let reason = match obstacle {
+                Some((what, range)) => format!("the {what} is at [{:#x}..{:#x})", range.start, range.end),
+                None => "not all of it is free when the system starts".to_owned(),
+            };
             let problem = Problem::Other(format!(
-                "memory region '{}' at [{start:#x}..{end:#x}) cannot be allocated: not all of it is free when the \
-                 system starts{}",
+                "memory region '{}' at [{start:#x}..{end:#x}) cannot be allocated: {reason}{}",
                 region.name,
                 list_ranges(untypeds)
             ));

@@ -59,7 +59,8 @@ impl Report<'_> {
         writeln!(self.out, "# Initial Task Details")?;
         writeln!(self.out, "\t* Physical: [{paddr:#x}..{:#x})", paddr + size)?;
         writeln!(self.out, "\t* Virtual: [{vaddr:#x}..{:#x})", vaddr + size)?;
-        writeln!(self.out, "\t* Specification: {spec_size} bytes")
+        writeln!(self.out, "\t* Specification: {spec_size} bytes")?;
+        writeln!(self.out, "\t* Pages handed over with their content: {}", self.model.image_page_count())
     }
 
     fn irqs(&mut self) -> fmt::Result {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The command itself: files written, exit status, where messages go.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::process::{Command, Output};
@@ -109,4 +111,15 @@ fn image_for_u_boot_is_refused() {
         microkit(&fixture, &["test.system", "--board", BOARD, "--config", "debug", "--image-type", "uimage"]);
     assert!(!output.status.success());
     assert!(String::from_utf8(output.stderr).unwrap().contains("only supported for RISC-V"));
+}
+
+#[test]
+fn wrong_arguments_give_status_1_and_help_gives_0() {
+    let fixture = Fixture::new();
+    let output = microkit(&fixture, &["test.system", "--bord", BOARD]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--bord"));
+    let output = microkit(&fixture, &["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("--search-path"));
 }

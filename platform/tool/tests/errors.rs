@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! What can only be found with the programs and the memory layout at hand: message and place.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{Fixture, pd, program};
@@ -151,6 +153,7 @@ fn region_over_the_initial_task_is_told() {
     );
     let message = first_line(&Fixture::new(), &system);
     assert!(message.starts_with("test.system:2:1: error: memory region 'r' at [0x70000000"), "{message}");
+    assert!(message.contains("the initial task is at [0x70004000.."), "{message}");
 }
 
 #[test]

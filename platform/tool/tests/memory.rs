@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Memory: symbols written, content of pages, addresses, the image as the loader reads it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{Fixture, KERNEL_PHYS, KERNEL_VIRT, LOADER, pd};
