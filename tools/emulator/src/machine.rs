@@ -20,7 +20,7 @@ pub enum Payload {
         /// An arm64 `Image`.
         kernel: PathBuf,
         /// An initramfs.
-        initrd: PathBuf,
+        initrd: Option<PathBuf>,
         /// The kernel's command line.
         cmdline: String,
         /// A device tree in place of QEMU's own.
@@ -80,7 +80,7 @@ impl Machine {
             memory_mib,
             payload: Payload::Linux {
                 kernel: kernel.into(),
-                initrd: initrd.into(),
+                initrd: Some(initrd.into()),
                 cmdline: cmdline.into(),
                 device_tree: None,
             },
@@ -122,7 +122,10 @@ impl Machine {
                 command.args(["-device", &device]);
             }
             Payload::Linux { kernel, initrd, cmdline, device_tree } => {
-                command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", cmdline]);
+                command.arg("-kernel").arg(kernel).args(["-append", cmdline]);
+                if let Some(initrd) = initrd {
+                    command.arg("-initrd").arg(initrd);
+                }
                 if let Some(tree) = device_tree {
                     command.arg("-dtb").arg(tree);
                 }

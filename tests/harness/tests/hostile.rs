@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A guest that does what no sane guest does (`tests/guests/hostile`): it gets architectural answers or is stopped
+//! alone; a neighbour does not notice; nothing leaks from one guest to another.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::time::Duration;
+
+use harness::{Emulator, Guest, Machine, System, root};
+
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+fn image() -> String {
+    root().join("build/guests/hostile/Image").display().to_string()
+}
+
+/// The default system with the hostile guest in it.
+fn alone(words: &str) -> System {
+    System::standard().kernel(&image()).initrd("none").ram("64M").cmdline(words)
+}
+
+/// A Linux guest, whose shell has the input, and the hostile guest beside it.
+fn beside_linux(words: &str) -> System {
+    System::of("tests/systems/two_guests.xml")
+        .define("KERNEL_1", &image())
+        .define("INITRD_1", "")
+        .define("RAM_1", "64M")
+        .define_text("CMDLINE_1", words)
+}
+
+fn expect(emulator: &mut Emulator, pattern: &str) {
+    if let Err(error) = emulator.expect(pattern, TIMEOUT) {
+        panic!("{error}");
+    }
+}
+
+/// Runs the guest's own tests and checks that all went well.
+fn passes(emulator: &mut Emulator) {
+    expect(emulator, "HOSTILE DONE ");
+    expect(emulator, "skipped");
+    let text = emulator.console().text();
+    assert!(!text.contains(" FAIL "), "{text}");
+    assert!(text.contains(" 0 failed,"), "{text}");
+    expect(emulator, "guest powered off");
+}
+
+#[test]
+fn expectations_hold_on_the_bare_machine() {
+    let mut machine = Machine::bare(image(), "", "mode=all", 256);
+    if let harness::Payload::Linux { initrd, .. } = &mut machine.payload {
+        *initrd = None;
+    }
+    let mut emulator = Emulator::start(&machine, std::io::sink()).unwrap();
+    expect(&mut emulator, "HOSTILE DONE ");
+    expect(&mut emulator, "skipped");
+    let text = emulator.console().text();
+    assert!(text.contains(" 0 failed,"), "{text}");
+}
+
+#[test]
+fn odd_guest_gets_architectural_answers() {
+    passes(&mut alone("mode=all").start());
+}
+
+#[test]
+fn odd_guest_gets_architectural_answers_from_a_debug_platform() {
+    passes(&mut alone("mode=all").debug().start());
+}
+
+#[test]
+fn two_vcpus_get_architectural_answers() {
+    passes(&mut alone("mode=all").vcpus(2).start());
+}
+
+#[test]
+fn every_call_with_any_register_harms_nobody_else_in_release() {
+    sweep(&beside_linux("mode=sweep"));
+}
+
+#[test]
+fn every_call_with_any_register_harms_nobody_else_in_debug() {
+    sweep(&beside_linux("mode=sweep").debug());
+}
+
+/// The neighbour works while the hostile guest sweeps HVC and SMC, and after.
+fn sweep(system: &System) {
+    let mut guest = system.boot();
+    for round in 0..5 {
+        assert_eq!(guest.run(&format!("echo $(({round} + 1))")), (round + 1).to_string());
+    }
+    let console = guest.console().clone();
+    console
+        .expect_any(Default::default(), &["HOSTILE DONE "], TIMEOUT)
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(guest.run("dmesg | grep -c -i -E 'oops|BUG:|Unable to handle'"), "0");
+    assert!(!console.text().contains(" FAIL "), "{}", console.text());
+}
+
+#[test]
+fn hopeless_guest_is_stopped_alone_with_a_report() {
+    for death in ["jump", "vectors", "tables"] {
+        let mut guest = beside_linux(&format!("die={death}")).boot();
+        let console = guest.console().clone();
+        console
+            .expect_any(Default::default(), &["vmm_1: guest stopped"], TIMEOUT)
+            .unwrap_or_else(|error| panic!("die={death}: {error}"));
+        assert_eq!(guest.run("echo alive $((40 + 2))"), "alive 42", "die={death}");
+        assert!(console.text().contains("pc"), "die={death}: the registers: {}", console.text());
+    }
+}
+
+#[test]
+fn spinning_and_storming_guests_do_not_starve_their_neighbour() {
+    for death in ["spin", "storm"] {
+        let mut guest: Guest = beside_linux(&format!("die={death}")).boot();
+        assert_eq!(guest.run("echo alive $((40 + 2))"), "alive 42", "die={death}");
+        guest.run("sleep 2");
+    }
+}
+
+/// What the kernel does not switch between vCPUs must be trapped or switched by somebody.
+#[test]
+fn nothing_leaks_from_one_guest_into_another() {
+    let mut emulator = System::of("tests/systems/two_guests.xml")
+        .kernel(&image())
+        .initrd("none")
+        .ram("64M")
+        .cmdline("mode=leak-write seconds=20")
+        .define("KERNEL_1", &image())
+        .define("INITRD_1", "")
+        .define("RAM_1", "64M")
+        .define_text("CMDLINE_1", "mode=leak-read seconds=10")
+        .start();
+    expect(&mut emulator, "vmm_1: guest powered off");
+    let text = emulator.console().text();
+    assert!(!text.contains("LEAK "), "{text}");
+    assert!(text.contains("HOSTILE DONE"), "{text}");
+}
+
+#[test]
+fn memory_is_scrubbed_at_reboot() {
+    let mut emulator = alone("mode=scrub").start();
+    for _ in 0..3 {
+        expect(&mut emulator, "TEST memory.scrubbed ");
+        expect(&mut emulator, "FILLED");
+        expect(&mut emulator, "guest reboots");
+    }
+    assert!(!emulator.console().text().contains("memory.scrubbed FAIL"), "{}", emulator.console().text());
+}

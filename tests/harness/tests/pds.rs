@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The platform below a VMM: protection domains, faults, children, timer, console, SMC. Each test boots a small system
+//! of `tests/systems` whose PDs (`tests/pds`) print lines that begin with `TEST`.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::time::Duration;
+
+use harness::{Emulator, System};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Boots a system on a machine whose time is its instructions, so that nothing is late because the host is busy.
+fn boot(name: &str, debug: bool) -> Emulator {
+    let system = System::of(&format!("tests/systems/{name}.xml"));
+    let mut machine = if debug { system.debug().machine() } else { system.machine() };
+    machine.deterministic = true;
+    Emulator::start(&machine, std::io::sink()).unwrap()
+}
+
+/// Waits for texts in this order.
+fn expect(emulator: &mut Emulator, patterns: &[&str]) {
+    for pattern in patterns {
+        if let Err(error) = emulator.expect(pattern, TIMEOUT) {
+            panic!("{error}");
+        }
+    }
+}
+
+#[test]
+fn debug_platform_prints_and_release_is_silent() {
+    let mut debug = boot("hello", true);
+    expect(&mut debug, &["hello|INFO: hello", "TEST hello from hello"]);
+    let release = boot("hello", false);
+    release.console().wait_quiet(Duration::from_secs(3), Duration::from_secs(10));
+    assert_eq!(release.console().text(), "");
+}
+
+#[test]
+fn every_kind_of_fault_is_reported_and_takes_nobody_else() {
+    let mut emulator = boot("crashes", true);
+    expect(&mut emulator, &["TEST survivor alive"]);
+    let text = emulator.console().text();
+    let reports: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once("MON|ERROR: faulting PD: "))
+        .map(|(_, name)| name)
+        .collect();
+    for name in [
+        "crash_null",
+        "crash_write",
+        "crash_jump",
+        "crash_stack",
+        "crash_undefined",
+        "crash_syscall",
+        "crash_capability",
+        "crash_panic",
+        "crash_channel",
+        "crash_error",
+    ] {
+        assert_eq!(reports.iter().filter(|report| **report == name).count(), 1, "{name}: {text}");
+    }
+    assert!(text.contains("stack overflow"), "{text}");
+    assert!(text.contains("as told"), "the panic's message: {text}");
+    // Where it was, by the function's name.
+    assert!(text.contains("crash::"), "{text}");
+}
+
+#[test]
+fn faults_in_release_take_nobody_else_either() {
+    let mut emulator = boot("crashes", false);
+    expect(&mut emulator, &["TEST survivor alive"]);
+}
+
+#[test]
+fn parent_gets_its_childrens_faults_restarts_and_stops_them() {
+    for debug in [false, true] {
+        let mut emulator = boot("hierarchy", debug);
+        expect(
+            &mut emulator,
+            &["TEST child 1 fault 1: VmFault", "TEST child 1 fault 3", "TEST child 1 stopped"],
+        );
+        expect(
+            &mut emulator,
+            &["TEST child 2 fault 1: VmFault", "TEST child 2 fault 3", "TEST child 2 stopped"],
+        );
+        expect(&mut emulator, &["TEST survivor alive"]);
+        assert!(!emulator.console().text().contains("MON|ERROR"), "{}", emulator.console().text());
+    }
+}
+
+#[test]
+fn timer_serves_several_clients_at_the_right_time() {
+    let mut emulator = boot("timer", false);
+    let mut passed = ["first", "second"].map(|name| format!("TEST {name} passed")).to_vec();
+    while !passed.is_empty() {
+        let patterns: Vec<&str> = passed.iter().map(String::as_str).collect();
+        match emulator.expect_any(&patterns, TIMEOUT) {
+            Ok(index) => drop(passed.remove(index)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(!emulator.console().text().contains("failed"), "{}", emulator.console().text());
+}
+
+#[test]
+fn firmware_answers_a_pd_that_may_issue_smcs() {
+    let mut emulator = boot("smc", false);
+    expect(&mut emulator, &["TEST psci version 1."]);
+}
+
+#[test]
+fn console_tags_lines_and_gives_the_input_to_who_has_the_focus() {
+    let mut emulator = boot("console", false);
+    expect(&mut emulator, &["hello from first"]);
+    expect(&mut emulator, &["hello from second"]);
+    let text = emulator.console().text();
+    assert!(
+        text.lines().any(|line| line.starts_with("first") && line.contains("hello from first")),
+        "{text}"
+    );
+    assert!(
+        text.lines().any(|line| line.starts_with("second") && line.contains("hello from second")),
+        "{text}"
+    );
+    // The escape key's help, then the second client.
+    emulator.send("\u{1d}h").unwrap();
+    expect(&mut emulator, &["console: Ctrl-]"]);
+    emulator.send("\u{1d}1").unwrap();
+    expect(&mut emulator, &["second"]);
+    emulator.send("some words\r").unwrap();
+    expect(&mut emulator, &["some words"]);
+    let line = emulator.console().text();
+    let line = line.lines().rfind(|line| line.contains("some words")).unwrap();
+    assert!(line.starts_with("second"), "{line}");
+}
