@@ -41,7 +41,7 @@ impl Fpu {
     }
 
     /// `to` runs next.
-    #[inline]
+    #[inline(always)]
     pub fn switch(&mut self, to: Option<Tcb>) {
         self.set_trapped(self.owner.is_none() || self.owner != to);
     }

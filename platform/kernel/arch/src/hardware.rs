@@ -60,8 +60,14 @@ impl Hardware {
     /// Address of the register area that the exit restores; `None` when there is nothing to run.
     #[inline(always)]
     pub fn exit_registers(&self) -> Option<u64> {
-        self.current.map(|tcb| WINDOW + tcb.addr().0 + Tcb::REGISTERS)
+        self.current.map(registers_of)
     }
+}
+
+/// Address of the register area of a thread.
+#[inline(always)]
+pub fn registers_of(tcb: Tcb) -> u64 {
+    WINDOW + tcb.addr().0 + Tcb::REGISTERS
 }
 
 impl Machine for Hardware {
@@ -77,6 +83,16 @@ impl Machine for Hardware {
     #[inline(always)]
     fn store(&mut self, at: PhysAddr, value: u64) {
         memory::store(at, value);
+    }
+
+    #[inline(always)]
+    fn load_at(&self, at: PhysAddr, offset: u64) -> u64 {
+        memory::load_at(at, offset)
+    }
+
+    #[inline(always)]
+    fn store_at(&mut self, at: PhysAddr, offset: u64, value: u64) {
+        memory::store_at(at, offset, value);
     }
 
     fn zero(&mut self, at: PhysAddr, bytes: u64) {
@@ -135,7 +151,7 @@ impl Machine for Hardware {
         self.gic.send_sgi(sgi, targets);
     }
 
-    #[inline]
+    #[inline(always)]
     fn set_vspace(&mut self, root: Option<(PhysAddr, u8)>) {
         let (value, vmid) = match root {
             Some((root, vmid)) => (translation::vttbr(root, vmid), vmid),
@@ -163,7 +179,7 @@ impl Machine for Hardware {
         memory::cache(op, at, bytes);
     }
 
-    #[inline]
+    #[inline(always)]
     fn switch_thread(&mut self, to: Option<Tcb>, vcpu: Option<Vcpu>) {
         if self.current != to {
             if let Some(from) = self.current {

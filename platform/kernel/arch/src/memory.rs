@@ -31,6 +31,20 @@ pub fn store(at: PhysAddr, value: u64) {
     unsafe { (WINDOW.wrapping_add(at.0) as *mut u64).write(value) };
 }
 
+/// Reads the word `offset` bytes into an object.
+#[inline(always)]
+pub fn load_at(at: PhysAddr, offset: u64) -> u64 {
+    // SAFETY: as `load`; objects lie wholly in the window.
+    unsafe { (WINDOW.wrapping_add(at.0) as *const u64).byte_add(offset as usize).read() }
+}
+
+/// Writes the word `offset` bytes into an object.
+#[inline(always)]
+pub fn store_at(at: PhysAddr, offset: u64, value: u64) {
+    // SAFETY: as `store`; objects lie wholly in the window.
+    unsafe { (WINDOW.wrapping_add(at.0) as *mut u64).byte_add(offset as usize).write(value) };
+}
+
 /// Zeroes memory and writes it back to memory proper, so that uncached readers (a guest with its caches off) find zeroes
 /// too. Whole blocks go by DC ZVA, eight to a round.
 pub fn zero(at: PhysAddr, bytes: u64) {

@@ -31,11 +31,18 @@ const PAGE_MASK: u64 = 0xfff;
 /// TcbSetFlags: the thread may not use FP.
 const FLAG_FPU_DISABLED: u64 = 1;
 
-/// A system call: `svc` of a native thread, number in x7.
+/// A system call, `svc` of a native thread, number in x7: the fast paths. 0: `trap_syscall` has to follow.
 #[unsafe(no_mangle)]
-extern "C" fn trap_syscall(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64, _: u64, number: u64) -> u64 {
+extern "C" fn trap_syscall_fast(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64, _: u64, number: u64) -> u64 {
+    kernel().fast_syscall(number).map_or(0, crate::hardware::registers_of)
+}
+
+/// A system call that no fast path took.
+#[unsafe(no_mangle)]
+extern "C" fn trap_syscall() -> u64 {
     let kernel = kernel();
-    kernel.handle_syscall(number);
+    let number = kernel.current.reg(&kernel.m, 7);
+    kernel.slow_syscall(number);
     leave(kernel)
 }
 

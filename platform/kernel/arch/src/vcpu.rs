@@ -183,21 +183,22 @@ impl VcpuSwitch {
     /// The thread that runs next has this virtual CPU or none. `vmid` is that of its translation, which is in place.
     #[inline]
     pub fn switch(&mut self, to: Option<Vcpu>, vmid: u8, gic: Gic) {
-        match to {
-            None => {
-                if self.active {
-                    self.deactivate();
-                }
+        // Between native threads there is nothing to do.
+        if to.is_some() || self.active {
+            self.switch_guest(to, vmid, gic);
+        }
+    }
+
+    #[inline(never)]
+    fn switch_guest(&mut self, to: Option<Vcpu>, vmid: u8, gic: Gic) {
+        if self.active {
+            if self.loaded == to {
+                return;
             }
-            Some(vcpu) => {
-                if self.active {
-                    if self.loaded == to {
-                        return;
-                    }
-                    self.deactivate();
-                }
-                self.activate(vcpu, vmid, gic);
-            }
+            self.deactivate();
+        }
+        if let Some(vcpu) = to {
+            self.activate(vcpu, vmid, gic);
         }
     }
 

@@ -76,7 +76,9 @@ synchronous:
     lsr     x25, x24, #26
     cmp     x25, #0x15              // SVC from AArch64: only threads without a virtual CPU bring it here
     b.ne    1f
-    bl      trap_syscall            // x0..x7 are still the caller's
+    bl      trap_syscall_fast       // x0..x7 are still the caller's
+    cbnz    x0, restore_user
+    bl      trap_syscall
     b       restore_user
 1:  mov     x0, x24
     bl      trap_synchronous

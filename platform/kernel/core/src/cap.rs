@@ -6,6 +6,7 @@
 
 use crate::addr::PhysAddr;
 use crate::layout::{Endpoint, Notification, Reply, SchedContext, Slot, Tcb, Vcpu};
+use crate::machine::Machine;
 use kernel_abi::object as size;
 
 /// Size of a frame.
@@ -230,39 +231,73 @@ pub const FIELD_SHIFT: u64 = 48;
 
 /// Word 0 of a CNode capability, read field by field: for lookups, which need nothing else decoded.
 #[derive(Clone, Copy, Debug)]
-pub struct CNodeWord {
-    word0: u64,
-    at: Slot,
-}
+pub struct CNodeWord(u64);
 
 impl CNodeWord {
     /// `word0` if it is a CNode capability's.
     #[inline(always)]
-    pub fn of(word0: u64) -> Option<Self> {
-        if word0 >> TAG_SHIFT != tag::CNODE {
-            return None;
-        }
-        Slot::at(PhysAddr(word0 & ADDR_MASK & !GUARD_SIZE_LOW)).map(|at| Self { word0, at })
+    pub const fn of(word0: u64) -> Option<Self> {
+        if word0 >> TAG_SHIFT == tag::CNODE { Some(Self(word0)) } else { None }
     }
     /// First slot.
     #[inline(always)]
-    pub const fn at(self) -> Slot {
-        self.at
+    pub const fn at(self) -> PhysAddr {
+        PhysAddr(self.0 & ADDR_MASK & !GUARD_SIZE)
     }
     /// log2 of the slots.
     #[inline(always)]
     pub const fn radix(self) -> u64 {
-        field(self.word0, 0, 6)
+        field(self.0, 0, 6)
     }
     /// Bits of the guard.
     #[inline(always)]
     pub const fn guard_size(self) -> u64 {
-        self.word0 & GUARD_SIZE_LOW | field(self.word0, 6, 1) << 5
+        self.0 & GUARD_SIZE
     }
 }
 
-/// Low bits of a CNode capability's word 0: low bits of the guard's size.
-const GUARD_SIZE_LOW: u64 = 31;
+/// Capabilities of the hot paths, read from a slot without decoding what else it could be.
+impl Slot {
+    #[inline(always)]
+    fn word0_of<M: Machine>(self, m: &M, tag: u64) -> Option<u64> {
+        let word0 = self.word0(m);
+        (word0 >> TAG_SHIFT == tag).then_some(word0)
+    }
+    /// Endpoint, badge and rights.
+    #[inline(always)]
+    pub fn endpoint<M: Machine>(self, m: &M) -> Option<(Endpoint, u64, u64)> {
+        let word0 = self.word0_of(m, tag::ENDPOINT)?;
+        Some((Endpoint::at(PhysAddr(word0 & ADDR_MASK))?, self.word1(m), field(word0, 0, 4)))
+    }
+    /// Notification, badge and rights.
+    #[inline(always)]
+    pub fn notification<M: Machine>(self, m: &M) -> Option<(Notification, u64, u64)> {
+        let word0 = self.word0_of(m, tag::NOTIFICATION)?;
+        Some((Notification::at(PhysAddr(word0 & ADDR_MASK))?, self.word1(m), field(word0, 0, 4)))
+    }
+    /// Reply object, and whether it may grant.
+    #[inline(always)]
+    pub fn reply<M: Machine>(self, m: &M) -> Option<(Reply, bool)> {
+        let word0 = self.word0_of(m, tag::REPLY)?;
+        Some((Reply::at(PhysAddr(word0 & ADDR_MASK))?, field(word0, 0, 1) != 0))
+    }
+    /// A frame of memory (no device) that is readable: first byte, log2 of its size, whether it is writable.
+    #[inline(always)]
+    pub fn memory_frame<M: Machine>(self, m: &M) -> Option<(PhysAddr, u64, bool)> {
+        let word0 = self.word0_of(m, tag::FRAME)?;
+        let bits = match field(word0, 0, 2) {
+            0 => size::SMALL_PAGE_BITS,
+            1 => size::LARGE_PAGE_BITS,
+            _ => size::HUGE_PAGE_BITS,
+        };
+        let (read, write, device) = (field(word0, 2, 1), field(word0, 3, 1), field(word0, 4, 1));
+        (read != 0 && device == 0).then_some((PhysAddr(word0 & ADDR_MASK), bits, write != 0))
+    }
+}
+
+/// The low bits of a CNode capability's word 0 are the guard's size: a CNode has two slots at least, so that 64 bytes
+/// is its least alignment.
+const GUARD_SIZE: u64 = 63;
 
 #[inline(always)]
 const fn field(word0: u64, shift: u64, bits: u64) -> u64 {
@@ -304,10 +339,7 @@ impl Cap {
             Self::CNode { at, radix, guard, guard_size } => [
                 w(
                     tag::CNODE,
-                    at.addr().0
-                        | u64::from(guard_size) & GUARD_SIZE_LOW
-                        | u64::from(guard_size >> 5) << (FIELD_SHIFT + 6)
-                        | u64::from(radix) << FIELD_SHIFT,
+                    at.addr().0 | u64::from(guard_size) & GUARD_SIZE | u64::from(radix) << FIELD_SHIFT,
                 ),
                 guard,
             ],
@@ -321,11 +353,7 @@ impl Cap {
             Self::SgiSignal { sgi, target } => [w(tag::SGI_SIGNAL, sgi), target],
             Self::Domain => [w(tag::DOMAIN, 0), 0],
             Self::Zombie(z) => [
-                w(
-                    tag::ZOMBIE,
-                    z.at.addr().0
-                        | u64::from(z.radix.is_none()) << (FIELD_SHIFT + 1),
-                ),
+                w(tag::ZOMBIE, z.at.addr().0 | u64::from(z.radix.is_none()) << (FIELD_SHIFT + 1)),
                 z.remaining | u64::from(z.radix.unwrap_or(0)) << 56,
             ],
             Self::Frame { at, size, rights, device, mapping } => [
@@ -368,7 +396,7 @@ impl Cap {
             tag::CNODE => {
                 let node = CNodeWord::of(w0)?;
                 let (radix, guard_size) = (node.radix() as u8, node.guard_size() as u8);
-                Self::CNode { at: node.at(), radix, guard: w1, guard_size }
+                Self::CNode { at: Slot::at(node.at())?, radix, guard: w1, guard_size }
             }
             tag::THREAD => Self::Thread { at: Tcb::at(at)? },
             tag::SCHED_CONTEXT => {
@@ -464,7 +492,7 @@ impl Cap {
         match (self, other) {
             (Self::Untyped { at, bits, .. }, _) => other.memory(tcb_bits).is_some_and(|(b, b_bits)| {
                 b.0 >= at.0
-                    && b.0 - at.0 <= (1u64 << bits) - 1
+                    && b.0 - at.0 < (1u64 << bits)
                     && (1u64 << b_bits) <= (1u64 << bits) - (b.0 - at.0)
             }),
             (Self::IrqControl, Self::IrqHandler { .. } | Self::SgiSignal { .. }) => true,

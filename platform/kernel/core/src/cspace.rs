@@ -17,11 +17,12 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// As [`resolve`](Self::resolve), on the words of a slot: every system call comes through here.
-    #[inline]
+    #[inline(always)]
     fn resolve_words(&self, root: [u64; 2], address: u64, depth: u64) -> Result<(Slot, u64), Lookup> {
-        let [mut word0, mut guard] = root;
+        let [word0, mut guard] = root;
         let mut left = depth;
-        while let Some(node) = cap::CNodeWord::of(word0) {
+        let Some(mut node) = cap::CNodeWord::of(word0) else { return Err(Lookup::InvalidRoot) };
+        loop {
             let (radix, guard_size) = (node.radix(), node.guard_size());
             let level = radix + guard_size;
             // The guard has to match wholly; with fewer bits left than it has, it cannot.
@@ -32,23 +33,24 @@ impl<M: Machine> Kernel<M> {
             if level > left {
                 return Err(Lookup::DepthMismatch { bits_left: left, bits_found: level });
             }
+            // Every CNode has two slots at least: each round uses up a bit.
             left -= level;
-            let slot = slot_of(node.at(), address >> (left & (WORD_BITS - 1)) & mask(radix));
-            if left == 0 || level == 0 {
-                return Ok((slot, left));
+            let index = address >> (left & (WORD_BITS - 1)) & mask(radix);
+            let at = node.at().add(index << kernel_abi::object::SLOT_BITS);
+            if left != 0
+                && let Some(inner) = cap::CNodeWord::of(self.m.load_at(at, 0))
+            {
+                node = inner;
+                guard = self.m.load_at(at, 8);
+                continue;
             }
-            word0 = slot.word0(&self.m);
-            guard = slot.word1(&self.m);
-            if cap::CNodeWord::of(word0).is_none() {
-                return Ok((slot, left));
-            }
+            return Slot::at(at).map(|slot| (slot, left)).ok_or(Lookup::InvalidRoot);
         }
-        Err(Lookup::InvalidRoot)
     }
 
     /// The slot that a thread's capability address names. Bits may be left over when a slot that is no CNode is met
     /// on the way.
-    #[inline]
+    #[inline(always)]
     pub fn lookup_slot(&self, tcb: Tcb, address: u64) -> Result<Slot, Lookup> {
         let root = tcb.slot(TcbSlot::CSpace);
         let words = [root.word0(&self.m), root.word1(&self.m)];
@@ -66,7 +68,7 @@ impl<M: Machine> Kernel<M> {
     /// `source` tells the error which of the two lookups failed.
     pub fn lookup_target(&self, root: Cap, index: u64, depth: u64, source: bool) -> Result<Slot, Error> {
         let Cap::CNode { .. } = root else { return Err(Error::FailedLookup(source, Lookup::InvalidRoot)) };
-        if depth < 1 || depth > WORD_BITS {
+        if !(1..=WORD_BITS).contains(&depth) {
             return Err(Error::Range(1, WORD_BITS));
         }
         let (slot, left) = self.resolve(root, index, depth).map_err(|l| Error::FailedLookup(source, l))?;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Endpoints: synchronous message passing.
 
-use crate::cap::Cap;
 use crate::error::Stop;
 use crate::invoke::SendKind;
 use crate::kernel::Kernel;
-use crate::layout::{Endpoint, Reply, State, Tcb, blocked, queue_state};
+use crate::layout::{Endpoint, Reply, Slot, State, Tcb, blocked, queue_state};
 use crate::machine::Machine;
 use crate::{PhysAddr, layout::Word};
 use kernel_abi::{CapRights, fault};
@@ -237,8 +236,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Sends the current fault of `thread` through the handler capability. Returns whether there was one.
-    pub fn send_fault(&mut self, thread: Tcb, handler: Cap, can_donate: bool) -> bool {
-        let Cap::Endpoint { at, badge, rights } = handler else { return false };
+    pub fn send_fault(&mut self, thread: Tcb, handler: Slot, can_donate: bool) -> bool {
+        let Some((at, badge, rights)) = handler.endpoint(&self.m) else { return false };
         if rights & CapRights::WRITE == 0 || rights & (CapRights::GRANT | CapRights::GRANT_REPLY) == 0 {
             return false;
         }

@@ -1,32 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Fast paths: the common system calls with everything checked first and nothing decoded twice.
 //!
-//! A fast path either does exactly what the slow one would and returns true, or changes nothing and returns false.
+//! A fast path either does exactly what the slow one would and returns the thread that runs now, or changes nothing
+//! and returns `None`.
 //! Refinement tests run both from the same states (`kernel/refine`). They run after the clock was read and the
 //! budget checked, as the slow paths do.
 
-use crate::cap::tag;
+use crate::PhysAddr;
 use crate::kernel::Kernel;
-use crate::layout::{
-    Above, Endpoint, Notification, Reply, SchedContext, Slot, State, Tcb, notification_state, queue_state,
-};
+use crate::layout::{Above, Notification, SchedContext, State, Tcb, notification_state, queue_state};
 use crate::machine::Machine;
 use crate::sched::Action;
-use crate::{PhysAddr, cap};
 use kernel_abi::{CapRights, MessageInfo, fault, ipc};
-
-/// Rights of a capability in its word 0.
-const fn rights(word0: u64) -> u64 {
-    word0 >> cap::FIELD_SHIFT & CapRights::ALL.0
-}
-
-fn tag_of(word0: u64) -> u64 {
-    word0 >> cap::TAG_SHIFT
-}
-
-fn address(word0: u64) -> PhysAddr {
-    PhysAddr(word0 & cap::ADDR_MASK)
-}
 
 impl<M: Machine> Kernel<M> {
     /// Whether nothing but the two threads of a call is to be looked at when the kernel is left.
@@ -49,12 +34,6 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Words of the slot that the current thread names.
-    #[inline(always)]
-    fn fast_lookup(&self, thread: Tcb, address: u64) -> Option<Slot> {
-        self.lookup_slot(thread, address).ok()
-    }
-
     /// Copies a short message that carries no capabilities.
     #[inline(always)]
     fn fast_transfer(&mut self, from: Tcb, to: Tcb, info: MessageInfo, badge: u64) {
@@ -70,34 +49,30 @@ impl<M: Machine> Kernel<M> {
 
     /// Call through an endpoint in which a passive server waits with a reply object.
     #[inline(always)]
-    pub fn fast_call(&mut self, thread: Tcb) -> bool {
+    pub fn fast_call(&mut self, thread: Tcb) -> Option<Tcb> {
         let info = MessageInfo(thread.reg(&self.m, 1));
         if info.0 & 0x1ff > ipc::MSG_REGISTERS || thread.fault_label(&self.m) != fault::NULL {
-            return false;
+            return None;
         }
-        let Some(slot) = self.fast_lookup(thread, thread.reg(&self.m, 0)) else { return false };
-        let word0 = slot.word0(&self.m);
-        if tag_of(word0) != tag::ENDPOINT
-            || rights(word0) & CapRights::WRITE == 0
-            || rights(word0) & (CapRights::GRANT | CapRights::GRANT_REPLY) == 0
-        {
-            return false;
+        let slot = self.lookup_slot(thread, thread.reg(&self.m, 0)).ok()?;
+        let (endpoint, badge, rights) = slot.endpoint(&self.m)?;
+        if rights & CapRights::WRITE == 0 || rights & (CapRights::GRANT | CapRights::GRANT_REPLY) == 0 {
+            return None;
         }
-        let Some(endpoint) = Endpoint::at(address(word0)) else { return false };
         let head = endpoint.head_word(&self.m);
         if head & queue_state::MASK != queue_state::RECEIVE {
-            return false;
+            return None;
         }
-        let Some(server) = Tcb::at(PhysAddr(head & !queue_state::MASK)) else { return false };
+        let server = Tcb::at(PhysAddr(head & !queue_state::MASK))?;
         let (Some(reply), Some(sc)) = (server.reply(&self.m), thread.sched_context(&self.m)) else {
-            return false;
+            return None;
         };
         if server.sched_context(&self.m).is_some()
             || sc != self.current_sc
             || !self.is_next(server)
             || !self.nothing_else_is_due()
         {
-            return false;
+            return None;
         }
 
         // Nothing can fail from here on. The server leaves the endpoint.
@@ -127,27 +102,22 @@ impl<M: Machine> Kernel<M> {
         thread.set_reply(&mut self.m, Some(reply));
         thread.set_state(&mut self.m, State::BlockedOnReply);
         self.fast_switch(sc, thread, server);
-        let badge = slot.word1(&self.m);
         self.fast_transfer(thread, server, info, badge);
-        true
+        Some(server)
     }
 
     /// Reply of a passive server to the caller that lent its time, and receive from an endpoint in which nobody
     /// waits.
     #[inline(always)]
-    pub fn fast_reply_receive(&mut self, thread: Tcb) -> bool {
+    pub fn fast_reply_receive(&mut self, thread: Tcb) -> Option<Tcb> {
         let info = MessageInfo(thread.reg(&self.m, 1));
         if info.0 & 0x1ff > ipc::MSG_REGISTERS || thread.fault_label(&self.m) != fault::NULL {
-            return false;
+            return None;
         }
-        let Some(slot) = self.fast_lookup(thread, thread.reg(&self.m, 6)) else { return false };
-        let word0 = slot.word0(&self.m);
-        if tag_of(word0) != tag::REPLY {
-            return false;
-        }
-        let Some(reply) = Reply::at(address(word0)) else { return false };
-        let Some(caller) = reply.tcb(&self.m) else { return false };
-        let Above::SchedContext(sc) = reply.above(&self.m) else { return false };
+        let slot = self.lookup_slot(thread, thread.reg(&self.m, 6)).ok()?;
+        let (reply, _) = slot.reply(&self.m)?;
+        let caller = reply.tcb(&self.m)?;
+        let Above::SchedContext(sc) = reply.above(&self.m) else { return None };
         if caller.state(&self.m) != State::BlockedOnReply
             || caller.fault_label(&self.m) != fault::NULL
             || caller.sched_context(&self.m).is_some()
@@ -156,24 +126,23 @@ impl<M: Machine> Kernel<M> {
             || !self.refill_ready(sc)
             || !self.refill_sufficient(sc, 0)
         {
-            return false;
+            return None;
         }
-        let Some(slot) = self.fast_lookup(thread, thread.reg(&self.m, 0)) else { return false };
-        let word0 = slot.word0(&self.m);
-        if tag_of(word0) != tag::ENDPOINT || rights(word0) & CapRights::READ == 0 {
-            return false;
+        let slot = self.lookup_slot(thread, thread.reg(&self.m, 0)).ok()?;
+        let (endpoint, _, rights) = slot.endpoint(&self.m)?;
+        if rights & CapRights::READ == 0 {
+            return None;
         }
-        let Some(endpoint) = Endpoint::at(address(word0)) else { return false };
         if endpoint.head_word(&self.m) != queue_state::IDLE {
-            return false;
+            return None;
         }
         if let Some(ntfn) = thread.bound_notification(&self.m)
             && self.is_active(ntfn)
         {
-            return false;
+            return None;
         }
         if !self.is_next(caller) || !self.nothing_else_is_due() {
-            return false;
+            return None;
         }
 
         // Nothing can fail from here on. The time goes back.
@@ -196,7 +165,7 @@ impl<M: Machine> Kernel<M> {
         endpoint.set_head_word(&mut self.m, thread.addr().0 | queue_state::RECEIVE);
         endpoint.set_tail(&mut self.m, Some(thread));
         self.fast_switch(sc, thread, caller);
-        true
+        Some(caller)
     }
 
     /// `sc` and the CPU go from the current thread to `to`.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Faults: kept in the faulting thread, sent to its handler as a message, undone by the answer.
 
-use crate::addr::PhysAddr;
 use crate::error::Lookup;
 use crate::kernel::Kernel;
 use crate::layout::{SchedContext, State, Tcb, TcbSlot};
@@ -98,7 +97,7 @@ impl<M: Machine> Kernel<M> {
         } else {
             (TcbSlot::FaultHandler, thread.sched_context(&self.m).is_some())
         };
-        let handler = thread.slot(slot).cap(&self.m);
+        let handler = thread.slot(slot);
         if !self.send_fault(thread, handler, can_donate) {
             thread.set_fault_label(&mut self.m, fault::NULL);
             thread.set_state(&mut self.m, State::Inactive);
@@ -127,82 +126,59 @@ impl<M: Machine> Kernel<M> {
         self.fault(thread, Fault::Timeout { badge });
     }
 
-    /// Writes the fault that `sender` waits with as a message to `receiver`; returns its label and length.
-    pub fn fault_message(&mut self, sender: Tcb, receiver: Tcb, to: Option<PhysAddr>) -> (u64, u64) {
+    /// Writes the fault that `sender` waits with as a message to `receiver`. What does not fit into registers needs
+    /// a buffer; without one it is lost.
+    pub fn fault_message(&mut self, sender: Tcb, receiver: Tcb) -> MessageInfo {
         let label = sender.fault_label(&self.m);
         let (f0, f1, f2) = (sender.fault0(&self.m), sender.fault1(&self.m), sender.fault2(&self.m));
-        let pc = self.user_pc(sender);
-        let put = |kernel: &mut Self, index: u64, value: u64| {
-            kernel.set_message_word(receiver, to, index, value);
-        };
         let length = match label {
+            fault::VM_FAULT => self.put_words(receiver, &[self.user_pc(sender), f0, f2, f1]),
             fault::CAP_FAULT => {
                 let (f3, f4, f5) = (sender.fault3(&self.m), sender.fault4(&self.m), sender.fault5(&self.m));
-                put(self, 0, pc);
-                put(self, 1, f0);
-                put(self, 2, f1);
-                put(self, 3, f2);
-                match f2 {
+                let words = [self.user_pc(sender), f0, f1, f2, f3, f4, f5];
+                let count = match f2 {
                     fault::lookup::INVALID_ROOT => 4,
-                    fault::lookup::MISSING_CAPABILITY => {
-                        put(self, 4, f3);
-                        5
-                    }
-                    fault::lookup::DEPTH_MISMATCH => {
-                        put(self, 4, f3);
-                        put(self, 5, f4);
-                        6
-                    }
-                    _ => {
-                        put(self, 4, f3);
-                        put(self, 5, f4);
-                        put(self, 6, f5);
-                        7
-                    }
-                }
+                    fault::lookup::MISSING_CAPABILITY => 5,
+                    fault::lookup::DEPTH_MISMATCH => 6,
+                    _ => 7,
+                };
+                self.put_words(receiver, &words[..count])
             }
             fault::UNKNOWN_SYSCALL => {
-                for (index, &reg) in (0..).zip(&fault::UNKNOWN_SYSCALL_REGS) {
-                    let value = self.fault_register(sender, reg);
-                    put(self, index, value);
+                let mut words = [f0; fault::UNKNOWN_SYSCALL_LENGTH as usize];
+                for (word, &reg) in words.iter_mut().zip(&fault::UNKNOWN_SYSCALL_REGS) {
+                    *word = self.fault_register(sender, reg);
                 }
-                put(self, fault::UNKNOWN_SYSCALL_LENGTH - 1, f0);
-                fault::UNKNOWN_SYSCALL_LENGTH
+                self.put_words(receiver, &words)
             }
             fault::USER_EXCEPTION => {
-                for (index, &reg) in (0..).zip(&fault::USER_EXCEPTION_REGS) {
-                    let value = self.fault_register(sender, reg);
-                    put(self, index, value);
-                }
-                put(self, 3, f0);
-                put(self, 4, f1);
-                fault::USER_EXCEPTION_LENGTH
+                let [pc, sp, spsr] = fault::USER_EXCEPTION_REGS.map(|reg| self.fault_register(sender, reg));
+                self.put_words(receiver, &[pc, sp, spsr, f0, f1])
             }
             fault::TIMEOUT => {
-                put(self, 0, f0);
                 // A thread that lost its context meanwhile has consumed nothing that could be told.
                 match sender.sched_context(&self.m) {
                     Some(sc) => {
                         let consumed = self.take_consumed(sc);
-                        self.set_message_word(receiver, to, 1, consumed);
-                        2
+                        self.put_words(receiver, &[f0, consumed])
                     }
-                    None => 1,
+                    None => self.put_words(receiver, &[f0]),
                 }
             }
-            fault::VM_FAULT => {
-                put(self, 0, pc);
-                put(self, 1, f0);
-                put(self, 2, f2);
-                put(self, 3, f1);
-                4
-            }
-            _ => {
-                put(self, 0, f0);
-                1
-            }
+            _ => self.put_words(receiver, &[f0]),
         };
-        (label, length)
+        MessageInfo::new(label, 0, 0, length)
+    }
+
+    /// Writes a message's words; returns how many arrived.
+    #[inline(always)]
+    fn put_words(&mut self, receiver: Tcb, words: &[u64]) -> u64 {
+        let needs_buffer = words.len() as u64 > ipc::MSG_REGISTERS;
+        let to = if needs_buffer { self.ipc_buffer(receiver, true) } else { None };
+        for (index, &word) in (0..).zip(words) {
+            self.set_message_word(receiver, to, index, word);
+        }
+        if needs_buffer && to.is_none() { ipc::MSG_REGISTERS } else { words.len() as u64 }
     }
 
     fn fault_register(&self, tcb: Tcb, reg: usize) -> u64 {

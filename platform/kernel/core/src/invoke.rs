@@ -79,8 +79,8 @@ impl<M: Machine> Kernel<M> {
     pub fn handle_invocation(&mut self, kind: SendKind, address: u64) {
         let thread = self.current;
         let info = MessageInfo(thread.reg(&self.m, 1));
-        let (slot, cap) = match self.lookup_cap(thread, address) {
-            Ok(found) => found,
+        let slot = match self.lookup_slot(thread, address) {
+            Ok(slot) => slot,
             Err(lookup) => {
                 if kind.blocking {
                     self.cap_fault(thread, address, false, lookup);
@@ -88,6 +88,41 @@ impl<M: Machine> Kernel<M> {
                 return;
             }
         };
+        if info.extra_caps() == 0 && self.send_without_caps(thread, slot, kind) {
+            return;
+        }
+        self.invoke(thread, info, slot, kind);
+    }
+
+    /// A message without capabilities to an endpoint, notification or reply object: nothing else of the message
+    /// matters here. Returns false for what is not one, or may not be sent to.
+    #[inline]
+    fn send_without_caps(&mut self, thread: Tcb, slot: Slot, kind: SendKind) -> bool {
+        if let Some((at, badge, rights)) = slot.endpoint(&self.m)
+            && rights & CapRights::WRITE != 0
+        {
+            self.send_ipc(thread, at, badge, rights, kind);
+            return true;
+        }
+        if kind.call {
+            return false;
+        }
+        if let Some((at, badge, rights)) = slot.notification(&self.m)
+            && rights & CapRights::WRITE != 0
+        {
+            self.signal(at, badge);
+            return true;
+        }
+        if let Some((at, can_grant)) = slot.reply(&self.m) {
+            self.reply(thread, at, can_grant);
+            return true;
+        }
+        false
+    }
+
+    /// An invocation, or any message with capabilities.
+    fn invoke(&mut self, thread: Tcb, info: MessageInfo, slot: Slot, kind: SendKind) {
+        let cap = slot.cap(&self.m);
         let buffer = self.send_buffer(thread);
         let extra = match self.lookup_extra_caps(thread, buffer, info) {
             Ok(extra) => extra,

@@ -59,12 +59,12 @@ macro_rules! objects {
                 $(#[$fdoc])*
                 #[inline(always)]
                 pub fn $field<M: Machine>(self, m: &M) -> $ty {
-                    <$ty as Word>::from_word(m.load(self.addr().add($offset)))
+                    <$ty as Word>::from_word(m.load_at(self.addr(), $offset))
                 }
                 /// Writes the field.
                 #[inline(always)]
                 pub fn $set<M: Machine>(self, m: &mut M, value: $ty) {
-                    m.store(self.addr().add($offset), Word::to_word(value));
+                    m.store_at(self.addr(), $offset, Word::to_word(value));
                 }
             )*
         }
@@ -265,12 +265,12 @@ impl Tcb {
     /// A stored register (index in [`kernel_abi::context::stored`]).
     #[inline(always)]
     pub fn reg<M: Machine>(self, m: &M, index: usize) -> u64 {
-        m.load(self.addr().add(Self::REGISTERS + 8 * index as u64))
+        m.load_at(self.addr(), Self::REGISTERS + 8 * index as u64)
     }
     /// Writes a stored register.
     #[inline(always)]
     pub fn set_reg<M: Machine>(self, m: &mut M, index: usize, value: u64) {
-        m.store(self.addr().add(Self::REGISTERS + 8 * index as u64), value);
+        m.store_at(self.addr(), Self::REGISTERS + 8 * index as u64, value);
     }
     /// Thread state.
     #[inline(always)]

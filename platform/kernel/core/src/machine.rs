@@ -39,6 +39,17 @@ pub trait Machine {
     fn load(&self, at: PhysAddr) -> u64;
     /// Writes the word at `at` (8-byte aligned).
     fn store(&mut self, at: PhysAddr, value: u64);
+    /// Reads the word `offset` bytes into the object at `at`: as [`load`](Self::load), with the two told apart so that
+    /// the offset can become part of the instruction.
+    #[inline(always)]
+    fn load_at(&self, at: PhysAddr, offset: u64) -> u64 {
+        self.load(at.add(offset))
+    }
+    /// Writes the word `offset` bytes into the object at `at`.
+    #[inline(always)]
+    fn store_at(&mut self, at: PhysAddr, offset: u64, value: u64) {
+        self.store(at.add(offset), value);
+    }
     /// Zeroes `bytes` bytes from `at` (both multiples of 16).
     fn zero(&mut self, at: PhysAddr, bytes: u64);
 

@@ -51,7 +51,7 @@ impl ReadyQueues {
     }
 
     /// The greatest priority at which a thread is ready.
-    #[inline]
+    #[inline(always)]
     pub fn highest(&self) -> Option<u64> {
         let word = self.words.checked_ilog2()?;
         let bit = self.occupied[(word % 4) as usize].checked_ilog2()?;

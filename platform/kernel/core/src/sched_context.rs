@@ -36,15 +36,18 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn refill_at(&self, sc: SchedContext, index: u64) -> Refill {
-        let at = sc.addr().add(SchedContext::REFILLS + REFILL_BYTES * index);
-        Refill { time: self.m.load(at), amount: self.m.load(at.add(8)) }
+        let at = sc.addr().add(REFILL_BYTES * index);
+        Refill {
+            time: self.m.load_at(at, SchedContext::REFILLS),
+            amount: self.m.load_at(at, SchedContext::REFILLS + 8),
+        }
     }
 
     /// Writes the refill in place `index` of the ring.
     pub fn set_refill(&mut self, sc: SchedContext, index: u64, refill: Refill) {
-        let at = sc.addr().add(SchedContext::REFILLS + REFILL_BYTES * index);
-        self.m.store(at, refill.time);
-        self.m.store(at.add(8), refill.amount);
+        let at = sc.addr().add(REFILL_BYTES * index);
+        self.m.store_at(at, SchedContext::REFILLS, refill.time);
+        self.m.store_at(at, SchedContext::REFILLS + 8, refill.amount);
     }
 
     /// The first refill.

@@ -6,7 +6,7 @@ use crate::error::Lookup;
 use crate::fault::Fault;
 use crate::invoke::SendKind;
 use crate::kernel::Kernel;
-use crate::layout::{Reply, State};
+use crate::layout::{Reply, State, Tcb};
 use crate::machine::Machine;
 use kernel_abi::context::stored;
 use kernel_abi::{CapRights, Syscall};
@@ -24,27 +24,41 @@ impl<M: Machine> Kernel<M> {
     /// A system call of the current thread (`svc` from EL0). Registers are stored; x7 is `number`; the stored PC is
     /// behind the instruction.
     pub fn handle_syscall(&mut self, number: u64) {
+        if self.fast_syscall(number).is_none() {
+            self.slow_syscall(number);
+        }
+    }
+
+    /// The part of [`handle_syscall`](Self::handle_syscall) that the fast paths do. Returns the thread that is loaded
+    /// now, or `None` when [`slow_syscall`](Self::slow_syscall) has to follow.
+    #[inline(always)]
+    pub fn fast_syscall(&mut self, number: u64) -> Option<Tcb> {
         let thread = self.current;
         let pc = thread.reg(&self.m, stored::PC).wrapping_sub(INSTRUCTION);
         thread.set_restart_pc(&mut self.m, pc);
         self.update_time();
+        if !self.current_sc_has_budget() {
+            return None;
+        }
+        let next = match number as i64 {
+            CALL => self.fast_call(thread)?,
+            REPLY_RECV => self.fast_reply_receive(thread)?,
+            _ => return None,
+        };
+        // It waited in an endpoint or for this reply: it is neither to be restarted nor yielding.
+        self.load_thread(next);
+        Some(next)
+    }
+
+    /// A system call that no fast path took.
+    pub fn slow_syscall(&mut self, number: u64) {
         if self.check_budget_restart() {
-            let done = match number as i64 {
-                CALL => self.fast_call(thread),
-                REPLY_RECV => self.fast_reply_receive(thread),
-                _ => false,
-            };
-            if done {
-                self.activate();
-                return;
-            }
-            self.slow_syscall(number);
+            self.dispatch(number);
         }
         self.leave();
     }
 
-    /// A system call without the fast paths.
-    fn slow_syscall(&mut self, number: u64) {
+    fn dispatch(&mut self, number: u64) {
         match Syscall::from_number(number as i64) {
             Some(call) if Self::exists(call) => self.syscall(call),
             _ => self.fault_current(Fault::UnknownSyscall { number }),
@@ -195,38 +209,38 @@ impl<M: Machine> Kernel<M> {
         let thread = self.current;
         let address = thread.reg(&self.m, stored::X0);
         let missing = Lookup::MissingCapability { bits_left: 0 };
-        let cap = match self.lookup_cap(thread, address) {
-            Ok((_, cap)) => cap,
+        let slot = match self.lookup_slot(thread, address) {
+            Ok(slot) => slot,
             Err(lookup) => return self.cap_fault(thread, address, true, lookup),
         };
-        match cap {
-            Cap::Endpoint { at, rights, .. } if rights & CapRights::READ != 0 => {
-                let reply = if with_reply {
-                    match self.lookup_reply() {
-                        Ok(reply) => Some(reply),
-                        Err((address, lookup)) => return self.cap_fault(thread, address, true, lookup),
-                    }
-                } else {
-                    None
-                };
-                self.receive_ipc(thread, at, blocking, reply);
-            }
-            Cap::Notification { at, rights, .. }
-                if rights & CapRights::READ != 0
-                    && at.bound_tcb(&self.m).is_none_or(|bound| bound == thread) =>
-            {
-                self.wait(thread, at, blocking);
-            }
-            _ => self.cap_fault(thread, address, true, missing),
+        if let Some((at, _, rights)) = slot.endpoint(&self.m)
+            && rights & CapRights::READ != 0
+        {
+            let reply = if with_reply {
+                match self.lookup_reply() {
+                    Ok(reply) => Some(reply),
+                    Err((address, lookup)) => return self.cap_fault(thread, address, true, lookup),
+                }
+            } else {
+                None
+            };
+            self.receive_ipc(thread, at, blocking, reply);
+        } else if let Some((at, _, rights)) = slot.notification(&self.m)
+            && rights & CapRights::READ != 0
+            && at.bound_tcb(&self.m).is_none_or(|bound| bound == thread)
+        {
+            self.wait(thread, at, blocking);
+        } else {
+            self.cap_fault(thread, address, true, missing);
         }
     }
 
     fn lookup_reply(&self) -> Result<Reply, (u64, Lookup)> {
         let address = self.current.reg(&self.m, REPLY_REGISTER);
-        match self.lookup_cap(self.current, address) {
-            Ok((_, Cap::Reply { at, .. })) => Ok(at),
-            Ok(_) => Err((address, Lookup::MissingCapability { bits_left: 0 })),
-            Err(lookup) => Err((address, lookup)),
+        let slot = self.lookup_slot(self.current, address).map_err(|lookup| (address, lookup))?;
+        match slot.reply(&self.m) {
+            Some((reply, _)) => Ok(reply),
+            None => Err((address, Lookup::MissingCapability { bits_left: 0 })),
         }
     }
 
@@ -249,9 +263,9 @@ impl<M: Machine> Kernel<M> {
         let Ok((_, Cap::Thread { at })) = self.lookup_cap(thread, address) else { return };
         let Some(buffer) = self.send_buffer(thread) else { return };
         // The name stands in the message words of the IPC buffer, 0-terminated.
-        for offset in (0..crate::layout::Tcb::NAME_BYTES).step_by(8) {
+        for offset in (0..Tcb::NAME_BYTES).step_by(8) {
             let word = self.m.load(buffer.add(kernel_abi::ipc::IPC_BUFFER_MSG + offset));
-            self.m.store(at.addr().add(crate::layout::Tcb::NAME + offset), word);
+            self.m.store(at.addr().add(Tcb::NAME + offset), word);
         }
     }
 
@@ -274,10 +288,10 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn dump_thread(&mut self, tcb: crate::layout::Tcb) {
+    fn dump_thread(&mut self, tcb: Tcb) {
         self.debug_print("  ");
-        'name: for offset in (0..crate::layout::Tcb::NAME_BYTES).step_by(8) {
-            for byte in self.m.load(tcb.addr().add(crate::layout::Tcb::NAME + offset)).to_le_bytes() {
+        'name: for offset in (0..Tcb::NAME_BYTES).step_by(8) {
+            for byte in self.m.load(tcb.addr().add(Tcb::NAME + offset)).to_le_bytes() {
                 if byte == 0 {
                     break 'name;
                 }

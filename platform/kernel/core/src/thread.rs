@@ -200,7 +200,8 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn load_thread(&mut self, tcb: Tcb) {
+    #[inline(always)]
+    pub(crate) fn load_thread(&mut self, tcb: Tcb) {
         if tcb == self.idle {
             // Nobody's registers: whatever is loaded stays, it cannot run.
             return;

@@ -16,14 +16,11 @@ const REGISTERS: u64 = ipc::MSG_REGISTERS;
 impl<M: Machine> Kernel<M> {
     /// Physical address of a thread's IPC buffer, if it has one that it can read (`write`: and write).
     pub fn ipc_buffer(&self, tcb: Tcb, write: bool) -> Option<PhysAddr> {
-        let Cap::Frame { at, size, rights, device: false, .. } = tcb.slot(TcbSlot::IpcBuffer).cap(&self.m)
-        else {
-            return None;
-        };
-        if !rights.read || write && !rights.write {
+        let (at, bits, writable) = tcb.slot(TcbSlot::IpcBuffer).memory_frame(&self.m)?;
+        if write && !writable {
             return None;
         }
-        let offset = tcb.ipc_buffer(&self.m) & ((1 << size.bits()) - 1);
+        let offset = tcb.ipc_buffer(&self.m) & ((1 << bits) - 1);
         Some(at.add(offset & !((1 << ipc::IPC_BUFFER_BITS) - 1)))
     }
 
@@ -84,22 +81,18 @@ impl<M: Machine> Kernel<M> {
         grant: bool,
         receiver: Tcb,
     ) {
-        let to = self.ipc_buffer(receiver, true);
-        if sender.fault_label(&self.m) != kernel_abi::fault::NULL {
-            let (label, length) = self.fault_message(sender, receiver, to);
-            let length = if to.is_none() { length.min(REGISTERS) } else { length };
-            receiver.set_reg(&mut self.m, 1, MessageInfo::new(label, 0, 0, length).0);
+        let info = if sender.fault_label(&self.m) != kernel_abi::fault::NULL {
+            self.fault_message(sender, receiver)
         } else {
             let info = MessageInfo(sender.reg(&self.m, 1));
+            let caps = info.extra_caps() != 0 && grant;
+            let to = if caps || info.length() > REGISTERS { self.ipc_buffer(receiver, true) } else { None };
             let length = self.copy_words(sender, receiver, to, info.length());
-            let (extra, unwrapped) = if info.extra_caps() != 0 && grant {
-                self.transfer_caps(sender, endpoint, receiver, to, info)
-            } else {
-                (0, 0)
-            };
-            let info = MessageInfo::new(info.label(), unwrapped, extra, length);
-            receiver.set_reg(&mut self.m, 1, info.0);
-        }
+            let (extra, unwrapped) =
+                if caps { self.transfer_caps(sender, endpoint, receiver, to, info) } else { (0, 0) };
+            MessageInfo::new(info.label(), unwrapped, extra, length)
+        };
+        receiver.set_reg(&mut self.m, 1, info.0);
         receiver.set_reg(&mut self.m, 0, badge);
     }
 

@@ -61,7 +61,7 @@ impl<M: Machine> Kernel<M> {
         if offset > slots - 1 {
             return Err(Error::Range(0, slots - 1).into());
         }
-        if count < 1 || count > RETYPE_FAN_OUT_LIMIT {
+        if !(1..=RETYPE_FAN_OUT_LIMIT).contains(&count) {
             return Err(Error::Range(1, RETYPE_FAN_OUT_LIMIT).into());
         }
         if count > slots - offset {

@@ -15,7 +15,7 @@ mod tests;
 pub use asid::AsidTable;
 
 use crate::PhysAddr;
-use crate::cap::{Cap, FrameRights, FrameSize, Mapping};
+use crate::cap::{self, Cap, FrameRights, FrameSize, Mapping};
 use crate::kernel::Kernel;
 use crate::layout::{Tcb, TcbSlot};
 use crate::machine::Machine;
@@ -208,12 +208,17 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Puts a thread's translation into the hardware; an address space that is missing or gone maps nothing.
-    #[inline]
+    #[inline(always)]
     pub fn load_vspace(&mut self, tcb: Tcb) {
-        let root = match tcb.slot(TcbSlot::VSpace).cap(&self.m) {
-            Cap::VSpace { at, asid: Some(asid) } => self.vmid_of(asid, at).map(|vmid| (at, vmid)),
-            _ => None,
-        };
+        let slot = tcb.slot(TcbSlot::VSpace);
+        let word0 = slot.word0(&self.m);
+        let mut root = None;
+        if word0 >> cap::TAG_SHIFT == cap::tag::VSPACE {
+            let at = PhysAddr(word0 & cap::ADDR_MASK);
+            // ASID 0 is in no pool's hands: a VSpace that has none maps nothing.
+            let asid = slot.word1(&self.m) as u16;
+            root = self.vmid_of(asid, at).map(|vmid| (at, vmid));
+        }
         self.m.set_vspace(root);
     }
 }

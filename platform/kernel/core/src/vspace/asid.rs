@@ -43,6 +43,7 @@ impl AsidTable {
     }
 
     /// The pool whose first ASID is `base`.
+    #[inline(always)]
     pub fn pool(&self, base: u16) -> Option<PhysAddr> {
         self.pools
             .get(usize::from(base >> size::ASID_POOL_INDEX_BITS))
@@ -65,6 +66,7 @@ impl AsidTable {
 }
 
 impl<M: Machine> Kernel<M> {
+    #[inline(always)]
     fn asid_entry(&self, asid: u16) -> Option<PhysAddr> {
         Some(self.asids.pool(asid)?.add(u64::from(asid) % POOL_SIZE * 8))
     }
@@ -88,7 +90,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The VMID of an ASID that stands for `root`; gives it one if it has none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn vmid_of(&mut self, asid: u16, root: PhysAddr) -> Option<u8> {
         let entry = self.asid_entry(asid)?;
         let word = self.m.load(entry);
@@ -103,6 +105,8 @@ impl<M: Machine> Kernel<M> {
         Some(vmid)
     }
 
+    #[cold]
+    #[inline(never)]
     /// A VMID for `asid`: a free one, or else the next in turn, taken from its owner.
     fn take_vmid(&mut self, asid: u16) -> u8 {
         let free = (1..=u8::MAX).find(|&vmid| self.asids.owners[usize::from(vmid)] == 0);
