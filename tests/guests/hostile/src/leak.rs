@@ -91,6 +91,11 @@ fn until(machine: &Machine, mut round: impl FnMut(u64)) {
     println!("# {rounds} rounds");
 }
 
+/// Leaves the pattern everywhere: [`read`] then has to find it.
+pub fn leave() {
+    write_all(FOREIGN);
+}
+
 /// Keeps the pattern everywhere.
 pub fn write(machine: &Machine) {
     write_all(FOREIGN);

@@ -69,6 +69,10 @@ extern "C" fn main(device_tree: u64) -> ! {
         "sweep" => smccc::run(&machine, LONG_SWEEP),
         "leak-write" => leak::write(&machine),
         "leak-read" => leak::read(&machine),
+        "leak-self" => {
+            leak::leave();
+            leak::read(&machine);
+        }
         "scrub" => die::scrub(&machine),
         "reset-active" => die::reset_with_active_interrupts(&machine),
         _ => {}
