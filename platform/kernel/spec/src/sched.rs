@@ -4,9 +4,6 @@
 use crate::state::{Action, Obj, State, ThreadState};
 use kernel_abi::context::stored;
 
-/// The only domain with time in the schedule.
-const CURRENT_DOMAIN: u64 = 0;
-
 impl State {
     /// Sets what a thread is doing; when the running thread can no longer run, another one has to be chosen.
     pub(crate) fn set_thread_state(&mut self, tcb: Obj, state: ThreadState) {
@@ -31,10 +28,6 @@ impl State {
 
     fn queue_of(&mut self, tcb: Obj) -> Option<&mut Vec<Obj>> {
         let thread = self.tcbs.get(&tcb)?;
-        if thread.domain != CURRENT_DOMAIN {
-            // Other domains have no time: their queues are not observable.
-            return None;
-        }
         let queue = self.ready.entry(thread.priority).or_default();
         if queue.contains(&tcb) { None } else { Some(queue) }
     }
@@ -90,9 +83,7 @@ impl State {
         if !self.is_schedulable(tcb) {
             return;
         }
-        if self.tcb(tcb).domain != CURRENT_DOMAIN {
-            self.enqueue_first(tcb);
-        } else if self.action == Action::Resume {
+        if self.action == Action::Resume {
             self.action = Action::SwitchTo(tcb);
         } else {
             self.reschedule();

@@ -293,7 +293,8 @@ impl State {
         tcb.regs[1] = MessageInfo::new(label, 0, 0, length).0;
     }
 
-    /// `DomainSetSet(tcb; domain)`: puts a thread into a domain. Only domain 0 has time in the schedule here.
+    /// `DomainSetSet(tcb; domain)`: puts a thread into a domain. Only domain 0 has time; the others, which seL4 would
+    /// give some by its domain schedule, are refused as not allowed now.
     ///
     /// Changes: the thread's domain, its place in the ready queues.
     fn domain_invocation(&mut self, call: &Invocation) -> Result<Words, Error> {
@@ -306,6 +307,9 @@ impl State {
         }
         call.needs(1, 1)?;
         let Some(Cap::Tcb { obj }) = self.cap(call.extra[0]) else { return Err(Error::InvalidArgument(1)) };
+        if call.words[0] != 0 {
+            return Err(Error::IllegalOperation);
+        }
         self.leave_ready_queue(obj);
         self.tcb_mut(obj).domain = call.words[0];
         if self.is_schedulable(obj) {
