@@ -30,6 +30,8 @@ mod heap;
 #[doc(hidden)]
 pub mod ipc;
 mod ipc_buffer;
+#[cfg(target_os = "none")]
+mod memory;
 mod message;
 pub mod panicking;
 mod printing;

@@ -93,12 +93,18 @@ impl Vcpu {
     #[inline]
     pub fn read_registers(&self, count: usize) -> seL4_UserContext {
         let mut registers = seL4_UserContext::default();
+        self.read_registers_into(count, &mut registers);
+        registers
+    }
+
+    /// As [`Vcpu::read_registers`], into `registers`, of which the rest stays as it is.
+    #[inline]
+    pub fn read_registers_into(&self, count: usize, registers: &mut seL4_UserContext) {
         let count = count.min(seL4_UserContext::LEN) as u64;
         let code = ipc_buffer::with(|buffer| {
-            buffer.seL4_TCB_ReadRegisters(self.tcb(), false, 0, count, &mut registers)
+            buffer.seL4_TCB_ReadRegisters(self.tcb(), false, 0, count, registers)
         });
         expect(code, "read_registers");
-        registers
     }
 
     /// Writes the first `count` (at most 36) general registers in the order of [`seL4_UserContext`], and lets the

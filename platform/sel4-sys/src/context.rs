@@ -38,6 +38,18 @@ impl seL4_UserContext {
         unsafe { &mut *core::ptr::from_mut(self).cast() }
     }
 
+    /// Words in transfer order as a register set.
+    pub const fn from_words(words: &[seL4_Word; Self::LEN]) -> &Self {
+        // SAFETY: as in `as_words`, the other way round.
+        unsafe { &*core::ptr::from_ref(words).cast() }
+    }
+
+    /// Words in transfer order as a register set.
+    pub const fn from_words_mut(words: &mut [seL4_Word; Self::LEN]) -> &mut Self {
+        // SAFETY: as in `as_words_mut`, the other way round.
+        unsafe { &mut *core::ptr::from_mut(words).cast() }
+    }
+
     /// Where general register `n` (0..=30) stands in the transfer order; `None` for 31 and above.
     pub const fn index_of_x(n: usize) -> Option<usize> {
         Some(match n {
@@ -97,5 +109,7 @@ mod tests {
             seL4_UserContext { pc: 1, sp: 2, x0: 4, x28: 34, tpidrro_el0: 36, ..Default::default() };
         let words = context.as_words();
         assert_eq!((words[0], words[1], words[3], words[33], words[35]), (1, 2, 4, 34, 36));
+        assert_eq!(seL4_UserContext::from_words(words), &context);
+        assert_eq!(seL4_UserContext::from_words_mut(&mut words.clone()).x28, 34);
     }
 }

@@ -18,7 +18,7 @@ use crate::guest::{Guest, Life};
 use crate::host::Host;
 use crate::machine::Run;
 use crate::trap::{Injected, Trap};
-use crate::vcpu::Vcpu;
+use crate::vcpu::{REGISTERS, Vcpu};
 use vgic::IntId;
 use vmm_arm::inject::FaultAddress;
 use vmm_arm::{Cause, Class, DataAbort, Gpr, Outcome, Syndrome, SysRegAccess, WaitKind};
@@ -64,8 +64,8 @@ pub enum Reply {
 const CALL_BYTES: u64 = 4;
 
 impl<H: Host> Guest<H> {
-    /// Handles an exit of vCPU `index`.
-    pub fn exit(&mut self, index: usize, exit: Exit) -> Reply {
+    /// Handles an exit of vCPU `index`. `registers` is memory to work in; what is in there is not used.
+    pub fn exit(&mut self, registers: &mut [u64; REGISTERS], index: usize, exit: Exit) -> Reply {
         match self.life {
             Life::Running if self.is_running(index) => {}
             Life::Rebooting => return self.exit_while_rebooting(index, exit),
@@ -75,17 +75,17 @@ impl<H: Host> Guest<H> {
         self.exits.count(&exit);
         match exit {
             Exit::Memory { pc, address, fetch: false, syndrome } => {
-                self.data_abort(index, Trap::at(&vcpu, pc), address, Syndrome::new(syndrome))
+                self.data_abort(index, Trap::at(&vcpu, registers, pc), address, Syndrome::new(syndrome))
             }
-            Exit::Memory { pc, address, .. } => self.inject(index, Trap::at(&vcpu, pc), |sctlr| {
+            Exit::Memory { pc, address, .. } => self.inject(index, Trap::at(&vcpu, registers, pc), |sctlr| {
                 Cause::InstructionAbort { address: FaultAddress::from_ipa(address, sctlr) }
             }),
             Exit::Trapped(syndrome) => {
                 self.host_output();
-                self.trapped(index, Trap::new(&vcpu), Syndrome::new(syndrome))
+                self.trapped(index, Trap::new(&vcpu, registers), Syndrome::new(syndrome))
             }
-            Exit::Hypercall(pc) => self.call(index, Trap::at(&vcpu, pc), CALL_BYTES),
-            Exit::Unknown(pc) => self.inject(index, Trap::at(&vcpu, pc), |_| Cause::Undefined),
+            Exit::Hypercall(pc) => self.call(index, Trap::at(&vcpu, registers, pc), CALL_BYTES),
+            Exit::Unknown(pc) => self.inject(index, Trap::at(&vcpu, registers, pc), |_| Cause::Undefined),
             Exit::Maintenance(list_register) => {
                 self.maintenance(index, list_register);
                 Reply::Resume

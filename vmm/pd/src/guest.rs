@@ -114,7 +114,14 @@ impl<H: Host> Guest<H> {
     }
 
     /// Moves input to the UART as far as the guest takes it.
+    #[inline]
     pub(crate) fn receive_input(&mut self) {
+        if self.input_waits && self.machine.uart.room() > 0 {
+            self.move_input();
+        }
+    }
+
+    fn move_input(&mut self) {
         let mut buffer = [0; 16];
         while self.input_waits {
             let room = self.machine.uart.room().min(buffer.len());

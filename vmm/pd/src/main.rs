@@ -16,10 +16,12 @@ use pd::{memory, symbols};
 use sel4_microkit::{
     Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, protection_domain, set_log_sink,
 };
-use vmm::{Config, Exit, Guest, Machine, Reply};
+use vmm::{Config, Exit, Guest, Machine, REGISTERS, Reply};
 
 struct Vmm {
     guest: Guest<PdHost>,
+    /// Where an exit's registers go.
+    registers: [u64; REGISTERS],
     console: Channel,
     timer: Channel,
 }
@@ -39,7 +41,7 @@ impl Handler for Vmm {
 
     #[inline]
     fn fault(&mut self, child: Child, info: MessageInfo) -> Result<Option<MessageInfo>, Infallible> {
-        Ok(match self.guest.exit(child.index(), exit(&info.fault())) {
+        Ok(match self.guest.exit(&mut self.registers, child.index(), exit(&info.fault())) {
             Reply::Resume => Some(MessageInfo::new(0, 0)),
             Reply::Hold => None,
         })
@@ -84,5 +86,5 @@ fn init() -> impl Handler {
     let host = PdHost::new(regions, machine.vcpus(), cpu, symbols.timer, time);
     let mut guest = Guest::new(host, machine);
     guest.start(memory::at_start());
-    Vmm { guest, console: symbols.console.channel, timer: symbols.timer }
+    Vmm { guest, registers: [0; REGISTERS], console: symbols.console.channel, timer: symbols.timer }
 }

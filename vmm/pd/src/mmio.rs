@@ -43,9 +43,7 @@ impl<H: Host> Guest<H> {
             let value = self.machine.uart.read(offset & !3);
             load(offset, value, access, trap);
         }
-        if self.input_waits {
-            self.receive_input();
-        }
+        self.receive_input();
         self.update_uart_line();
     }
 

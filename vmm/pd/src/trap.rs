@@ -9,7 +9,7 @@ use vmm_arm::{Cause, EntryContext, ExceptionEntry, Gpr, Pstate};
 /// One exit's registers.
 pub struct Trap<'a, V> {
     vcpu: &'a V,
-    registers: [u64; REGISTERS],
+    registers: &'a mut [u64; REGISTERS],
     /// The first so many are known.
     known: usize,
     /// The first so many have to be written back.
@@ -26,17 +26,17 @@ pub enum Injected {
 }
 
 impl<'a, V: Vcpu> Trap<'a, V> {
-    /// An exit of which nothing is known yet.
-    pub const fn new(vcpu: &'a V) -> Self {
-        Self { vcpu, registers: [0; REGISTERS], known: 0, changed: 0 }
+    /// An exit of which nothing is known yet. `registers` is where its registers will be; what is in there is not used.
+    #[inline]
+    pub const fn new(vcpu: &'a V, registers: &'a mut [u64; REGISTERS]) -> Self {
+        Self { vcpu, registers, known: 0, changed: 0 }
     }
 
     /// An exit whose message told the PC.
-    pub const fn at(vcpu: &'a V, pc: u64) -> Self {
-        let mut trap = Self::new(vcpu);
-        trap.registers[position::PC] = pc;
-        trap.known = 1;
-        trap
+    #[inline]
+    pub const fn at(vcpu: &'a V, registers: &'a mut [u64; REGISTERS], pc: u64) -> Self {
+        registers[position::PC] = pc;
+        Self { vcpu, registers, known: 1, changed: 0 }
     }
 
     /// Address of the instruction.
@@ -100,7 +100,7 @@ impl<'a, V: Vcpu> Trap<'a, V> {
     pub fn commit(mut self) {
         if self.changed > 0 {
             self.fetch(self.changed);
-            self.vcpu.store(&self.registers, self.changed, Then::Stay);
+            self.vcpu.store(self.registers, self.changed, Then::Stay);
         }
     }
 
@@ -129,12 +129,16 @@ impl<'a, V: Vcpu> Trap<'a, V> {
     }
 
     /// Makes the first `count` registers known, without losing changes.
+    #[inline]
     fn fetch(&mut self, count: usize) {
-        if count <= self.known {
-            return;
+        if count > self.known {
+            self.fetch_more(count);
         }
+    }
+
+    fn fetch_more(&mut self, count: usize) {
         if self.changed == 0 {
-            self.vcpu.load(&mut self.registers, count);
+            self.vcpu.load(self.registers, count);
         } else {
             let mut fetched = [0; REGISTERS];
             self.vcpu.load(&mut fetched, count);

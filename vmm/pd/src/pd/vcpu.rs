@@ -15,19 +15,12 @@ const _: () = assert!(REGISTERS == UserContext::LEN);
 impl Vcpu for StandardVcpu {
     #[inline]
     fn load(&self, registers: &mut [u64; REGISTERS], count: usize) {
-        let context = self.0.read_registers(count);
-        for (register, value) in registers.iter_mut().zip(context.as_words()).take(count) {
-            *register = *value;
-        }
+        self.0.read_registers_into(count, UserContext::from_words_mut(registers));
     }
 
     #[inline]
     fn store(&self, registers: &[u64; REGISTERS], count: usize, then: Then) {
-        let mut context = UserContext::default();
-        for (word, value) in context.as_words_mut().iter_mut().zip(registers).take(count) {
-            *word = *value;
-        }
-        self.0.write_registers(then == Then::Run, &context, count);
+        self.0.write_registers(then == Then::Run, UserContext::from_words(registers), count);
     }
 
     #[inline]

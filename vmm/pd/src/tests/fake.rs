@@ -230,7 +230,7 @@ pub fn load(guest: &mut TestGuest, address: u64) -> u64 {
 
 pub fn memory(guest: &mut TestGuest, address: u64, syndrome: u64) -> Reply {
     let pc = log(guest, 0).pc();
-    guest.exit(0, Exit::Memory { pc, address, fetch: false, syndrome })
+    take(guest, 0, Exit::Memory { pc, address, fetch: false, syndrome })
 }
 
 /// Calls by SMC on vCPU `index`; the result is X0.
@@ -238,7 +238,7 @@ pub fn smc(guest: &mut TestGuest, index: usize, arguments: [u64; 4]) -> (Reply, 
     for (number, value) in arguments.into_iter().enumerate() {
         *cpu(guest, index).x(number) = value;
     }
-    let reply = guest.exit(index, Exit::Trapped(0x5e00_0000));
+    let reply = take(guest, index, Exit::Trapped(0x5e00_0000));
     (reply, *cpu(guest, index).x(0))
 }
 
@@ -250,4 +250,9 @@ pub fn enable(guest: &mut TestGuest, intid: u64) {
         let (word, shift) = (intid / 4, 8 * (intid % 4));
         assert_eq!(store(guest, map::GICD + 0x800 + 4 * word, 1 << shift), Reply::Resume);
     }
+}
+
+pub fn take(guest: &mut TestGuest, index: usize, exit: Exit) -> Reply {
+    // Whatever is in there must not matter.
+    guest.exit(&mut [0x5555_5555_5555_5555; REGISTERS], index, exit)
 }

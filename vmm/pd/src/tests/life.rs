@@ -37,7 +37,7 @@ fn guest_that_cannot_be_loaded_does_not_start() {
 #[test]
 fn cpu_on_starts_the_second_vcpu() {
     let mut guest = guest(2);
-    assert_eq!(guest.exit(1, Exit::Trapped(0x07e0_0001)), Reply::Hold, "off");
+    assert_eq!(take(&mut guest, 1, Exit::Trapped(0x07e0_0001)), Reply::Hold, "off");
     assert_eq!(smc(&mut guest, 0, [CPU_ON, 1, 0x4100_0000, 0xfeed]), (Reply::Resume, 0));
     let mut second = cpu(&guest, 1);
     assert_eq!((second.pc(), *second.x(0), second.pstate()), (0x4100_0000, 0xfeed, 0x3c5));
@@ -68,7 +68,7 @@ fn power_off_stops_everything() {
     *cpu(&guest, 0).system(SystemRegister::CntvCtl) = 1;
     *cpu(&guest, 0).system(SystemRegister::CntvCval) = 500;
     smc(&mut guest, 0, [CPU_ON, 1, 0x4100_0000, 0]);
-    guest.exit(0, Exit::Trapped(0x07e0_0000));
+    take(&mut guest, 0, Exit::Trapped(0x07e0_0000));
     assert_eq!(smc(&mut guest, 1, [SYSTEM_OFF, 0, 0, 0]).0, Reply::Hold);
     assert_eq!(guest.life(), Life::Ended);
     assert_eq!((log(&guest, 0).stopped, log(&guest, 1).stopped), (1, 1));
@@ -76,7 +76,7 @@ fn power_off_stops_everything() {
     guest.host_mut().now = 1000;
     guest.timeout();
     guest.console();
-    assert_eq!(guest.exit(0, Exit::Trapped(0x07e0_0000)), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, Exit::Trapped(0x07e0_0000)), Reply::Hold);
 }
 
 #[test]
@@ -88,10 +88,10 @@ fn reboot_scrubs_resets_and_starts_again() {
     assert!(guest.machine().uart_line);
     smc(&mut guest, 0, [CPU_ON, 1, 0x4100_0000, 0]);
     *cpu(&guest, 0).system(SystemRegister::Ttbr0) = 0x1234;
-    assert_eq!(guest.exit(0, Exit::Maintenance(Some(0))), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, Exit::Maintenance(Some(0))), Reply::Resume);
     let _ = load(&mut guest, map::UART);
     store(&mut guest, map::UART + 0x44, 0x20);
-    assert_eq!(guest.exit(0, Exit::Maintenance(Some(0))), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, Exit::Maintenance(Some(0))), Reply::Resume);
     assert_eq!(smc(&mut guest, 1, [SYSTEM_RESET, 0, 0, 0]).0, Reply::Hold);
     assert_eq!(guest.host().loads, [Memory::Zeroed, Memory::Used]);
     assert_eq!(guest.life(), Life::Running);
@@ -109,19 +109,19 @@ fn list_registers_are_emptied_by_their_vcpus_before_the_guest_starts_again() {
     let mut guest = guest(2);
     enable(&mut guest, 27);
     smc(&mut guest, 0, [CPU_ON, 1, 0x4100_0000, 0]);
-    guest.exit(0, Exit::PrivateInterrupt(27));
+    take(&mut guest, 0, Exit::PrivateInterrupt(27));
     assert_eq!(smc(&mut guest, 1, [SYSTEM_RESET, 0, 0, 0]).0, Reply::Hold);
     assert_eq!((guest.life(), guest.host().loads.len()), (Life::Rebooting, 1));
     assert_eq!(guest.machine().cpus[1].run, Run::Off, "its list registers are empty");
     assert_eq!(guest.host().placed[..26], vgic::QUIESCE);
     let [pc, x1, x2] = [0, 4, 5].map(|position| log(&guest, 0).registers[position]);
     assert_eq!((pc, x1, x2), (map::RAM, map::RAM + 26 * 4, map::GICC));
-    assert_eq!(guest.exit(0, Exit::Maintenance(Some(0))), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, Exit::Maintenance(Some(0))), Reply::Resume);
     assert_eq!(log(&guest, 0).rearmed, 1);
-    assert_eq!(guest.exit(0, Exit::Trapped(0x07e0_0000)), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, Exit::Trapped(0x07e0_0000)), Reply::Hold);
     assert_eq!((guest.life(), guest.host().loads.len()), (Life::Running, 2));
     assert_eq!(log(&guest, 0).stores.last(), Some(&(REGISTERS, Then::Run)));
-    assert_eq!(guest.exit(0, Exit::Trapped(0x07e0_0000)), Reply::Hold, "an ordinary WFI again");
+    assert_eq!(take(&mut guest, 0, Exit::Trapped(0x07e0_0000)), Reply::Hold, "an ordinary WFI again");
     assert_eq!(guest.life(), Life::Running);
 }
 
@@ -130,7 +130,7 @@ fn state_survives_serialisation() {
     let mut guest = guest(2);
     enable(&mut guest, 27);
     store(&mut guest, map::UART + 0x24, 0x1234);
-    guest.exit(0, Exit::PrivateInterrupt(27));
+    take(&mut guest, 0, Exit::PrivateInterrupt(27));
     let bytes = postcard::to_allocvec(guest.machine()).expect("serialises");
     let machine: Machine = postcard::from_bytes(&bytes).expect("reads back");
     assert_eq!(&machine, guest.machine());

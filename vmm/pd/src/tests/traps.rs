@@ -120,7 +120,7 @@ fn fetch_from_nothing_is_an_external_abort() {
     let mut guest = guest(1);
     let exit = Exit::Memory { pc: 0x1000, address: 0x1000, fetch: true, syndrome: 0x8200_0007 };
     cpu(&guest, 0).registers[0] = 0x1000;
-    assert_eq!(guest.exit(0, exit), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, exit), Reply::Resume);
     assert_eq!(injected(&guest), (0x1000, 0x8600_0010, 0x1000));
 }
 
@@ -129,9 +129,9 @@ fn vectors_in_nothing_stop_the_guest() {
     let mut guest = guest(2);
     *cpu(&guest, 0).system(SystemRegister::Vbar) = 0;
     let fetch = |pc| Exit::Memory { pc, address: pc, fetch: true, syndrome: 0x8200_0007 };
-    assert_eq!(guest.exit(0, fetch(0x1000)), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, fetch(0x1000)), Reply::Resume);
     assert_eq!(log(&guest, 0).pc(), 0x200);
-    assert_eq!(guest.exit(0, fetch(0x200)), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, fetch(0x200)), Reply::Hold);
     assert_eq!(guest.life(), Life::Ended);
     assert_eq!((log(&guest, 0).stopped, log(&guest, 1).stopped), (1, 1));
 }
@@ -141,7 +141,7 @@ fn hvc_and_smc_answer_alike() {
     for exit in [Exit::Trapped(0x5e00_0000), Exit::Hypercall(PC)] {
         let mut guest = guest(1);
         *cpu(&guest, 0).x(0) = 0x8400_0000;
-        assert_eq!(guest.exit(0, exit), Reply::Resume);
+        assert_eq!(take(&mut guest, 0, exit), Reply::Resume);
         let x0 = *cpu(&guest, 0).x(0);
         assert_eq!((x0, log(&guest, 0).pc()), (0x1_0001, PC + 4));
     }
@@ -162,7 +162,7 @@ fn unknown_system_registers_and_traps_are_undefined() {
         Exit::Unknown(PC),
     ] {
         let mut guest = guest(1);
-        assert_eq!(guest.exit(0, exit), Reply::Resume);
+        assert_eq!(take(&mut guest, 0, exit), Reply::Resume);
         assert_eq!(injected(&guest), (PC, 0x0200_0000, 0), "{exit:?}");
     }
 }
@@ -172,7 +172,7 @@ fn trapped_reads_reach_their_register() {
     let mut guest = guest(1);
     // mrs x7, oslsr_el1
     let syndrome = 0x6200_0000 | 2 << 20 | 4 << 17 | 1 << 10 | 7 << 5 | 1 << 1 | 1;
-    assert_eq!(guest.exit(0, Exit::Trapped(syndrome)), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, Exit::Trapped(syndrome)), Reply::Resume);
     let x7 = *cpu(&guest, 0).x(7);
     assert_eq!((x7, log(&guest, 0).pc()), (0b1010, PC + 4));
 }
@@ -180,7 +180,7 @@ fn trapped_reads_reach_their_register() {
 #[test]
 fn events_that_no_guest_causes_stop_it() {
     let mut guest = guest(1);
-    assert_eq!(guest.exit(0, Exit::Unexpected("something")), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, Exit::Unexpected("something")), Reply::Hold);
     assert_eq!(guest.life(), Life::Ended);
     assert_eq!(store(&mut guest, map::UART, 0), Reply::Hold);
 }
@@ -213,7 +213,7 @@ fn no_exit_panics() {
             6 => Exit::PrivateInterrupt(27),
             _ => Exit::Hypercall(random()),
         };
-        let _ = guest.exit(index, exit);
+        let _ = take(&mut guest, index, exit);
         guest.host_mut().now = round;
         if round % 16 == 0 {
             guest.timeout();

@@ -24,7 +24,7 @@ fn running(guest: &TestGuest) -> bool {
 #[test]
 fn wfi_without_anything_pending_is_held() {
     let mut guest = guest(1);
-    assert_eq!(guest.exit(0, WFI), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
     assert_eq!(guest.machine().cpus[0].run, Run::Held { pc: PC + 4, deadline: None });
     assert!(guest.host().timeouts.is_empty(), "nothing to wait for");
 }
@@ -32,7 +32,7 @@ fn wfi_without_anything_pending_is_held() {
 #[test]
 fn wfe_is_never_held() {
     let mut guest = guest(1);
-    assert_eq!(guest.exit(0, WFE), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, WFE), Reply::Resume);
     assert_eq!(log(&guest, 0).pc(), PC + 4);
 }
 
@@ -40,7 +40,7 @@ fn wfe_is_never_held() {
 fn held_vcpu_goes_on_when_its_timer_is_due() {
     let mut guest = guest(1);
     program(&guest, 1, 500);
-    assert_eq!(guest.exit(0, WFI), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
     assert_eq!(guest.host().timeouts, [Some(500)]);
     guest.host_mut().now = 499;
     guest.timeout();
@@ -57,7 +57,7 @@ fn wfi_with_a_timer_that_is_due_is_not_held() {
     let mut guest = guest(1);
     program(&guest, 1, 500);
     guest.host_mut().now = 500;
-    assert_eq!(guest.exit(0, WFI), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Resume);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn masked_or_disabled_timer_does_not_wake() {
         let mut guest = guest(1);
         program(&guest, control, 500);
         guest.host_mut().now = 1000;
-        assert_eq!(guest.exit(0, WFI), Reply::Hold);
+        assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
         assert!(guest.host().timeouts.is_empty(), "{control:#x}");
     }
 }
@@ -77,23 +77,23 @@ fn reported_timer_that_the_guest_ignores_does_not_spin() {
     program(&guest, 1, 500);
     guest.host_mut().now = 500;
     // The interrupt is not enabled in the distributor.
-    assert_eq!(guest.exit(0, TIMER), Reply::Resume);
-    assert_eq!(guest.exit(0, WFI), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, TIMER), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
 }
 
 #[test]
 fn timer_interrupt_is_delivered_and_rearmed_after_its_end() {
     let mut guest = guest(1);
     enable(&mut guest, 27);
-    assert_eq!(guest.exit(0, TIMER), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, TIMER), Reply::Resume);
     let injection = log(&guest, 0).injected[0];
     assert_eq!(injection.irq.number(), 27);
-    assert_eq!(guest.exit(0, WFI), Reply::Resume, "pending in a list register");
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Resume, "pending in a list register");
     assert_eq!(log(&guest, 0).rearmed, 0);
-    assert_eq!(guest.exit(0, Exit::Maintenance(Some(injection.list_register.into()))), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, Exit::Maintenance(Some(injection.list_register.into()))), Reply::Resume);
     assert_eq!(log(&guest, 0).rearmed, 1);
     assert!(!guest.machine().cpus[0].timer_reported);
-    assert_eq!(guest.exit(0, WFI), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn input_wakes_a_held_vcpu() {
     store(&mut guest, map::UART + 0x2c, 0x70);
     store(&mut guest, map::UART + 0x30, 0x301);
     store(&mut guest, map::UART + 0x38, 0x50);
-    assert_eq!(guest.exit(0, WFI), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
     guest.host_mut().console.input = b"ls\n".to_vec();
     guest.console();
     assert!(running(&guest));
@@ -143,7 +143,7 @@ fn output_is_shown_before_the_guest_waits() {
     let mut guest = guest(1);
     store(&mut guest, map::UART, b'#'.into());
     assert_eq!(guest.host().console.flushes, 0, "not for every character");
-    guest.exit(0, WFI);
+    take(&mut guest, 0, WFI);
     assert_eq!(guest.host().console.flushes, 1);
 }
 
@@ -154,21 +154,21 @@ fn physical_timer_is_emulated() {
     let msr =
         |op2: u64| Exit::Trapped(0x6200_0000 | 3 << 20 | op2 << 17 | 3 << 14 | 14 << 10 | 1 << 5 | 2 << 1);
     *cpu(&guest, 0).x(1) = 700;
-    assert_eq!(guest.exit(0, msr(2)), Reply::Resume); // CVAL
+    assert_eq!(take(&mut guest, 0, msr(2)), Reply::Resume); // CVAL
     *cpu(&guest, 0).x(1) = 1;
-    assert_eq!(guest.exit(0, msr(1)), Reply::Resume); // CTL
+    assert_eq!(take(&mut guest, 0, msr(1)), Reply::Resume); // CTL
     assert_eq!(guest.host().timeouts, [Some(700)]);
-    assert_eq!(guest.exit(0, WFI), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
     guest.host_mut().now = 700;
     guest.timeout();
     assert_eq!(log(&guest, 0).injected[0].irq.number(), 30);
     assert!(running(&guest));
     // While the line is up the end of the interrupt brings it again.
-    assert_eq!(guest.exit(0, Exit::Maintenance(Some(0))), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, Exit::Maintenance(Some(0))), Reply::Resume);
     assert_eq!(log(&guest, 0).injected.len(), 2);
     *cpu(&guest, 0).x(1) = 0;
-    assert_eq!(guest.exit(0, msr(1)), Reply::Resume);
-    assert_eq!(guest.exit(0, Exit::Maintenance(Some(0))), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, msr(1)), Reply::Resume);
+    assert_eq!(take(&mut guest, 0, Exit::Maintenance(Some(0))), Reply::Resume);
     assert_eq!(log(&guest, 0).injected.len(), 2);
 }
 
@@ -189,10 +189,10 @@ fn earliest_deadline_of_all_vcpus_counts_and_is_asked_once() {
     let mut guest = guest(2);
     assert_eq!(smc(&mut guest, 0, [0xc400_0003, 1, map::RAM, 0]).1, 0);
     program(&guest, 1, 900);
-    assert_eq!(guest.exit(0, WFI), Reply::Hold);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
     *cpu(&guest, 1).system(SystemRegister::CntvCtl) = 1;
     *cpu(&guest, 1).system(SystemRegister::CntvCval) = 600;
-    assert_eq!(guest.exit(1, WFI), Reply::Hold);
+    assert_eq!(take(&mut guest, 1, WFI), Reply::Hold);
     assert_eq!(guest.host().timeouts, [Some(900), Some(600)]);
     guest.host_mut().now = 600;
     guest.timeout();
