@@ -37,7 +37,7 @@ pub struct Guest<H: Host> {
 impl<H: Host> Guest<H> {
     /// A guest that is not started yet, see [`Guest::start`].
     pub const fn new(host: H, machine: Machine) -> Self {
-        Self { host, machine, life: Life::Ended, timeout: None, input_waits: true, exits: Counters::new() }
+        Self { host, machine, life: Life::Ended, timeout: None, input_waits: false, exits: Counters::new() }
     }
 
     /// Whether it runs.
@@ -70,7 +70,7 @@ impl<H: Host> Guest<H> {
         if self.machine.uart.pending_output() > 0 {
             self.machine.uart.drain(self.host.console());
         }
-        self.input_waits = true;
+        self.input_waits = self.host.console().has_input();
         self.receive_input();
         self.update_uart_line();
         self.host_output();
@@ -114,7 +114,7 @@ impl<H: Host> Guest<H> {
     }
 
     /// Moves input to the UART as far as the guest takes it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive_input(&mut self) {
         if self.input_waits && self.machine.uart.room() > 0 {
             self.move_input();

@@ -10,6 +10,9 @@ pub trait Console: Transmit {
     /// Makes everything that was put visible to the other side.
     fn flush(&mut self);
 
+    /// Whether there is input; if not, [`crate::Guest::console`] will be called when there is.
+    fn has_input(&mut self) -> bool;
+
     /// Takes input, as much as there is and fits; 0 means that [`crate::Guest::console`] will be called for more.
     fn read(&mut self, buffer: &mut [u8]) -> usize;
 }

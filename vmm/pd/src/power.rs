@@ -4,7 +4,7 @@
 use crate::counters::Counters;
 use crate::exit::{Exit, Reply};
 use crate::guest::{Guest, Life};
-use crate::host::{Host, Memory};
+use crate::host::{Console, Host, Memory};
 use crate::machine::Run;
 use crate::trap::Trap;
 use crate::vcpu::{REGISTERS, SystemRegister, Then, Vcpu, position};
@@ -44,6 +44,7 @@ impl<H: Host> Guest<H> {
             }
         };
         self.life = Life::Running;
+        self.input_waits = self.host.console().has_input();
         self.power_on(0, start.entry, &[start.device_tree]);
     }
 

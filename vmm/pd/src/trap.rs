@@ -10,10 +10,11 @@ use vmm_arm::{Cause, EntryContext, ExceptionEntry, Gpr, Pstate};
 pub struct Trap<'a, V> {
     vcpu: &'a V,
     registers: &'a mut [u64; REGISTERS],
-    /// The first so many are known.
-    known: usize,
+    /// The first so many are known. (Bytes: the compiler would keep two words in a vector register, whose use costs the
+    /// kernel a switch of the floating-point unit.)
+    known: u8,
     /// The first so many have to be written back.
-    changed: usize,
+    changed: u8,
 }
 
 /// Whether an exception could be injected.
@@ -99,8 +100,8 @@ impl<'a, V: Vcpu> Trap<'a, V> {
     /// Writes back what changed. The vCPU stays in its exit.
     pub fn commit(mut self) {
         if self.changed > 0 {
-            self.fetch(self.changed);
-            self.vcpu.store(self.registers, self.changed, Then::Stay);
+            self.fetch(self.changed.into());
+            self.vcpu.store(self.registers, self.changed.into(), Then::Stay);
         }
     }
 
@@ -124,14 +125,16 @@ impl<'a, V: Vcpu> Trap<'a, V> {
         if let Some(word) = self.registers.get_mut(at) {
             *word = value;
         }
-        self.known = self.known.max(at + 1);
-        self.changed = self.changed.max(at + 1);
+        // Positions are below 36.
+        let count = at as u8 + 1;
+        self.known = self.known.max(count);
+        self.changed = self.changed.max(count);
     }
 
     /// Makes the first `count` registers known, without losing changes.
     #[inline]
     fn fetch(&mut self, count: usize) {
-        if count > self.known {
+        if count > self.known.into() {
             self.fetch_more(count);
         }
     }
@@ -142,10 +145,12 @@ impl<'a, V: Vcpu> Trap<'a, V> {
         } else {
             let mut fetched = [0; REGISTERS];
             self.vcpu.load(&mut fetched, count);
-            for (register, value) in self.registers.iter_mut().zip(fetched).take(count).skip(self.known) {
+            for (register, value) in
+                self.registers.iter_mut().zip(fetched).take(count).skip(self.known.into())
+            {
                 *register = value;
             }
         }
-        self.known = count;
+        self.known = count as u8;
     }
 }

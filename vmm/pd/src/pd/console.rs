@@ -104,6 +104,10 @@ impl RingConsole {
         }
     }
 
+    fn has_input(&mut self) -> bool {
+        self.input.as_mut().is_some_and(|input| !input.is_empty())
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> usize {
         let Some(input) = &mut self.input else { return 0 };
         let count = input.read(buffer);
@@ -136,6 +140,10 @@ impl Console for Handle {
                 console.flush();
             }
         });
+    }
+
+    fn has_input(&mut self) -> bool {
+        CONSOLE.try_with(|console| console.as_mut().is_some_and(RingConsole::has_input)).unwrap_or(false)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> usize {

@@ -108,6 +108,10 @@ impl Console for FakeConsole {
         self.flushes += 1;
     }
 
+    fn has_input(&mut self) -> bool {
+        !self.input.is_empty()
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> usize {
         let count = buffer.len().min(self.input.len());
         for (place, byte) in buffer.iter_mut().zip(self.input.drain(..count)) {
