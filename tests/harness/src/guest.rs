@@ -11,6 +11,8 @@ use crate::{BOOT_TIMEOUT, COMMAND_TIMEOUT, PROMPT, READY_MARKER};
 pub struct Guest {
     emulator: Emulator,
     commands: u32,
+    /// What its lines begin with where several share the console.
+    tag: Option<&'static str>,
 }
 
 impl Guest {
@@ -20,9 +22,16 @@ impl Guest {
     /// It does not come up.
     #[must_use]
     pub fn wait_ready(emulator: Emulator) -> Self {
-        let mut guest = Self { emulator, commands: 0 };
+        let mut guest = Self { emulator, commands: 0, tag: None };
         guest.expect_shell();
         guest
+    }
+
+    /// As one of several guests, whose lines on the console begin with `tag`.
+    #[must_use]
+    pub fn tagged(mut self, tag: &'static str) -> Self {
+        self.tag = Some(tag);
+        self
     }
 
     /// Waits for the shell, at first and after a reboot.
@@ -57,7 +66,10 @@ impl Guest {
         self.expect_within(&end, timeout);
         let printed = self.emulator.console().text_since(start);
         let output = printed.split(&end).next().unwrap_or_default();
-        output.trim().to_string()
+        match self.tag {
+            None => output.trim().to_string(),
+            Some(tag) => of_tag(output, tag),
+        }
     }
 
     /// Types something.
@@ -95,5 +107,22 @@ impl Guest {
     /// The emulator.
     pub fn emulator(&mut self) -> &mut Emulator {
         &mut self.emulator
+    }
+}
+
+/// The lines of one guest, without its tag.
+fn of_tag(output: &str, tag: &str) -> String {
+    let lines = output.lines().filter_map(|line| line.strip_prefix(tag)).map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.contains(PROMPT)).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_lines_of_the_tag_count() {
+        let output = "\nvmm_0| one\nvmm_1| noise\nvmm_0| two\nvmm_0| ";
+        assert_eq!(of_tag(output, "vmm_0|"), "one\ntwo");
     }
 }

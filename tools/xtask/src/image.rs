@@ -232,10 +232,19 @@ fn variables(options: &Options, output: &Path) -> Result<(sdf::Variables, bool)>
         let count: u32 = vcpus.parse().with_context(|| format!("VCPUS={vcpus}: a number"))?;
         set("VCPUS", count.to_string());
     }
-    for definition in &options.definitions {
-        let (name, value) =
-            definition.split_once('=').with_context(|| format!("{definition}: NAME=VALUE"))?;
-        set(name, value.to_string());
+    let definition = |text: &str| -> Result<(String, String)> {
+        let (name, value) = text.split_once('=').with_context(|| format!("{text}: NAME=VALUE"))?;
+        Ok((name.to_string(), value.to_string()))
+    };
+    for text in &options.definitions {
+        let (name, value) = definition(text)?;
+        set(&name, value);
+    }
+    for text in &options.texts {
+        let (name, content) = definition(text)?;
+        let file = output.join(format!("{name}.txt"));
+        fs::write(&file, content)?;
+        set(&name, file.display().to_string());
     }
     Ok((variables, initrd.is_none()))
 }
