@@ -224,6 +224,12 @@ impl<M: Machine> Kernel<M> {
         if self.action != Action::ResumeCurrent {
             self.switch();
         }
+        self.switch_time();
+    }
+
+    /// Charges the context that was used, and goes over to the current thread's.
+    #[inline]
+    pub(crate) fn switch_time(&mut self) {
         self.switch_sched_context();
         if self.reprogram {
             self.program_deadline();

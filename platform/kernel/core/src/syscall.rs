@@ -45,7 +45,7 @@ impl<M: Machine> Kernel<M> {
             REPLY_RECV => self.fast_reply_receive(thread)?,
             _ => return None,
         };
-        // It waited in an endpoint or for this reply: it is neither to be restarted nor yielding.
+        // It waited in an endpoint or for a reply: it is neither to be restarted nor yielding.
         self.load_thread(next);
         Some(next)
     }
@@ -71,6 +71,12 @@ impl<M: Machine> Kernel<M> {
         let pc = thread.reg(&self.m, stored::PC);
         thread.set_restart_pc(&mut self.m, pc);
         self.update_time();
+        if self.current_sc_has_budget()
+            && let Some(next) = self.fast_fault(thread, what)
+        {
+            self.load_thread(next);
+            return;
+        }
         if self.check_budget_restart() {
             self.fault_current(what);
         }

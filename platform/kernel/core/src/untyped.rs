@@ -46,7 +46,13 @@ impl<M: Machine> Kernel<M> {
         let [kind, size_bits, index, depth, offset, count] = [0, 1, 2, 3, 4, 5].map(|i| self.arg(msg, i));
         let (_, root) = self.extra(msg, 0)?;
         let kind = ObjectType::from_number(kind).ok_or(Error::InvalidArgument(0))?;
-        if size_bits > size::MAX_UNTYPED_BITS {
+        let too_large = match kind {
+            ObjectType::Untyped | ObjectType::SchedContext => size_bits > size::MAX_UNTYPED_BITS,
+            ObjectType::CNode => size_bits > size::MAX_UNTYPED_BITS - size::SLOT_BITS,
+            // Ignored, but has to be a number of bits.
+            _ => size_bits >= u64::from(u64::BITS),
+        };
+        if too_large {
             return Err(Error::Range(0, size::MAX_UNTYPED_BITS).into());
         }
         let object_bits = Self::object_bits(kind, size_bits).ok_or(Error::InvalidArgument(1))?;

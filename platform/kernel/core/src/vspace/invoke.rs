@@ -176,7 +176,7 @@ impl<M: Machine> Kernel<M> {
 
     fn make_asid_pool(&mut self, msg: &Message) -> Outcome {
         self.require(msg, 2, 2)?;
-        let (index, depth) = (self.arg(msg, 0), self.arg(msg, 1) & 0xff);
+        let (index, depth) = (self.arg(msg, 0), self.arg(msg, 1));
         let (untyped_slot, untyped) = self.extra(msg, 0)?;
         let (_, root) = self.extra(msg, 1)?;
         let base = self.asids.free_base().ok_or(Error::DeleteFirst)?;
