@@ -16,7 +16,7 @@ pub struct RingConsole {
     channel: Channel,
     /// Something was put and not yet signalled.
     unsignalled: bool,
-    /// The last byte put did not end a line.
+    /// The guest's last byte did not end a line.
     inside_line: bool,
 }
 
@@ -40,6 +40,8 @@ pub fn log_sink(text: &str) {
             for byte in text.bytes() {
                 console.put(byte);
             }
+            // A message may come in parts; they are one.
+            console.inside_line = false;
             console.flush();
         }
     });
