@@ -83,6 +83,10 @@ impl<M: Machine> Kernel<M> {
         if !p.covers(c, Self::TCB_BITS) {
             return false;
         }
+        if let (Cap::SgiSignal { .. }, Cap::SgiSignal { .. }) = (p, c) {
+            // The same interrupt may be given out several times, each independent of the others.
+            return !child.is_first_badged(&self.m);
+        }
         match (p.badge(), c.badge()) {
             (Some(0) | None, _) | (_, None) => true,
             (Some(a), Some(b)) => a == b && !child.is_first_badged(&self.m),

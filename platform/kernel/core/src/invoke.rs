@@ -71,7 +71,19 @@ impl<M: Machine> Kernel<M> {
     #[inline]
     pub fn answer(&mut self, msg: &Message, index: u64, value: u64) {
         if msg.is_call {
-            self.set_message_word(msg.caller, msg.buffer, index, value);
+            // Not the buffer it sent from: that one may be read-only.
+            let to = if index < ipc::MSG_REGISTERS { None } else { self.ipc_buffer(msg.caller, true) };
+            self.set_message_word(msg.caller, to, index, value);
+        }
+    }
+
+    /// How many of `words` words of an answer arrive.
+    #[inline]
+    fn arriving(&self, thread: Tcb, words: u64) -> u64 {
+        if words <= ipc::MSG_REGISTERS || self.ipc_buffer(thread, true).is_some() {
+            words
+        } else {
+            ipc::MSG_REGISTERS
         }
     }
 
@@ -149,6 +161,7 @@ impl<M: Machine> Kernel<M> {
                 if thread.state(&self.m) == State::Restart {
                     if kind.call {
                         thread.set_reg(&mut self.m, 0, 0);
+                        let words = self.arriving(thread, words);
                         let info = MessageInfo::new(kernel_abi::error::NONE, 0, 0, words);
                         thread.set_reg(&mut self.m, 1, info.0);
                     }
@@ -194,8 +207,7 @@ impl<M: Machine> Kernel<M> {
         for (index, &word) in (0..).zip(words) {
             self.answer(msg, index, word);
         }
-        let most = if msg.buffer.is_some() { ipc::MSG_MAX_LENGTH } else { ipc::MSG_REGISTERS };
-        most.min(words.len() as u64)
+        self.arriving(msg.caller, words.len() as u64)
     }
 
     fn decode(&mut self, slot: Slot, cap: Cap, msg: &Message, kind: SendKind) -> Outcome {

@@ -133,8 +133,6 @@ impl<M: Machine> Kernel<M> {
         if flags & 1 != 0 {
             self.suspend(tcb);
         }
-        let most = if msg.buffer.is_some() { ipc::MSG_MAX_LENGTH } else { ipc::MSG_REGISTERS };
-        let count = count.min(most);
         for (index, &reg) in (0..count).zip(&context::ORDER) {
             let value = if reg == stored::PC { self.user_pc(tcb) } else { tcb.reg(&self.m, reg) };
             self.answer(msg, index, value);

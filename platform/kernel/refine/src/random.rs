@@ -63,6 +63,13 @@ pub fn step(pair: &Pair, rng: &mut Rng, focus: Focus) -> Step {
     let deadline = pair.core.m.deadline;
     let now = pair.core.m.clock;
     let mut step = Maker { state: &pair.spec, rng, focus }.step();
+    // What ends the supervisor, and with it everything, is done seldom.
+    for _ in 0..10 {
+        if !is_fatal(&pair.spec, &step) || rng.percent(3) {
+            break;
+        }
+        step = Maker { state: &pair.spec, rng, focus }.step();
+    }
     step.advance = match rng.below(100) {
         0..=59 => rng.below(60),
         60..=84 => rng.below(3000),
@@ -73,6 +80,48 @@ pub fn step(pair: &Pair, rng: &mut Rng, focus: Focus) -> Step {
     step
 }
 
+/// Whether a step would probably be the end of the initial thread.
+fn is_fatal(state: &State, step: &Step) -> bool {
+    use Invocation::*;
+    const PRECIOUS: [u64; 7] =
+        [slot::TCB, slot::CNODE, slot::SC, slot::BUFFER, slot::UNTYPED, slot::SCHED_CONTROL, busy::TCB];
+    let is_initial = state.current == Some(Obj(world::TCB));
+    let word = |i: u64| {
+        let at = ipc::IPC_BUFFER_MSG + 8 * i;
+        let stored = step.buffer.iter().rev().find(|(offset, _)| *offset == at).map(|(_, w)| *w);
+        step.regs.get(2 + i as usize).copied().filter(|_| i < 4).or(stored).unwrap_or(0)
+    };
+    let extra = |i: u64| {
+        let at = ipc::IPC_BUFFER_CAPS + 8 * i;
+        step.buffer.iter().rev().find(|(offset, _)| *offset == at).map_or(0, |(_, w)| *w)
+    };
+    let Event::Syscall(number) = step.event else {
+        return matches!(step.event, Event::Fault(_)) && is_initial;
+    };
+    let info = MessageInfo(step.regs[1]);
+    let lost = |address: u64| address >= 1 << world::RADIX;
+    let faults = lost(step.regs[0]) || (0..info.extra_caps()).any(|i| lost(extra(i)));
+    if is_initial && faults && number != Syscall::NBSend as i64 {
+        return true;
+    }
+    let Some(label) = Invocation::from_label(info.label(), false) else { return false };
+    let caps = [step.regs[0], step.regs[6], step.regs[8]];
+    match label {
+        CNodeDelete | CNodeRevoke | CNodeRotate => {
+            PRECIOUS.contains(&word(0))
+                || label == CNodeRotate && (PRECIOUS.contains(&word(6)) || PRECIOUS.contains(&word(3)))
+        }
+        CNodeMove | CNodeMutate => PRECIOUS.contains(&word(2)),
+        TcbSuspend | TcbSetSpace | TcbConfigure | TcbSetIpcBuffer | TcbSetPriority | TcbSetSchedParams => {
+            caps.contains(&slot::TCB)
+        }
+        SchedContextUnbind | SchedContextUnbindObject => caps.contains(&slot::SC),
+        SchedControlConfigureFlags => extra(0) == slot::SC,
+        TcbCopyRegisters => extra(0) == slot::TCB,
+        _ => false,
+    }
+}
+
 impl Maker<'_> {
     fn step(&mut self) -> Step {
         if self.state.current.is_none() || self.rng.percent(8) {
@@ -80,6 +129,9 @@ impl Maker<'_> {
                 0 => Step { event: Event::Interrupt(self.rng.pick(&[33, 33, 34, 27, 63])), ..Step::timer(0) },
                 _ => Step::timer(0),
             };
+        }
+        if self.state.current == Some(Obj(world::TCB)) && self.rng.percent(97) {
+            return self.supervise();
         }
         let messages = match self.focus {
             Focus::All => 45,
@@ -93,6 +145,34 @@ impl Maker<'_> {
                 ..Step::timer(0)
             },
             n if n < messages => self.message(),
+            _ => self.invocation(),
+        }
+    }
+
+    /// What the initial thread does, which runs when all others wait: it lets them go on, and does not wait itself.
+    fn supervise(&mut self) -> Step {
+        let waits = |state: &State, cap: &Cap| matches!(cap, Cap::Tcb { obj } if state.tcbs.get(obj).is_some_and(|t| !t.state.is_runnable()));
+        let state = self.state;
+        match self.rng.below(100) {
+            0..=34 => {
+                let tcb = self.slot_with(|cap| waits(state, cap));
+                invoke_label(tcb, Invocation::TcbResume.label(false).unwrap_or(0), &[], &[])
+            }
+            35..=54 => {
+                let mut step = self.message();
+                let to = match self.rng.below(3) {
+                    0 => self.reply(),
+                    1 => self.notification(),
+                    _ => self.endpoint(),
+                };
+                step.regs[0] = to;
+                step.event = Event::Syscall(self.rng.pick(&[
+                    Syscall::NBSend,
+                    Syscall::NBRecv,
+                    Syscall::NBWait,
+                ]) as i64);
+                step
+            }
             _ => self.invocation(),
         }
     }
@@ -310,6 +390,12 @@ impl Maker<'_> {
         } else {
             (self.rng.below(4), 2)
         };
+        // Containers in containers, and their end.
+        let (from, from_depth, source_root) = if inner && self.rng.percent(60) {
+            (self.slot_with(|c| matches!(c, Cap::Tcb { .. } | Cap::CNode { .. })), 64, slot::CNODE)
+        } else {
+            (from, from_depth, source_root)
+        };
         let rights = if self.rng.percent(60) { 15 } else { self.rng.below(16) };
         let data = self.rng.pick(&[0, 0, 5, 6, 57 << 6 | 2, 57, 61, 62, u64::MAX]);
         match self.rng.below(if self.focus == Focus::Capabilities { 22 } else { 26 }) {
@@ -333,6 +419,10 @@ impl Maker<'_> {
                 let (at, depth) = address(self, false);
                 (root, CNodeRevoke, vec![at, depth], vec![])
             }
+            17 => {
+                let node = self.slot_with(|c| matches!(c, Cap::CNode { .. } | Cap::Tcb { .. }));
+                (slot::CNODE, CNodeDelete, vec![node, 64], vec![])
+            }
             _ => {
                 let (at, depth) = address(self, false);
                 (root, CNodeDelete, vec![at, depth], vec![])
@@ -344,7 +434,7 @@ impl Maker<'_> {
         let untyped = self.untyped();
         let kind = self.rng.pick(&[0, 0, 1, 2, 3, 4, 4, 5, 6, 8, 9, 11, 12, 10, 13]);
         let bits = match kind {
-            0 => self.rng.pick(&[4, 8, 12, 13, 16, 3, 48]),
+            0 => self.rng.pick(&[4, 8, 12, 12, 13, 16, 3, 48]),
             4 => self.rng.pick(&[1, 2, 2, 3, 0, 60]),
             5 => self.rng.pick(&[7, 8, 6, 9]),
             _ => self.rng.pick(&[0, 0, 0, 64, 20]),
@@ -523,9 +613,12 @@ impl Maker<'_> {
     }
 }
 
-/// Runs `steps` on a busy system; the number of the step that failed, and how.
-pub fn replay(steps: &[Step]) -> Result<(), (usize, String)> {
-    let mut pair = world::busy_system();
+/// Runs `steps` from `start`; the number of the step that failed, and how.
+///
+/// # Errors
+/// The number of the step that failed, and how.
+pub fn replay(start: &Pair, steps: &[Step]) -> Result<(), (usize, String)> {
+    let mut pair = start.clone();
     for (number, step) in steps.iter().enumerate() {
         guarded(&mut pair, step).map_err(|e| (number, e))?;
     }
@@ -544,32 +637,42 @@ pub fn guarded(pair: &mut Pair, step: &Step) -> Result<(), String> {
     }
 }
 
-/// Runs a random sequence; on failure, a short sequence that fails too, in words.
+/// Steps of an idle system after which it counts as dead.
+const IDLE: usize = 8;
+
+/// Random steps from copies of `start`, a busy system; each copy is used until it is dead or `most` steps old. On
+/// failure, a short sequence that fails too, in words.
 ///
 /// # Errors
 /// The shortened sequence and what it shows.
-pub fn sequence(seed: u64, steps: usize, focus: Focus) -> Result<(), String> {
-    let mut pair = world::busy_system();
+pub fn sequences(start: &Pair, seed: u64, steps: usize, most: usize, focus: Focus) -> Result<(), String> {
     let mut rng = Rng::new(seed);
+    let mut pair = start.clone();
     let mut done = Vec::new();
+    let mut idle = 0;
     for _ in 0..steps {
+        if idle == IDLE || done.len() == most {
+            pair = start.clone();
+            done.clear();
+        }
         let step = step(&pair, &mut rng, focus);
         done.push(step.clone());
         if let Err(error) = guarded(&mut pair, &step) {
-            let (short, error) = shorten(done, error);
-            let list: Vec<String> = short.iter().map(|s| describe(s)).collect();
+            let (short, error) = shorten(start, done, error);
+            let list: Vec<String> = short.iter().map(describe).collect();
             return Err(format!(
                 "seed {seed}, {focus:?}: {} steps\n{}\n{error}",
                 short.len(),
                 list.join("\n")
             ));
         }
+        idle = if pair.spec.current.is_none() { idle + 1 } else { 0 };
     }
     Ok(())
 }
 
 /// Leaves out steps as long as it still fails in some way.
-fn shorten(mut steps: Vec<Step>, mut error: String) -> (Vec<Step>, String) {
+fn shorten(start: &Pair, mut steps: Vec<Step>, mut error: String) -> (Vec<Step>, String) {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let mut size = steps.len() / 2;
@@ -578,7 +681,7 @@ fn shorten(mut steps: Vec<Step>, mut error: String) -> (Vec<Step>, String) {
         while at < steps.len() {
             let mut fewer = steps.clone();
             fewer.drain(at..(at + size).min(steps.len()));
-            match replay(&fewer) {
+            match replay(start, &fewer) {
                 Err((last, e)) => {
                     fewer.truncate(last + 1);
                     (steps, error) = (fewer, e);

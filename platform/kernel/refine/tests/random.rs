@@ -4,16 +4,18 @@
 //! `REFINE_SEQUENCES` (for each kind) and `REFINE_STEPS` make them more and longer; `REFINE_SEED` is the first seed.
 
 use kernel_refine::random::{self, Focus};
+use kernel_refine::world;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
 fn run(focus: Focus) {
-    let (sequences, steps) = (setting("REFINE_SEQUENCES", 20), setting("REFINE_STEPS", 300));
+    let start = world::busy_system();
+    let (sequences, steps) = (setting("REFINE_SEQUENCES", 4), setting("REFINE_STEPS", 1000));
     let first = setting("REFINE_SEED", 1);
     for seed in first..first + sequences {
-        random::sequence(seed, steps as usize, focus).unwrap_or_else(|e| panic!("{e}"));
+        random::sequences(&start, seed, steps as usize, 200, focus).unwrap_or_else(|e| panic!("{e}"));
     }
 }
 

@@ -264,7 +264,8 @@ impl State {
         Ok(vec![])
     }
 
-    /// Cache operations on an address space, `(start, end)` inside one page; nothing happens where nothing is mapped.
+    /// Cache operations on an address space, `(start, end)` inside one page of ordinary memory (the kernel has no other
+    /// mapped: seL4 checks this for frames only); nothing happens where nothing is mapped.
     ///
     /// Changes: nothing here.
     pub(crate) fn vspace_invocation(&mut self, cap: Cap, call: &Invocation) -> Result<Words, Error> {
@@ -290,10 +291,15 @@ impl State {
         let asid = asid.ok_or(Error::InvalidCapability(0))?;
         self.check_asid(obj, asid, 0)?;
         let walk = self.walk(obj, start);
-        if let Some(Entry::Frame { .. }) = walk.entry
-            && start >> walk.bits != (end - 1) >> walk.bits
-        {
-            return Err(Error::Range(start, start | ((1 << walk.bits) - 1)));
+        if let Some(Entry::Frame { obj: frame, .. }) = walk.entry {
+            if start >> walk.bits != (end - 1) >> walk.bits {
+                return Err(Error::Range(start, start | ((1 << walk.bits) - 1)));
+            }
+            let at = frame.0 + (start & ((1 << walk.bits) - 1));
+            let (first, past) = self.config.memory;
+            if at < first || at + (end - start) > past {
+                return Err(Error::IllegalOperation);
+            }
         }
         Ok(vec![])
     }
