@@ -101,9 +101,8 @@ impl Vcpu {
     #[inline]
     pub fn read_registers_into(&self, count: usize, registers: &mut seL4_UserContext) {
         let count = count.min(seL4_UserContext::LEN) as u64;
-        let code = ipc_buffer::with(|buffer| {
-            buffer.seL4_TCB_ReadRegisters(self.tcb(), false, 0, count, registers)
-        });
+        let code =
+            ipc_buffer::with(|buffer| buffer.seL4_TCB_ReadRegisters(self.tcb(), false, 0, count, registers));
         expect(code, "read_registers");
     }
 
