@@ -3,6 +3,8 @@
 //!
 //! Messages go to standard error as `file:row:col: error: ...`; the exit status is 1 when there was an error.
 
+#![forbid(unsafe_code)]
+
 use anyhow::{Context as _, Result};
 use board::Board;
 use clap::{Args, Parser, Subcommand};

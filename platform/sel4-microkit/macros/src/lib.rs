@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The `protection_domain` attribute. Use it through `sel4_microkit::protection_domain`.
 
+#![forbid(unsafe_code)]
+
 use proc_macro::{TokenStream, TokenTree};
 
 /// Makes a function `fn() -> impl Handler` the initialisation function of a protection domain.
