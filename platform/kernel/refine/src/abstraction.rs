@@ -30,19 +30,23 @@ pub struct Abstraction<'a> {
     containers: BTreeMap<u64, Holder>,
 }
 
-/// The state of `kernel`. `root` is the initial CNode (address, radix), where the search for capabilities starts;
-/// memory words are read at `words`.
+/// The state of `kernel`. `roots` is where the search for capabilities starts: the initial CNode, and containers that
+/// nothing leads to (a dying one that was never made of untyped memory). Memory words are read at `words`.
 ///
 /// # Errors
 /// What cannot be read.
 pub fn abstraction(
     kernel: &Kernel<SimMachine>,
     config: &Config,
-    root: (Obj, u64),
+    roots: &BTreeSet<Holder>,
     words: &BTreeSet<u64>,
 ) -> Result<State, String> {
     let mut a = Abstraction { kernel, config, containers: BTreeMap::new() };
-    a.containers.insert(root.0.0, Holder::CNode(root.0, root.1));
+    for &root in roots {
+        if let Holder::CNode(at, _) | Holder::Tcb(at) = root {
+            a.containers.insert(at.0, root);
+        }
+    }
     a.containers.insert(kernel.irq_slots.0, Holder::Irq);
     a.read(words)
 }

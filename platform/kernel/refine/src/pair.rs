@@ -10,7 +10,7 @@ use kernel_core::{Kernel, Machine, PhysAddr};
 use kernel_spec::cap::Cap;
 use kernel_spec::fault::Fault;
 use kernel_spec::state::tcb_slot;
-use kernel_spec::{Event, Lookup, Obj, State};
+use kernel_spec::{Event, Holder, Lookup, Obj, State};
 use std::collections::BTreeSet;
 
 /// What a user or the hardware does next.
@@ -97,21 +97,15 @@ impl Pair {
         self.core.m.store(PhysAddr(at), value);
     }
 
-    /// The implementation's state, as far as memory goes at the places that matter.
-    ///
-    /// # Errors
-    /// What cannot be read as a state.
-    pub fn abstraction(&self) -> Result<State, String> {
-        abstraction::abstraction(&self.core, &self.spec.config, self.root, &self.interesting_words())
-    }
-
     /// Compares both sides and checks the implementation's invariants.
     ///
     /// # Errors
     /// What is wrong.
     pub fn check(&self) -> Result<(), String> {
         let words = self.interesting_words();
-        let mut core = abstraction::abstraction(&self.core, &self.spec.config, self.root, &words)
+        let mut roots: BTreeSet<Holder> = self.spec.caps.keys().map(|slot| slot.holder).collect();
+        roots.insert(Holder::CNode(self.root.0, self.root.1));
+        let mut core = abstraction::abstraction(&self.core, &self.spec.config, &roots, &words)
             .map_err(|e| format!("unreadable: {e}"))?;
         invariants::check(&self.core, &core)?;
         let mut spec = self.spec.clone();

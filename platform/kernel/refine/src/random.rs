@@ -398,6 +398,16 @@ impl Maker<'_> {
         };
         let rights = if self.rng.percent(60) { 15 } else { self.rng.below(16) };
         let data = self.rng.pick(&[0, 0, 5, 6, 57 << 6 | 2, 57, 61, 62, u64::MAX]);
+        if self.focus == Focus::Capabilities && self.rng.percent(15) {
+            // A container into another one, or its end.
+            let node = self.slot_with(|c| matches!(c, Cap::CNode { radix: 2, .. }));
+            let what = self.slot_with(|c| matches!(c, Cap::Tcb { .. } | Cap::CNode { radix: 2, .. }));
+            return if self.rng.percent(60) {
+                (node, CNodeMove, vec![self.rng.below(4), 2, what, 64], vec![slot::CNODE])
+            } else {
+                (slot::CNODE, CNodeDelete, vec![node, 64], vec![])
+            };
+        }
         match self.rng.below(if self.focus == Focus::Capabilities { 22 } else { 26 }) {
             0..=3 => (root, CNodeCopy, vec![to, to_depth, from, from_depth, rights], vec![source_root]),
             4..=7 => (root, CNodeMint, vec![to, to_depth, from, from_depth, rights, data], vec![source_root]),
@@ -568,7 +578,8 @@ impl Maker<'_> {
         ]);
         let range =
             (self.rng.pick(&[0, 0, 64, 4096, u64::MAX]), self.rng.pick(&[64, 4096, 4097, 0, u64::MAX]));
-        match self.rng.below(12) {
+        let range = if self.rng.percent(50) { (64, 128) } else { range };
+        match self.rng.below(14) {
             0..=2 => (table, ArmPageTableMap, vec![vaddr, 0], vec![vspace]),
             3 => (table, ArmPageTableUnmap, vec![], vec![]),
             4..=7 => (frame, ArmPageMap, vec![vaddr, self.rng.below(16), self.rng.below(8)], vec![vspace]),

@@ -57,7 +57,7 @@ fn random_sequences_reach_everything() {
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     let start = world::busy_system();
     for (seed, focus) in
-        (1..).zip([Focus::All, Focus::Ipc, Focus::Capabilities, Focus::Memory].into_iter().cycle().take(120))
+        (1..).zip([Focus::All, Focus::Ipc, Focus::Capabilities, Focus::Memory].into_iter().cycle().take(400))
     {
         let mut pair = start.clone();
         let mut rng = Rng::new(seed);
@@ -125,7 +125,6 @@ fn random_sequences_reach_everything() {
         ]
         .map(str::to_owned),
     );
-    eprintln!("idle {:?}", seen.get("idle"));
     let missing: Vec<&String> = wanted.iter().filter(|w| !seen.contains_key(*w)).collect();
     assert!(missing.is_empty(), "never reached: {missing:#?}\nreached: {seen:#?}");
 }

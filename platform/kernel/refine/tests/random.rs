@@ -12,7 +12,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 fn run(focus: Focus) {
     let start = world::busy_system();
-    let (sequences, steps) = (setting("REFINE_SEQUENCES", 4), setting("REFINE_STEPS", 1000));
+    let (sequences, steps) = (setting("REFINE_SEQUENCES", 16), setting("REFINE_STEPS", 1000));
     let first = setting("REFINE_SEED", 1);
     for seed in first..first + sequences {
         random::sequences(&start, seed, steps as usize, 200, focus).unwrap_or_else(|e| panic!("{e}"));

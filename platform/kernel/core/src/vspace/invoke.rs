@@ -146,7 +146,8 @@ impl<M: Machine> Kernel<M> {
         if end <= start {
             return Err(Error::InvalidArgument(1).into());
         }
-        if end - 1 > USER_TOP {
+        // As seL4 has it: the last byte of user space cannot be asked for.
+        if end > USER_TOP {
             return Err(Error::IllegalOperation.into());
         }
         let Cap::VSpace { at, asid: Some(asid) } = cap else {
