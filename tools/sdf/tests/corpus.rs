@@ -48,6 +48,7 @@ impl Wanted {
             Some("no_smc") => platform.smc = false,
             Some("no_hypervisor") => platform.hypervisor = false,
             Some("cores=4") => platform.cores = 4,
+            Some("one_domain") => platform.num_domains = 1,
             Some(other) => panic!("unknown platform {other}"),
         }
         platform

@@ -23,8 +23,8 @@ pub use syscall::Syscall;
 
 /// Number of thread priorities; 255 is the highest.
 pub const NUM_PRIORITIES: usize = 256;
-/// Number of scheduling domains.
-pub const NUM_DOMAINS: usize = 16;
+/// Number of scheduling domains. One: the domain scheduler is not implemented, and the SDK's files say so.
+pub const NUM_DOMAINS: usize = 1;
 /// Entries of the domain schedule.
 pub const NUM_DOMAIN_SCHEDULES: usize = 100;
 /// Most objects that one `Untyped_Retype` may create.

@@ -353,8 +353,7 @@ impl<M: Machine> Kernel<M> {
 
     // ---- domains
 
-    /// Invocations of the domain capability. One domain is scheduled; threads can be put into others, where they do
-    /// not run.
+    /// Invocations of the domain capability. There is one domain.
     pub fn decode_domain(&mut self, msg: &Message) -> Outcome {
         if msg.invocation != Some(Invocation::DomainSetSet) {
             return Err(Error::IllegalOperation.into());
@@ -368,9 +367,6 @@ impl<M: Machine> Kernel<M> {
         let Cap::Thread { at } = self.extra(msg, 0)?.1 else {
             return Err(Error::InvalidArgument(1).into());
         };
-        if domain != 0 {
-            return Err(Error::IllegalOperation.into());
-        }
         let waits = at.queued(&self.m) == queued::RELEASE;
         if !waits {
             self.dequeue(at);

@@ -12,6 +12,8 @@ impl Parser<'_> {
         self.expect_attributes(element, &[]);
         if self.platform.cores > 1 {
             self.error(element.pos(), Problem::DomainsOnSmp);
+        } else if self.platform.num_domains < 2 {
+            return self.error(element.pos(), Problem::OneDomain);
         }
         let mut declared = Vec::new();
         let mut schedule = None;

@@ -60,6 +60,7 @@ pub(crate) fn problem(problem: &Problem) -> Option<String> {
             "remove it: on Arm the kernel drives no SMMU, a device that does DMA reaches all memory"
         }
         Problem::DomainsOnSmp => "choose a single-core configuration, or remove <domains>",
+        Problem::OneDomain => "remove <domains> and the `domain` attributes, or build with another SDK",
         Problem::DomainElement { .. } => {
             "use domain and domain_schedule, and schedule_entry and schedule_end_marker in the latter"
         }

@@ -348,6 +348,9 @@ pub enum Problem {
     /// Domains on several cores.
     #[error("The domain scheduler is not supported in multicore builds of seL4")]
     DomainsOnSmp,
+    /// Domains on a kernel that has one.
+    #[error("The kernel of this SDK schedules one domain only")]
+    OneDomain,
     /// Not a domain element.
     #[error("invalid XML element as child of <{parent}> '{name}'")]
     DomainElement {
