@@ -31,7 +31,7 @@ fn expect(emulator: &mut Emulator, patterns: &[&str]) {
 #[test]
 fn debug_platform_prints_and_release_is_silent() {
     let mut debug = boot("hello", true);
-    expect(&mut debug, &["hello: hello", "TEST hello from hello"]);
+    expect(&mut debug, &["hello|INFO: hello", "TEST hello from hello"]);
     let release = boot("hello", false);
     release.console().wait_quiet(Duration::from_secs(3), Duration::from_secs(10));
     assert_eq!(release.console().text(), "");
