@@ -11,7 +11,8 @@ export BOARD CONFIG SYSTEM
 # Of `make run`, all optional; system.xml has the defaults.
 export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS
 
-XTASK = tools/setup.sh && . build/toolchain.env && cargo run --quiet --package xtask --
+XTASK = tools/setup.sh && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
+	cargo run --quiet --package xtask --
 
 .DEFAULT_GOAL := help
 .PHONY: help

@@ -69,7 +69,10 @@ fn odd_guest_gets_architectural_answers_from_a_debug_platform() {
 
 #[test]
 fn two_vcpus_get_architectural_answers() {
-    passes(&mut alone("mode=all").vcpus(2).start());
+    let mut emulator = alone("mode=all").vcpus(2).start();
+    passes(&mut emulator);
+    let text = emulator.console().text();
+    assert!(text.contains("TEST psci.cpu_off ok"), "the second vCPU took part: {text}");
 }
 
 #[test]
@@ -93,7 +96,9 @@ fn sweep(system: &System) {
         .expect_any(Default::default(), &["HOSTILE DONE "], TIMEOUT)
         .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(guest.run("dmesg | grep -c -i -E 'oops|BUG:|Unable to handle'"), "0");
-    assert!(!console.text().contains(" FAIL "), "{}", console.text());
+    let text = console.text();
+    assert!(!text.contains(" FAIL "), "{text}");
+    assert!(text.contains("TEST sweep.smc ok") && text.contains("TEST sweep.hvc ok"), "{text}");
 }
 
 #[test]
@@ -105,7 +110,7 @@ fn hopeless_guest_is_stopped_alone_with_a_report() {
             .expect_any(Default::default(), &["guest stopped"], TIMEOUT)
             .unwrap_or_else(|error| panic!("die={death}: {error}"));
         assert_eq!(guest.run("echo alive $((40 + 2))"), "alive 42", "die={death}");
-        assert!(console.text().contains("pc"), "die={death}: the registers: {}", console.text());
+        assert!(console.text().contains("sp_el0"), "die={death}: the registers: {}", console.text());
     }
 }
 
@@ -134,6 +139,7 @@ fn nothing_leaks_from_one_guest_into_another() {
     expect(&mut emulator, "TEST leak.nothing_of_the_other_guest ");
     expect(&mut emulator, "HOSTILE DONE ");
     let text = emulator.console().text();
+    assert!(text.contains("LEAK-WRITE"), "the other guest wrote: {text}");
     assert!(text.contains("TEST leak.nothing_of_the_other_guest ok"), "{text}");
     assert!(!text.contains("LEAK "), "{text}");
 }

@@ -15,12 +15,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use emulator::{Emulator, Machine, Payload};
+use object::{Object, ObjectSection, SectionKind};
 use serde::Serialize;
 
 use crate::cargo::Build;
 use crate::guest::{self, Guest, READY_MARK};
 use crate::process::{output, say};
-use crate::{image, paths, run};
+use crate::{image, paths, run, sdk};
 
 /// Instructions a tick of the counter: 16 ns at 62.5 MHz, and an instruction takes 1 ns.
 const INSTRUCTIONS_PER_TICK: f64 = 16.0;
@@ -48,6 +49,7 @@ pub fn bench(options: &image::Options) -> Result<()> {
     let mut results = Results::default();
     boots(options, &plugin, &mut results)?;
     round_trips(options, &mut results)?;
+    kernel_size(options, &mut results)?;
     let file = paths::build().join("bench.json");
     fs::write(&file, serde_json::to_string_pretty(&results.list)? + "\n")?;
     results.print();
@@ -75,6 +77,26 @@ impl Results {
             println!("{:<34} {:>16} {:>16} {:>8}  {}", line.name, line.value, reference, ratio, line.unit);
         }
     }
+}
+
+/// Bytes of code and constants of the release kernel, as `size` counts text.
+fn kernel_size(options: &image::Options, results: &mut Results) -> Result<()> {
+    let sdk = sdk::provide(None, &options.board, "release")?;
+    let file = sdk.folder().join("elf/sel4.elf");
+    let image = fs::read(&file).with_context(|| file.display().to_string())?;
+    let elf = object::File::parse(&*image).with_context(|| file.display().to_string())?;
+    let text: u64 = elf
+        .sections()
+        .filter(|section| {
+            matches!(
+                section.kind(),
+                SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString
+            )
+        })
+        .map(|section| section.size())
+        .sum();
+    results.add("kernel_text", text as f64, "bytes", Some(REFERENCE_KERNEL_TEXT));
+    Ok(())
 }
 
 /// Reset to the guest's first instruction, and from there to the ready marker; exits by reason.
@@ -199,6 +221,9 @@ fn bare_machine(guest: &Guest, cmdline: &str) -> Result<Machine> {
 
 /// What the reference platform needs from reset to a guest's first instruction, with the same guest.
 const REFERENCE_BOOT_TO_GUEST: f64 = 735.0e6;
+
+/// Text of the reference kernel, release configuration.
+const REFERENCE_KERNEL_TEXT: f64 = 130_776.0;
 
 /// What the reference platform needs for the round trips, release configuration.
 const REFERENCES: &[(&str, f64)] = &[

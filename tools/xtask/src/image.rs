@@ -230,6 +230,8 @@ fn variables(options: &Options, output: &Path) -> Result<(sdf::Variables, bool)>
     }
     if let Some(vcpus) = Options::set(options.vcpus.as_ref()) {
         let count: u32 = vcpus.parse().with_context(|| format!("VCPUS={vcpus}: a number"))?;
+        // A GICv2 has eight CPU interfaces (IHI 0048B 1.1).
+        anyhow::ensure!((1..=8).contains(&count), "VCPUS={vcpus}: 1 to 8");
         set("VCPUS", count.to_string());
     }
     let definition = |text: &str| -> Result<(String, String)> {

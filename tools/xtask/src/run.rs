@@ -5,6 +5,7 @@
 //! `/dev/null`) the lines of standard input are typed at the guest's shell once it is up, the console is shown, and the
 //! guest is powered off at the end of the input. The exit status says whether it came up and ended in order.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -19,10 +20,10 @@ use crate::image::{self, Image};
 use crate::process::say;
 use crate::sdk;
 
-/// A VMM says this when its guest has switched itself off.
-pub const POWERED_OFF: &str = "guest powered off";
-/// A VMM says this when it stopped its guest, after the reason.
-const STOPPED: &str = "guest stopped";
+/// A VMM says this, behind its name, when its guest has switched itself off.
+pub const POWERED_OFF: &str = "|INFO: guest powered off";
+/// A VMM says this, behind its name and before the reason, when it stopped its guest.
+const STOPPED: &str = "|ERROR: guest stopped";
 /// The console's escape key, Ctrl-]: it has commands of its own, to which this adds one.
 const ESCAPE: u8 = 0x1d;
 /// Behind the escape key: ends the emulator.
@@ -153,17 +154,36 @@ impl Session {
             let Some(line) = line else { break };
             emulator.send(&(line + "\n")).context("the emulator ended")?;
         }
-        say("end of the input: powering the guest off");
+        say("end of the input: powering off what still runs");
+        for guest in 0..self.guests {
+            self.power_off(emulator, guest)?;
+        }
+        self.verdict(emulator.console())
+    }
+
+    /// Types `poweroff` at guest number `guest` and waits for its end. With several guests the console's escape key
+    /// gives it the input first; its VMM has the same number.
+    fn power_off(&self, emulator: &mut Emulator, guest: usize) -> Result<()> {
+        let ended = |console: &Console| {
+            let ends = ends(&console.text());
+            if self.guests == 1 { !ends.is_empty() } else { ends.contains(&format!("vmm_{guest}")) }
+        };
+        if ended(emulator.console()) {
+            return Ok(());
+        }
+        if self.guests > 1 {
+            emulator.send(&format!("{}{guest}", char::from(ESCAPE))).context("the emulator ended")?;
+        }
         emulator.send("poweroff\n").context("the emulator ended")?;
         let start = Instant::now();
-        while !self.ended(emulator.console()) {
+        while !ended(emulator.console()) {
             if start.elapsed() > SHUTDOWN_TIMEOUT || emulator.console().expect_end(Duration::ZERO).is_ok() {
                 let lines = emulator.console().last_lines();
-                bail!("the guest did not power off; the console's last lines:\n{lines}");
+                bail!("guest {guest} did not power off; the console's last lines:\n{lines}");
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        self.verdict(emulator.console())
+        Ok(())
     }
 
     /// Waits until the guest's user space is up.
@@ -212,8 +232,7 @@ impl Session {
 
     /// Whether no guest runs any more.
     fn ended(&self, console: &Console) -> bool {
-        let text = console.text();
-        text.matches(POWERED_OFF).count() + text.matches(STOPPED).count() >= self.guests
+        ends(&console.text()).len() >= self.guests
     }
 
     /// Whether all guests ended in order.
@@ -224,6 +243,16 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The VMMs whose guests have ended. Only lines of a VMM itself count, not what a guest prints or is typed at.
+fn ends(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter_map(|line| line.split_once(POWERED_OFF).or_else(|| line.split_once(STOPPED)))
+        // Before it stands nothing but the VMM's name, and perhaps the console's tag.
+        .filter(|(tags, _)| tags.chars().all(|c| c.is_ascii_alphanumeric() || "_| ".contains(c)))
+        .filter_map(|(tags, _)| tags.rsplit(['|', ' ']).next().map(str::to_owned))
+        .collect()
 }
 
 /// The lines of standard input, as they come; disconnected at its end.
@@ -270,4 +299,19 @@ fn stty(arguments: &[&str]) -> Result<String> {
         bail!("stty failed ({})", output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ends;
+
+    #[test]
+    fn only_lines_of_a_vmm_end_a_guest() {
+        assert!(ends("guest:/root# echo guest powered off\nguest powered off\nguest stopped\n").is_empty());
+        assert!(ends("guest:/root# echo vmm_0|INFO: guest powered off").is_empty());
+        assert_eq!(ends("vmm_0|INFO: guest powered off\r\n").len(), 1);
+        assert_eq!(ends("vmm_0| vmm_0|INFO: guest powered off\nvmm_0|INFO: guest powered off\n").len(), 1);
+        let text = "vmm_1|ERROR: guest stopped: a reason\nvmm_0|INFO: guest powered off\n";
+        assert_eq!(ends(text).into_iter().collect::<Vec<_>>(), ["vmm_0", "vmm_1"]);
+    }
 }

@@ -27,6 +27,23 @@ pub struct Options {
 /// The board that whole systems are tested on.
 const BOARD: &str = "qemu_virt_aarch64";
 
+/// What only runs on the target: package, target, features.
+const TARGET_PACKAGES: &[(&str, &str, &str)] = &[
+    ("kernel", KERNEL_TARGET, ""),
+    ("kernel", KERNEL_TARGET, "debug"),
+    ("hostile-guest", KERNEL_TARGET, ""),
+    ("loader", PD_TARGET, ""),
+    ("initialiser", PD_TARGET, ""),
+    ("monitor", PD_TARGET, ""),
+    ("pl011-driver", PD_TARGET, "pd"),
+    ("timer-driver", PD_TARGET, "pd"),
+    ("serial-virt", PD_TARGET, "pd"),
+    ("vmm", PD_TARGET, "pd"),
+    ("test-pds", PD_TARGET, "pd"),
+];
+const KERNEL_TARGET: &str = "aarch64-unknown-none-softfloat";
+const PD_TARGET: &str = "aarch64-unknown-none";
+
 /// Runs the tests.
 ///
 /// # Errors
@@ -84,6 +101,18 @@ pub fn check() -> Result<()> {
     say("lints");
     run(&mut cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]))?;
     run(&mut cargo(&["clippy", "--all-targets", "--package", "harness", "--", "-D", "warnings"]))?;
+    say("lints of what runs on the target");
+    sdk::build(BOARD, &[Config::Debug])?;
+    for &(package, target, features) in TARGET_PACKAGES {
+        let mut command =
+            cargo(&["clippy", "--package", package, "--target", target, "--features", features]);
+        command
+            .args(["--", "-D", "warnings"])
+            .env("MICROKIT_SDK", sdk::ours())
+            .env("MICROKIT_BOARD", BOARD)
+            .env("MICROKIT_CONFIG", Config::Debug.name());
+        run(&mut command)?;
+    }
     say("documentation");
     run(cargo(&["doc", "--no-deps", "--document-private-items", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;
