@@ -17,6 +17,7 @@ use kernel_spec::refill::Refill;
 use kernel_spec::state::{Action as SpecAction, Endpoint, Notification, SchedContext, Vcpu};
 use kernel_spec::vspace::Entry;
 use kernel_spec::{Config, Holder, Lookup, Obj, Slot, State, ThreadState};
+use std::collections::btree_map;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest queue or list that is believed.
@@ -230,8 +231,8 @@ impl Abstraction<'_> {
         for cap in caps {
             match cap {
                 SpecCap::Tcb { obj } | SpecCap::Zombie { holder: Holder::Tcb(obj), .. } => {
-                    if !state.tcbs.contains_key(&obj) {
-                        state.tcbs.insert(obj, self.tcb(obj)?);
+                    if let btree_map::Entry::Vacant(place) = state.tcbs.entry(obj) {
+                        place.insert(self.tcb(obj)?);
                     }
                 }
                 SpecCap::Endpoint { obj, .. } => {
