@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! From `_start` to the event loop.
 //!
-//! `_start` itself is made by [`declare_protection_domain`] in the PD's own crate. It sets the stack pointer although the
+//! `_start` itself is made by [`declare_protection_domain`](crate::declare_protection_domain) in the PD's own crate. It sets the stack pointer although the
 //! initialiser has done so too: a PD that its parent restarts begins there with whatever stack pointer it had.
 
 use core::cell::UnsafeCell;

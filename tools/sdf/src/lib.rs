@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The system description format (SDF) of Microkit 2.3 on AArch64: parse, check, resolve board names, write plain SDF.
 //!
-//! * [`parse`] turns a plain SDF file into a checked [`System`]; the `microkit` tool builds on that.
-//! * [`resolve`] turns a file in our dialect, which names the board's devices, into a plain one.
+//! * [`parse()`] turns a plain SDF file into a checked [`System`]; the `microkit` tool builds on that.
+//! * [`resolve()`] turns a file in our dialect, which names the board's devices, into a plain one.
 //! * [`Platform`] holds what the checks must know of the board and kernel; it comes from an SDK's JSON files.
 //!
 //! Whatever is wrong is reported as a [`Diagnostic`]: `file:row:col: error: message`, with what to do about it. The

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The typed model of one system: what a system description file says after parsing and checking.
 //!
-//! Built by [`crate::parse`], read by the `microkit` tool and by reports. Names are already resolved to indices
+//! Built by [`crate::parse()`], read by the `microkit` tool and by reports. Names are already resolved to indices
 //! ([`PdIndex`], [`RegionIndex`]) that are valid in the same [`System`]; every item keeps its position for messages.
 //! The element and attribute meanings are those of the Microkit 2.3 manual.
 

@@ -25,7 +25,7 @@ impl Vector {
     }
 }
 
-/// SPSR.M[4]: AArch32.
+/// SPSR.M bit 4: AArch32.
 const AARCH32: u64 = 1 << 4;
 /// D, A, I and F masks.
 const DAIF: u64 = 0xf << 6;

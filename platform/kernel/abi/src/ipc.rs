@@ -37,9 +37,9 @@ pub const MSG_REGISTERS: u64 = 4;
 pub const MSG_MAX_EXTRA_CAPS: u64 = 3;
 /// Size and alignment of the IPC buffer in bytes, as log2.
 pub const IPC_BUFFER_BITS: u64 = 10;
-/// Byte offset of msg[0] in the IPC buffer.
+/// Byte offset of `msg[0]` in the IPC buffer.
 pub const IPC_BUFFER_MSG: u64 = 8;
-/// Byte offset of caps_or_badges[0].
+/// Byte offset of `caps_or_badges[0]`.
 pub const IPC_BUFFER_CAPS: u64 = 976;
 /// Byte offset of receiveCNode.
 pub const IPC_BUFFER_RECEIVE_CNODE: u64 = 1000;

@@ -58,7 +58,7 @@ pub trait Machine {
 
     /// Current time in ticks; never goes back.
     fn now(&self) -> u64;
-    /// Asks for [`Kernel::handle_timer`](crate::Kernel::handle_timer) at or soon after `ticks`.
+    /// Asks for [`Kernel::handle_interrupt`](crate::Kernel::handle_interrupt) at or soon after `ticks`.
     fn set_deadline(&mut self, ticks: u64);
     /// Ticks in `us` microseconds; saturates.
     fn us_to_ticks(&self, us: u64) -> u64;

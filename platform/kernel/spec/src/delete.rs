@@ -25,7 +25,7 @@ impl State {
 
     /// Deletes the capability in `slot`; with the last one the object ends (manual 3.2). No effect on an empty slot.
     ///
-    /// Changes: the slot, the tree, and whatever the end of objects changes ([`State::end_object`]); containers
+    /// Changes: the slot, the tree, and whatever the end of objects changes (`State::end_object`); containers
     /// (CNodes, threads) end with everything in their slots.
     pub fn delete(&mut self, slot: Slot) {
         self.delete_from(slot, true);
@@ -156,7 +156,7 @@ impl State {
         }
     }
 
-    /// Forgets objects that no capability names. They have already ended ([`State::end_object`]).
+    /// Forgets objects that no capability names. They have already ended (`State::end_object`).
     pub(crate) fn forget_dead_objects(&mut self) {
         let mut named = std::collections::BTreeSet::new();
         for cap in self.caps.values() {

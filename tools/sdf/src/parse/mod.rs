@@ -25,7 +25,7 @@ use crate::resolve::GeneratedFile;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// See [`crate::parse`]; `generated` are files that need not exist yet.
+/// See [`crate::parse()`]; `generated` are files that need not exist yet.
 pub(crate) fn parse(
     source: &str,
     text: &str,

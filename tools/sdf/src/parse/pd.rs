@@ -29,7 +29,7 @@ const CHILD_ATTRIBUTES: &[&str] = &[
 ];
 
 impl Parser<'_> {
-    /// Parses a domain and its children; there are at most [`MAX_PDS`], so the recursion is bounded.
+    /// Parses a domain and its children; there are at most `MAX_PDS`, so the recursion is bounded.
     pub(super) fn protection_domain(&mut self, element: Element<'_>, parent: Option<PdIndex>) {
         let index = self.pd_attributes(element, parent);
         let limit = match self.system.protection_domains.get(index) {

@@ -105,7 +105,7 @@ impl Resolved {
     /// Parses and checks the plain description; messages are placed in the original.
     ///
     /// # Errors
-    /// As [`crate::parse`].
+    /// As [`crate::parse()`].
     pub fn parse(&self, platform: &Platform, search_paths: &[PathBuf]) -> Result<System, Vec<Diagnostic>> {
         let parsed = crate::parse::parse(&self.source, &self.text, platform, search_paths, &self.files);
         let plain = Lines::new(&self.text);
