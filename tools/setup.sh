@@ -9,7 +9,7 @@
 #   1. a toolchain that is already there, new enough and with both bare-metal targets;
 #   2. rustup, which installs the pinned one (and is itself installed if there is none);
 #   3. Debian 13's backports, unpacked under build/rust with the C library they need and used only from here; the
-#      bare-metal core library is then built from source (-Zbuild-std).
+#      bare-metal core library, which no package has, is built from the package of its source.
 # BULKHEAD_RUST=debian goes to 3 at once.
 set -eu
 
@@ -127,6 +127,25 @@ rust_by_rustup() {
     return 1
 }
 
+# Builds the core and alloc libraries for the board into the private toolchain. Bitcode stays in for later link-time
+# optimisation; the switches for that are unstable ones, used here only.
+core_library() {
+    say "building Rust's core library for the board (a minute)"
+    mkdir -p "$private/core/src"
+    printf '[package]\nname = "board"\nversion = "0.0.0"\nedition = "2024"\n[workspace]\n' >"$private/core/Cargo.toml"
+    echo '#![no_std]' >"$private/core/src/lib.rs"
+    for target in $targets; do
+        (cd "$private/core" && RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Cembed-bitcode=yes' cargo build --release --target "$target" \
+            --target-dir "$private/core/target" -Zbuild-std=core,alloc -Zbuild-std-features=compiler-builtins-mem)
+        library=$private/root/usr/lib/rustlib/$target/lib
+        mkdir -p "$library"
+        for crate in core alloc compiler_builtins; do
+            cp "$private/core/target/$target/release/deps/lib$crate-"*.rlib "$library/"
+        done
+    done
+    rm -rf "$private/core"
+}
+
 # Debian's packages of a newer release, unpacked under build/rust and run with their own C library.
 rust_by_debian() {
     private=$root/build/rust
@@ -166,13 +185,14 @@ rust_by_debian() {
         done
         llvm=$private/root/usr/lib/llvm-${lld#lld-}
         wrapper rust-lld "$llvm/bin/lld" "$libraries:$llvm/lib"
+        PATH="$private/bin:$PATH" core_library
         touch "$private/complete"
     fi
     PATH="$private/bin:$PATH"
     export PATH
-    rustc --version >/dev/null || die "the Rust of Debian's backports does not run here"
     say "using $(rustc --version) from build/rust"
-    write_env "export PATH='$private/bin':\"\$PATH\"" "export BULKHEAD_BUILD_STD=1"
+    rust_works || die "the Rust of Debian's backports is not complete: remove build/rust and try again"
+    write_env "export PATH='$private/bin':\"\$PATH\""
 }
 
 install_rust() {
@@ -198,11 +218,10 @@ chosen_rust_works() {
     [ -e "$env_file" ] || return 1
     (
         . "./$env_file"
-        if [ -n "${BULKHEAD_BUILD_STD:-}" ]; then
-            [ -e build/rust/complete ] && rustc --version >/dev/null 2>&1
-        else
-            [ "${BULKHEAD_RUST:-}" != debian ] && rust_works
-        fi
+        case $(command -v rustc) in
+        "$root/build/rust/"*) [ -e build/rust/complete ] && rust_works ;;
+        *) [ "${BULKHEAD_RUST:-}" != debian ] && rust_works ;;
+        esac
     )
 }
 

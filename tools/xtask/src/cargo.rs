@@ -53,11 +53,6 @@ impl Build<'_> {
         }
         if let Some(target) = self.target {
             command.args(["--target", target]);
-            // Where no precompiled core library for the board can be had (see tools/setup.sh).
-            if env::var_os("BULKHEAD_BUILD_STD").is_some() {
-                command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
-                command.env("RUSTC_BOOTSTRAP", "1");
-            }
         }
         let mut flags = OsString::new();
         for argument in &self.link_arguments {
