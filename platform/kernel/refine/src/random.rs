@@ -472,6 +472,9 @@ impl Maker<'_> {
                 let count = self.rng.pick(&[0, 1, 3, 20, 36, 37]);
                 let mut words = vec![self.rng.below(2), count];
                 words.extend((0..count).map(|_| self.rng.number()));
+                if let Some(spsr) = words.get_mut(4) {
+                    *spsr = self.rng.pick(&[0x3c5, 0x3c4, 0x1f, *spsr]);
+                }
                 (tcb, TcbWriteRegisters, words, vec![])
             }
             3 => (tcb, TcbCopyRegisters, vec![self.rng.below(16)], vec![self.tcb()]),

@@ -261,7 +261,7 @@ pub fn busy_script() -> Vec<Step> {
         invoke(s::IRQ_CONTROL, IrqIssueIrqHandler, &[33, b::IRQ, 64], &[s::CNODE]),
         invoke(b::IRQ, IrqSetIrqHandler, &[], &[b::NOTIFICATION]),
         mint(b::ENDPOINT, b::BADGED_ENDPOINT, 15, 5),
-        mint(b::ENDPOINT + 1, b::BADGED_ENDPOINT + 1, 13, 6),
+        mint(b::ENDPOINT + 1, b::BADGED_ENDPOINT + 1, 9, 6),
         mint(b::ENDPOINT, b::BADGED_ENDPOINT + 2, 15, 7),
         mint(b::NOTIFICATION, b::BADGED_NOTIFICATION, 3, 1),
         mint(b::NOTIFICATION + 1, b::BADGED_NOTIFICATION + 1, 1, 2),
@@ -271,6 +271,7 @@ pub fn busy_script() -> Vec<Step> {
         invoke(b::TABLE + 1, ArmPageTableMap, &[0x20_0000, 0], &[s::VSPACE]),
         invoke(b::FRAME, ArmPageMap, &[0x20_0000, 3, 1], &[s::VSPACE]),
         invoke(s::TCB, TcbBindNotification, &[], &[b::NOTIFICATION + 2]),
+        invoke(b::VCPU, ArmVcpuSetTcb, &[], &[b::TCB + 3]),
     ];
     // Budget, period, extra refills, flags of the threads' scheduling contexts.
     let times = [(1000, 10_000, 2, 0), (500, 500, 0, 0), (300, 2000, 1, 1), (100, 400, 4, 1)];

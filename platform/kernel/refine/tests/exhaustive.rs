@@ -177,17 +177,17 @@ fn containers() {
 fn derivation() {
     let pair = world::busy_system();
     let on = |what, words: &[u64]| invoke(slot::CNODE, what, words, &[slot::CNODE]);
-    let (ep, five) = (busy::ENDPOINT, busy::BADGED_ENDPOINT);
+    let (ep, six) = (busy::ENDPOINT + 1, busy::BADGED_ENDPOINT + 1);
     let free = busy::FIRST_FREE;
     let steps = [
-        on(Invocation::CNodeCopy, &[free, 64, five, 64, 15]),
-        on(Invocation::CNodeMint, &[free + 1, 64, ep, 64, 15, 5]),
+        on(Invocation::CNodeCopy, &[free, 64, six, 64, 15]),
+        on(Invocation::CNodeMint, &[free + 1, 64, ep, 64, 15, 6]),
         on(Invocation::CNodeCopy, &[free + 2, 64, free, 64, 15]),
-        on(Invocation::CNodeMove, &[free + 3, 64, five, 64]),
-        on(Invocation::CNodeDelete, &[five, 64]),
+        on(Invocation::CNodeMove, &[free + 3, 64, six, 64]),
+        on(Invocation::CNodeDelete, &[six, 64]),
         on(Invocation::CNodeDelete, &[ep, 64]),
         on(Invocation::CNodeRevoke, &[free + 1, 64]),
-        on(Invocation::CNodeRevoke, &[five, 64]),
+        on(Invocation::CNodeRevoke, &[six, 64]),
         on(Invocation::CNodeRevoke, &[ep, 64]),
         invoke(slot::CNODE, Invocation::CNodeCopy, &[free + 4, 64, busy::UNTYPED, 64, 15], &[slot::CNODE]),
         invoke(

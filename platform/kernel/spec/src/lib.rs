@@ -32,6 +32,14 @@
 //!   is cancelled.
 //! * Deleting the last capability of a CNode or thread found *inside* a dying container does not empty it: the
 //!   capability moves into the found container's first slot (manual 3.4, footnote). See [`delete`].
+//! * Deleting a reply object, or suspending a thread in a call chain, never hands out a scheduling context twice: from
+//!   the top of the chain it goes back to the caller, from elsewhere it stays where it is.
+//! * `TCB_ReadRegisters` shows the program counter of the instruction that last entered the kernel; registers written or
+//!   copied into a thread never carry a processor mode it may not have (seL4 does not check copies).
+//! * A badged or SGI capability is nobody's descendant but that of what it was minted or issued from, also when another
+//!   one says the same.
+//! * Cache maintenance is for ordinary memory only. Domains other than 0 do not exist yet.
+//! * A thread that waits in YieldTo is answered whether it called or sent.
 //! * Endpoint and notification queues are ordered by priority, first come first served within one.
 //! * Revocation and deletion are one step here. The implementation may be preempted in between and be restarted;
 //!   refinement runs it to its end.

@@ -196,12 +196,9 @@ impl State {
         let frame = if flags & 4 != 0 { &ORDER[..FRAME_WORDS] } else { &[] };
         let integer = if flags & 8 != 0 { &ORDER[FRAME_WORDS..] } else { &[] };
         for &register in frame.iter().chain(integer) {
+            // A guest's processor mode must not get into a thread without virtual CPU.
             let value = self.user_register(source, register);
-            let thread = self.tcb_mut(tcb);
-            thread.regs[register] = value;
-            if register == stored::PC {
-                thread.fault_ip = value;
-            }
+            self.set_user_register(tcb, register, value);
         }
         if self.current == Some(tcb) {
             self.reschedule();
