@@ -143,18 +143,20 @@ impl<M: Machine> Kernel<M> {
     fn use_budget(&mut self, sc: SchedContext, mut usage: u64) {
         let period = sc.period(&self.m);
         let latest = u64::MAX - 5 * self.m.us_to_ticks(self.m.max_period_us());
-        let mut head = self.head_refill(sc);
-        // Refills that are used up wholly come back a period later; an overrun uses those to come.
-        while head.amount <= usage && head.time < latest {
-            usage -= head.amount;
-            let back = Refill { time: head.time + period, amount: head.amount };
-            self.pop_refill(sc);
-            self.push_refill(sc, back);
-            head = self.head_refill(sc);
-        }
-        if usage > 0 && head.time < latest {
-            self.set_head(sc, Refill { time: head.time + usage, amount: head.amount - usage });
-            self.push_refill(sc, Refill { time: head.time + period, amount: usage });
+        // Taken from the first refill, and, after an overrun, from those to come.
+        while usage > 0 {
+            let head = self.head_refill(sc);
+            if head.time >= latest {
+                break;
+            }
+            let taken = usage.min(head.amount);
+            usage -= taken;
+            if taken == head.amount {
+                self.pop_refill(sc);
+            } else {
+                self.set_head(sc, Refill { time: head.time + taken, amount: head.amount - taken });
+            }
+            self.push_refill(sc, Refill { time: head.time + period, amount: taken });
         }
         self.mend_head(sc);
     }
