@@ -166,6 +166,7 @@ fn pd_folder(sdk: &Sdk) -> PathBuf {
 /// One does not build.
 pub fn build_pds(sdk: &Sdk) -> Result<()> {
     say(format!("building the protection domains ({}, {})", sdk.board, sdk.config));
+    let _lock = sdk::lock()?;
     let programs = cargo::protection_domains()?;
     let mut packages: Vec<String> = programs.iter().map(|program| program.package.clone()).collect();
     packages.dedup();

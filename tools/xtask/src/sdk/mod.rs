@@ -79,6 +79,18 @@ impl Sdk {
     }
 }
 
+/// Keeps other runs from building meanwhile: configurations share cargo's folders, and what one run built must not be
+/// installed by another. Held until it is dropped.
+///
+/// # Errors
+/// There is no lock file to be had.
+pub fn lock() -> Result<fs::File> {
+    fs::create_dir_all(paths::build())?;
+    let file = fs::File::create(paths::build().join("lock"))?;
+    file.lock()?;
+    Ok(file)
+}
+
 /// Where our own SDK is.
 #[must_use]
 pub fn ours() -> PathBuf {
@@ -123,6 +135,7 @@ pub fn provide(other: Option<&Path>, board: &str, config: &str) -> Result<Sdk> {
 /// # Errors
 /// A part does not build.
 pub fn build(board_name: &str, configs: &[Config]) -> Result<()> {
+    let _lock = lock()?;
     let board = board(board_name)?;
     let root = ours();
     fs::create_dir_all(root.join("bin"))?;
