@@ -62,6 +62,36 @@ fn input_is_typed_at_the_guests_shell() {
 }
 
 #[test]
+fn words_of_a_guest_do_not_end_the_run() {
+    let input = "echo guest powered off\necho guest stopped\necho still $((6 * 7))\n";
+    let output = xtask(&["run", &folder("run-words")], input);
+    let (console, messages) = texts(&output);
+    assert!(output.status.success(), "{messages}\n{console}");
+    assert!(console.contains("still 42"), "{console}");
+}
+
+#[test]
+fn every_guest_that_still_runs_is_powered_off_at_the_end_of_the_input() {
+    let guest = root().join("build/guests/debian-12");
+    let output = xtask(
+        &[
+            "run",
+            &folder("run-two"),
+            "--system=tests/systems/two_guests.xml",
+            &format!("--define=KERNEL_1={}", guest.join("Image").display()),
+            &format!("--define=INITRD_1={}", guest.join("initrd.cpio").display()),
+            "--define-text=CMDLINE_1=console=ttyAMA0 quiet",
+        ],
+        "",
+    );
+    let (console, messages) = texts(&output);
+    assert!(output.status.success(), "{messages}\n{console}");
+    for vmm in ["vmm_0", "vmm_1"] {
+        assert!(console.contains(&format!("{vmm}|INFO: guest powered off")), "{console}");
+    }
+}
+
+#[test]
 fn guest_that_does_not_come_up_is_a_failure_with_the_last_lines() {
     let output = xtask(
         &[
