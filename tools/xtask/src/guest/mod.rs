@@ -87,6 +87,10 @@ pub struct Guest {
 /// The archive cannot be reached, or does not have what is expected.
 pub fn fetch(kernel: &Kernel) -> Result<Guest> {
     let folder = paths::guests().join(kernel.name);
+    fs::create_dir_all(&folder)?;
+    // Two builds in one checkout may want it at the same time.
+    let lock = fs::File::create(folder.join("lock"))?;
+    lock.lock().context("waiting for another build that fetches guests")?;
     let description = folder.join("guest.json");
     if let Ok(text) = fs::read_to_string(&description)
         && let Ok(guest) = serde_json::from_str::<Guest>(&text)
