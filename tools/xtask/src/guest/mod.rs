@@ -89,7 +89,7 @@ pub fn fetch(kernel: &Kernel) -> Result<Guest> {
     let folder = paths::guests().join(kernel.name);
     fs::create_dir_all(&folder)?;
     // Two builds in one checkout may want it at the same time.
-    let lock = fs::File::create(folder.join("lock"))?;
+    let lock = fs::File::create(paths::guests().join("lock"))?;
     lock.lock().context("waiting for another build that fetches guests")?;
     let description = folder.join("guest.json");
     if let Ok(text) = fs::read_to_string(&description)
@@ -103,7 +103,6 @@ pub fn fetch(kernel: &Kernel) -> Result<Guest> {
         "fetching the guest {} (a kernel of Debian's, from this machine's Debian mirror)",
         kernel.name
     ));
-    fs::create_dir_all(&folder)?;
     let archive = Archive::open(kernel.suite)?;
     let package = archive.unsigned_kernel(kernel.meta_package)?;
     let deb = archive.download(&package)?;
