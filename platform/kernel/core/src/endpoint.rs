@@ -4,9 +4,9 @@
 use crate::error::Stop;
 use crate::invoke::SendKind;
 use crate::kernel::Kernel;
+use crate::layout::Word;
 use crate::layout::{Endpoint, Reply, Slot, State, Tcb, blocked, queue_state};
 use crate::machine::Machine;
-use crate::{PhysAddr, layout::Word};
 use kernel_abi::{CapRights, fault};
 
 impl<M: Machine> Kernel<M> {
@@ -244,10 +244,5 @@ impl<M: Machine> Kernel<M> {
         let kind = SendKind { call: false, blocking: true, can_donate, first_phase: false };
         self.send_ipc(thread, at, badge, rights, kind);
         true
-    }
-
-    /// The object that a word of a thread names.
-    pub fn endpoint_of(&self, tcb: Tcb) -> Option<Endpoint> {
-        Endpoint::at(PhysAddr(tcb.blocked_on(&self.m)))
     }
 }
