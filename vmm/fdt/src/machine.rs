@@ -22,6 +22,14 @@ pub mod map {
     pub const RTC: u64 = 0x0901_0000;
     /// Bytes of each of these devices.
     pub const DEVICE_SIZE: u64 = 0x1000;
+    /// First virtio-mmio slot; the others follow.
+    pub const VIRTIO: u64 = 0x0a00_0000;
+    /// Bytes of a virtio-mmio slot.
+    pub const VIRTIO_SIZE: u64 = 0x200;
+    /// Number of virtio-mmio slots.
+    pub const VIRTIO_SLOTS: u32 = 32;
+    /// Interrupt of the first virtio-mmio slot, as the GIC counts (SPI 16); the others follow.
+    pub const VIRTIO_INTID: u32 = 48;
     /// Interrupt of the PL011, as the GIC counts (SPI 1).
     pub const UART_INTID: u32 = 33;
     /// Interrupt of the PL031 (SPI 2).
@@ -45,6 +53,8 @@ pub struct Machine<'a> {
     pub bootargs: &'a str,
     /// Guest physical addresses of the initramfs.
     pub initrd: Option<Range<u64>>,
+    /// Bit k: virtio-mmio slot k has a device.
+    pub virtio: u32,
 }
 
 const GIC_PHANDLE: u32 = 1;
@@ -52,7 +62,8 @@ const CLOCK_PHANDLE: u32 = 2;
 /// Interrupt types of the GIC binding.
 const SPI: u32 = 0;
 const PPI: u32 = 1;
-/// Interrupt flags of the GIC binding: level sensitive, active high or (by convention for timers) low.
+/// Interrupt flags of the GIC binding: rising edge; level sensitive, active high or (by convention for timers) low.
+const EDGE_RISING: u32 = 1;
 const LEVEL_HIGH: u32 = 4;
 const LEVEL_LOW: u32 = 8;
 
@@ -81,6 +92,7 @@ impl Machine<'_> {
             clock(root);
             uart(root);
             rtc(root);
+            self.virtio(root);
         });
         writer.finish()
     }
@@ -119,6 +131,18 @@ impl Machine<'_> {
             node.empty("always-on");
             node.cells("interrupts", &[PPI, 13, flags, PPI, 14, flags, PPI, 11, flags, PPI, 10, flags]);
         });
+    }
+
+    fn virtio(&self, root: &mut Writer<'_>) {
+        for slot in (0..map::VIRTIO_SLOTS).filter(|slot| self.virtio & 1 << slot != 0) {
+            let address = map::VIRTIO + map::VIRTIO_SIZE * u64::from(slot);
+            root.node_at("virtio_mmio", address, |node| {
+                node.strings("compatible", &["virtio,mmio"]);
+                node.wide("reg", &[address, map::VIRTIO_SIZE]);
+                node.cells("interrupts", &[SPI, map::VIRTIO_INTID - 32 + slot, EDGE_RISING]);
+                node.empty("dma-coherent");
+            });
+        }
     }
 }
 
@@ -183,6 +207,7 @@ mod tests {
             cpu: "arm,cortex-a53",
             bootargs: "console=ttyAMA0 quiet",
             initrd: Some(0x4221_0000..0x4232_2345),
+            virtio: 0,
         }
     }
 
@@ -254,6 +279,18 @@ mod tests {
         });
         with_tree(&Machine { initrd: None, ..machine() }, |root| {
             assert!(root.child("chosen").expect("chosen").property("linux,initrd-start").is_none());
+        });
+    }
+
+    #[test]
+    fn virtio_slots_are_where_qemu_has_them() {
+        with_tree(&Machine { virtio: 1 << 0 | 1 << 3 | 1 << 31, ..machine() }, |root| {
+            let slots: Vec<_> = root.children().filter(|node| node.name().starts_with("virtio")).collect();
+            let names: Vec<_> = slots.iter().map(|node| node.name().to_owned()).collect();
+            assert_eq!(names, ["virtio_mmio@a000000", "virtio_mmio@a000600", "virtio_mmio@a003e00"]);
+            assert_eq!(cells(&slots[1], "reg"), [0, 0x0a00_0600, 0, 0x200]);
+            assert_eq!(cells(&slots[1], "interrupts"), [0, 19, 1]);
+            assert!(slots[1].property("dma-coherent").is_some());
         });
     }
 

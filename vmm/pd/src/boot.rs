@@ -17,6 +17,17 @@ pub struct Images<'a> {
     pub command_line: &'a [u8],
 }
 
+/// What the device tree tells of the machine, besides its memory and the images.
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
+    /// vCPUs.
+    pub vcpus: usize,
+    /// `compatible` of the processor.
+    pub cpu: &'a str,
+    /// Bit k: virtio-mmio slot k has a device.
+    pub virtio: u32,
+}
+
 /// How vCPU 0 starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
@@ -48,8 +59,7 @@ pub enum BootError {
 pub fn load(
     memory: &mut [u8],
     images: &Images<'_>,
-    vcpus: usize,
-    cpu: &str,
+    description: &Description<'_>,
     copy: impl Fn(&mut [u8], &[u8]),
 ) -> Result<Start, BootError> {
     let size = memory.len() as u64;
@@ -57,10 +67,11 @@ pub fn load(
     let layout = Layout::new(map::RAM, size, &image, images.initrd.len() as u64)?;
     let machine = Machine {
         memory_size: size,
-        vcpus: u32::try_from(vcpus).unwrap_or(1),
-        cpu,
+        vcpus: u32::try_from(description.vcpus).unwrap_or(1),
+        cpu: description.cpu,
         bootargs: text_of(images.command_line),
         initrd: layout.initrd.clone(),
+        virtio: description.virtio,
     };
     // The layout has placed all of this inside the memory, so that none of these is `None`.
     if let Some(place) = at(memory, layout.kernel, images.kernel.len() as u64) {
@@ -83,6 +94,8 @@ fn at(memory: &mut [u8], address: u64, length: u64) -> Option<&mut [u8]> {
 mod tests {
     use super::*;
 
+    const MACHINE: Description<'_> = Description { vcpus: 2, cpu: "arm,cortex-a53", virtio: 1 };
+
     fn images() -> Images<'static> {
         Images { kernel: &[7; 5000], initrd: &[9; 3000], command_line: b"quiet\n" }
     }
@@ -90,30 +103,29 @@ mod tests {
     #[test]
     fn everything_is_where_the_start_says() {
         let mut memory = vec![0; 8 << 20];
-        let start = load(&mut memory, &images(), 2, "arm,cortex-a53", |to, from| to.copy_from_slice(from))
-            .expect("loads");
+        let start =
+            load(&mut memory, &images(), &MACHINE, |to, from| to.copy_from_slice(from)).expect("loads");
         assert_eq!(start, Start { entry: 0x4008_0000, device_tree: 0x4020_0000 });
         assert_eq!(memory[0x8_0000..0x8_0000 + 5000], [7; 5000]);
         assert_eq!(memory[0x20_0000..0x20_0004], 0xd00d_feed_u32.to_be_bytes());
         assert_eq!(memory[0x21_0000..0x21_0000 + 3000], [9; 3000]);
-        assert!(memory.windows(5).any(|window| window == b"quiet"));
+        for text in [&b"quiet"[..], b"virtio_mmio@a000000"] {
+            assert!(memory.windows(text.len()).any(|window| window == text));
+        }
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         let copy = |to: &mut [u8], from: &[u8]| to.copy_from_slice(from);
-        let small = load(&mut vec![0; 0x10_0000], &images(), 1, "arm,cortex-a53", copy);
+        let small = load(&mut vec![0; 0x10_0000], &images(), &MACHINE, copy);
         assert!(matches!(small, Err(BootError::Layout(LayoutError::TooSmall { .. }))), "{small:?}");
         let nothing = Images { kernel: &[], ..images() };
         assert_eq!(
-            load(&mut vec![0; 0x10_0000], &nothing, 1, "arm,cortex-a53", copy),
+            load(&mut vec![0; 0x10_0000], &nothing, &MACHINE, copy),
             Err(BootError::Image(ImageError::Empty))
         );
         let long = vec![b'x'; 0x1_0000];
         let wordy = Images { command_line: &long, ..images() };
-        assert_eq!(
-            load(&mut vec![0; 8 << 20], &wordy, 1, "arm,cortex-a53", copy),
-            Err(BootError::DeviceTree(Full))
-        );
+        assert_eq!(load(&mut vec![0; 8 << 20], &wordy, &MACHINE, copy), Err(BootError::DeviceTree(Full)));
     }
 }

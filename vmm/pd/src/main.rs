@@ -3,19 +3,20 @@
 //!
 //! Symbols, set by the system description: `guest_ram`, `guest_ram_size`; `kernel_image`, `initrd_image`, `cmdline` and
 //! `config` with their `_size`s (0: absent); `console_tx_queue`, `console_tx_data`, `console_rx_queue`, `console_rx_data`
-//! with the data regions' `_size`s, `console_ch`; `timer_ch`; `host_rtc`, the board's PL031 (0: absent). The configuration text knows `vcpus` (1) and `cpu`
-//! (`arm,cortex-a53`), the `compatible` of the processor.
+//! with the data regions' `_size`s, `console_ch`; `timer_ch`; `rtc_ch`, the real-time clock's driver. The configuration text
+//! knows `vcpus` (1) and `cpu` (`arm,cortex-a53`), the `compatible` of the processor.
 #![no_std]
 #![no_main]
 
 mod pd;
 
 use pd::console::{self, RingConsole};
-use pd::host::{PdHost, clock_time};
+use pd::host::PdHost;
 use pd::{memory, symbols};
 use sel4_microkit::{
     Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, protection_domain, set_log_sink,
 };
+use vmm::boot::Description;
 use vmm::{Config, Exit, Guest, Machine, REGISTERS, Reply};
 
 struct Vmm {
@@ -81,9 +82,8 @@ fn init() -> impl Handler {
         Err(error) => panic!("{error}"),
     };
     let cpu = config.get("cpu").unwrap_or("arm,cortex-a53");
-    // SAFETY: the system description maps the clock's registers there.
-    let time = unsafe { clock_time(symbols.clock) };
-    let host = PdHost::new(regions, machine.vcpus(), cpu, symbols.timer, time);
+    let description = Description { vcpus: machine.vcpus(), cpu, virtio: 0 };
+    let host = PdHost::new(regions, description, symbols.timer, symbols.wall_clock);
     let mut guest = Guest::new(host, machine);
     guest.start(memory::at_start());
     Vmm { guest, registers: [0; REGISTERS], console: symbols.console.channel, timer: symbols.timer }

@@ -5,49 +5,51 @@ use crate::pd::console::Handle;
 use crate::pd::memory::Regions;
 use crate::pd::vcpu::StandardVcpu;
 use core::arch::asm;
-use core::ptr::NonNull;
-use safe_mmio::UniqueMmioPointer;
-use safe_mmio::fields::ReadPure;
-use sel4_microkit::{Channel, MessageInfo, set_mr};
+use sel4_microkit::{Channel, MessageInfo, get_mr, set_mr};
 use timer_driver::clock::Clock;
 use timer_driver::protocol;
 use vmm::Host;
-use vmm::boot::{BootError, Start};
+use vmm::boot::{BootError, Description, Start};
 use vmm::host::Memory;
+
+/// Label of the real-time clock's request for the time, and of its answer with seconds since 1970 in message register 0.
+const TIME: u64 = 0;
 
 /// Capabilities and memory of this PD.
 pub struct PdHost {
     regions: Regions,
-    vcpus: usize,
-    cpu: &'static str,
+    machine: Description<'static>,
     timer: Channel,
     frequency_hz: u64,
     clock: Option<Clock>,
+    /// The board's real-time clock, until it has told the time.
+    wall_clock: Option<Channel>,
     /// Seconds since 1970 when the physical count was zero.
     epoch: u32,
     console: Handle,
 }
 
 impl PdHost {
-    /// The host of a guest with `vcpus` vCPUs of kind `cpu`; time-outs come from `timer`. `time` is the time now, in
-    /// seconds since 1970.
-    pub fn new(regions: Regions, vcpus: usize, cpu: &'static str, timer: Channel, time: u32) -> Self {
+    /// The host of a guest on `machine`; time-outs come from `timer`, the time of day from `wall_clock`.
+    pub fn new(
+        regions: Regions,
+        machine: Description<'static>,
+        timer: Channel,
+        wall_clock: Option<Channel>,
+    ) -> Self {
         let frequency_hz = frequency();
-        let epoch = time.wrapping_sub(seconds(frequency_hz));
         let clock = Clock::new(frequency_hz);
-        Self { regions, vcpus, cpu, timer, frequency_hz, clock, epoch, console: Handle }
+        Self { regions, machine, timer, frequency_hz, clock, wall_clock, epoch: 0, console: Handle }
     }
-}
 
-/// The time of the board's clock (PL031) whose registers are at `address`; 0 when there is none.
-///
-/// # Safety
-/// If `address` is not 0, the registers of a PL031 are mapped there.
-pub unsafe fn clock_time(address: usize) -> u32 {
-    NonNull::new(address as *mut ReadPure<u32>).map_or(0, |data| {
-        // SAFETY: DR is the first register, and this program has no other pointer to it.
-        unsafe { UniqueMmioPointer::new(data) }.read()
-    })
+    /// Asks the real-time clock, if it has not answered yet. Without an answer the guest's time begins in 1970.
+    fn set_wall_clock(&mut self) {
+        let Some(channel) = self.wall_clock else { return };
+        if channel.pp_call(MessageInfo::new(TIME, 0)).label() == TIME {
+            self.epoch = (get_mr(0) as u32).wrapping_sub(seconds(self.frequency_hz));
+            self.wall_clock = None;
+        }
+    }
 }
 
 impl Host for PdHost {
@@ -97,7 +99,8 @@ impl Host for PdHost {
     }
 
     fn load(&mut self, memory: Memory) -> Result<Start, BootError> {
-        self.regions.load(memory, self.vcpus, self.cpu)
+        self.set_wall_clock();
+        self.regions.load(memory, &self.machine)
     }
 }
 

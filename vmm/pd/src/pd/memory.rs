@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The guest's RAM and the prefilled images, as this PD sees them.
 
+use crate::pd::bytes;
 use crate::pd::symbols::{Region, Symbols};
-use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
+use vmm::boot::Description;
 use vmm::host::Memory;
 use vmm::{Images, boot};
+use vmm_fdt::layout::DEVICE_TREE_SIZE;
+use vmm_fdt::machine::map;
 
 /// The regions.
 pub struct Regions {
@@ -39,24 +42,36 @@ impl Regions {
         }
     }
 
-    /// Loads the guest's memory for a start. No vCPU may be running.
+    /// Loads the guest's memory for a start. No vCPU may be running, and no device be writing to it. What is loaded is
+    /// written back to memory: the guest begins with its caches off.
     ///
     /// # Errors
     /// See [`boot::load`].
-    pub fn load(&mut self, memory: Memory, vcpus: usize, cpu: &str) -> Result<boot::Start, boot::BootError> {
+    pub fn load(
+        &mut self,
+        memory: Memory,
+        machine: &Description<'_>,
+    ) -> Result<boot::Start, boot::BootError> {
         let images = Images { kernel: self.kernel, initrd: self.initrd, command_line: self.command_line };
         let ram = self.ram();
         if memory == Memory::Used {
             scrub(ram);
         }
-        boot::load(ram, &images, vcpus, cpu, copy)
+        let start = boot::load(ram, &images, machine, load)?;
+        let tree = start.device_tree.saturating_sub(map::RAM) as usize;
+        write_back(
+            ram.get(tree..).and_then(|rest| rest.get(..DEVICE_TREE_SIZE as usize)).unwrap_or_default(),
+        );
+        Ok(start)
     }
 
     /// Puts instructions at the start of the guest's RAM. No vCPU may be running.
     pub fn place(&mut self, code: &[u32]) {
-        for (place, instruction) in self.ram().chunks_exact_mut(4).zip(code) {
+        let ram = self.ram();
+        for (place, instruction) in ram.chunks_exact_mut(4).zip(code) {
             place.copy_from_slice(&instruction.to_le_bytes());
         }
+        write_back(ram.get(..4 * code.len()).unwrap_or_default());
     }
 
     fn ram(&mut self) -> &mut [u8] {
@@ -76,63 +91,25 @@ pub fn at_start() -> Memory {
     if STARTED.swap(true, Ordering::Relaxed) { Memory::Used } else { Memory::Zeroed }
 }
 
-/// Bytes moved at once.
-const BLOCK: usize = 64;
-
-/// Copies `from` to `to`, as many bytes as both have: 64 at a time, where a plain loop or `memcpy` moves eight.
-fn copy(to: &mut [u8], from: &[u8]) {
-    let size = to.len().min(from.len());
-    let blocks = size / BLOCK;
-    if blocks > 0 {
-        // SAFETY: `blocks * BLOCK` bytes from both pointers are inside the slices, which do not overlap; only caller-saved
-        // vector registers and the operands are changed.
-        unsafe {
-            asm!(
-                "2:",
-                "ldp q0, q1, [{from}]",
-                "ldp q2, q3, [{from}, #32]",
-                "add {from}, {from}, #64",
-                "stp q0, q1, [{to}]",
-                "stp q2, q3, [{to}, #32]",
-                "add {to}, {to}, #64",
-                "subs {blocks}, {blocks}, #1",
-                "b.ne 2b",
-                from = inout(reg) from.as_ptr() => _,
-                to = inout(reg) to.as_mut_ptr() => _,
-                blocks = inout(reg) blocks => _,
-                out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                options(nostack),
-            );
-        }
-    }
-    let done = blocks * BLOCK;
-    if let (Some(to), Some(from)) = (to.get_mut(done..size), from.get(done..size)) {
-        to.copy_from_slice(from);
-    }
+/// Copies `from` to `to`, as many bytes as both have, and writes them back to memory.
+fn load(to: &mut [u8], from: &[u8]) {
+    // SAFETY: both slices are mapped normal memory, and disjoint, as one is unique.
+    unsafe { bytes::copy(to.as_mut_ptr(), from.as_ptr(), to.len().min(from.len())) };
+    write_back(to);
 }
 
-/// Fills `memory` with zeroes.
+/// Fills `memory` with zeroes, in memory too.
 fn scrub(memory: &mut [u8]) {
-    let blocks = memory.len() / BLOCK;
-    if blocks > 0 {
-        // SAFETY: `blocks * BLOCK` bytes from the pointer are inside the slice; only the operands are changed.
-        unsafe {
-            asm!(
-                "2:",
-                "stp xzr, xzr, [{to}]",
-                "stp xzr, xzr, [{to}, #16]",
-                "stp xzr, xzr, [{to}, #32]",
-                "stp xzr, xzr, [{to}, #48]",
-                "add {to}, {to}, #64",
-                "subs {blocks}, {blocks}, #1",
-                "b.ne 2b",
-                to = inout(reg) memory.as_mut_ptr() => _,
-                blocks = inout(reg) blocks => _,
-                options(nostack),
-            );
-        }
-    }
-    if let Some(rest) = memory.get_mut(blocks * BLOCK..) {
-        rest.fill(0);
-    }
+    // SAFETY: the slice is mapped normal memory, and unique.
+    unsafe { bytes::zero(memory.as_mut_ptr(), memory.len()) };
+    // SAFETY: as above.
+    unsafe { bytes::clean(memory.as_ptr(), memory.len()) };
+}
+
+/// Writes `memory` back, so that it can be read and executed past the caches.
+fn write_back(memory: &[u8]) {
+    // SAFETY: the slice is mapped normal memory.
+    unsafe { bytes::clean(memory.as_ptr(), memory.len()) };
+    // SAFETY: as above.
+    unsafe { bytes::forget_instructions(memory.as_ptr(), memory.len()) };
 }

@@ -2,6 +2,7 @@
 //! What ties the guest's virtual machine to this PD: symbols, memory, console rings, timer, and the vCPUs by the
 //! kernel's standard interface.
 
+pub mod bytes;
 pub mod console;
 pub mod host;
 pub mod memory;

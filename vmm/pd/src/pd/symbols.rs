@@ -44,8 +44,8 @@ pub struct Symbols {
     pub console: ConsoleSymbols,
     /// Timer driver.
     pub timer: Channel,
-    /// Registers of the board's clock (PL031), 0 when there is none.
-    pub clock: usize,
+    /// The driver of the board's real-time clock.
+    pub wall_clock: Option<Channel>,
 }
 
 /// Reads the symbols.
@@ -70,6 +70,14 @@ pub fn read() -> Symbols {
             channel: Channel::new(*var!(console_ch: usize = 0)),
         },
         timer: Channel::new(*var!(timer_ch: usize = 0)),
-        clock: *var!(host_rtc: usize = 0),
+        wall_clock: {
+            let _: &usize = var!(host_rtc: usize = 0);
+            channel(*var!(rtc_ch: usize = usize::MAX))
+        },
     }
+}
+
+/// The channel of a number that the system description has set.
+fn channel(number: usize) -> Option<Channel> {
+    (number != usize::MAX).then(|| Channel::new(number))
 }
