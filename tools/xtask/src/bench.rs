@@ -206,6 +206,7 @@ fn bare_machine(guest: &Guest, cmdline: &str) -> Result<Machine> {
         cpu: "arm,cortex-a53",
         bootargs: cmdline,
         initrd: None,
+        virtio: 0,
     };
     let Ok(size) = machine.write(&mut tree) else { bail!("the device tree does not fit") };
     let folder = paths::build().join("bench");
