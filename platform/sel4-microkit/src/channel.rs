@@ -5,7 +5,7 @@ use core::fmt;
 
 use sel4_sys::{Error, seL4_CPtr, seL4_Signal, sys_send_recv, syscall_id};
 
-use crate::{MessageInfo, ipc_buffer, slots, symbols};
+use crate::{MessageInfo, MessageLabel, MessageRegisterValue, RESTARTED, ipc_buffer, set_mr, slots, symbols};
 
 /// Number of channels a PD can have.
 const MAX_CHANNELS: usize = 62;
@@ -97,7 +97,30 @@ impl Channel {
         ipc_buffer::with(|buffer| buffer.set_fast_registers(reply.mrs));
         MessageInfo::from_inner(reply.info)
     }
+
+    /// As [`Self::pp_call`] with label `label` and message registers `arguments`, and once more whenever the called PD was
+    /// restarted meanwhile: for requests that may be carried out twice. After the fourth call the answer is what it is,
+    /// the label [`RESTARTED`] included.
+    ///
+    /// # Panics
+    /// When the other side cannot be called, or there are more than 120 arguments.
+    pub fn call_again(&self, label: MessageLabel, arguments: &[MessageRegisterValue]) -> MessageInfo {
+        let mut answer = MessageInfo::new(RESTARTED, 0);
+        for _ in 0..CALLS {
+            for (index, argument) in arguments.iter().enumerate() {
+                set_mr(index, *argument);
+            }
+            answer = self.pp_call(MessageInfo::new(label, arguments.len()));
+            if answer.label() != RESTARTED {
+                break;
+            }
+        }
+        answer
+    }
 }
+
+/// Most calls that [`Channel::call_again`] makes.
+const CALLS: usize = 4;
 
 #[cold]
 #[inline(never)]
@@ -125,6 +148,23 @@ impl ChannelSet {
     #[inline(always)]
     pub(crate) const fn from_badge(badge: u64) -> Self {
         Self(badge)
+    }
+
+    /// All that can be notified; the watchdog's is not among them.
+    pub fn all_notifiable() -> Self {
+        Self(symbols::pd_notifications()).without(Self(symbols::watchdog_badge()))
+    }
+
+    /// Those that are not in `other`.
+    #[inline(always)]
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether there is none.
+    #[inline(always)]
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
     }
 
     /// Whether `channel` is among them.

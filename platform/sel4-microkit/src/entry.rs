@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! From `_start` to the event loop.
 //!
-//! `_start` itself is made by [`declare_protection_domain`](crate::declare_protection_domain) in the PD's own crate. It sets the stack pointer although the
-//! initialiser has done so too: a PD that its parent restarts begins there with whatever stack pointer it had.
+//! `_start` itself is made by [`declare_protection_domain`](crate::declare_protection_domain) in the PD's own crate. It sets the
+//! stack pointer although the initialiser has done so too: a PD that its parent restarts begins there with whatever
+//! stack pointer it had. Then `.data` and `.bss` are made what they were at the first start ([`crate::restart`]).
 
 use core::cell::UnsafeCell;
 
-use crate::{Handler, panicking, printing};
+use crate::{Handler, panicking, printing, restart};
 
 /// Where Microkit puts the stack: below the guard page that is below the IPC buffer.
 pub const DEFAULT_STACK_TOP: usize = ((sel4_sys::seL4_UserVSpaceTop & !0xfff) - 0x1000) as usize;
@@ -34,6 +35,7 @@ impl<const SIZE: usize> Stack<SIZE> {
 /// Runs the PD: initialisation function, then the event loop.
 #[inline(always)]
 pub fn run_main<T: Handler>(init: impl FnOnce() -> T) -> ! {
+    restart::begin();
     printing::init();
     match init().run() {
         Ok(never) => match never {},
@@ -57,6 +59,7 @@ macro_rules! declare_protection_domain {
     };
     { init = $init:expr, stack_size = $stack_size:expr $(,)? } => {
         #[doc(hidden)]
+        #[unsafe(link_section = ".bss.sel4_microkit_stack")]
         static __sel4_microkit_stack: $crate::_private::Stack<{ $stack_size }> = $crate::_private::Stack::new();
         $crate::declare_protection_domain! {
             @entry $init, "={stack} + {size}", stack = sym __sel4_microkit_stack, size = const $stack_size

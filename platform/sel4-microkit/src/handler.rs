@@ -9,9 +9,14 @@ use alloc::boxed::Box;
 
 use crate::defer::PreparedDeferredAction;
 use crate::ipc::{self, Event};
-use crate::{Channel, ChannelSet, Child, DeferredAction, MessageInfo, pd_is_passive, symbols};
+use crate::{
+    Channel, ChannelSet, Child, DeferredAction, MessageInfo, RESTARTED, pd_is_passive, restarted, symbols,
+};
 
 /// The application-specific part of a protection domain: what to do with each event. An error ends the PD.
+///
+/// Notifications on the channel that the symbol `watchdog_ch` names never get here: the event loop answers them, by
+/// notifying back. So a PD that still takes events is alive for its supervisor without a line of its own.
 pub trait Handler {
     /// What the entry points may fail with.
     type Error: fmt::Display;
@@ -52,8 +57,12 @@ pub trait Handler {
     #[inline(always)]
     fn run(&mut self) -> Result<Never, Self::Error> {
         acknowledge_all_irqs();
-        let mut reply: Option<MessageInfo> = None;
-        let mut action: Option<PreparedDeferredAction> = pd_is_passive().then(ipc::forfeit_sc);
+        let watchdog = ChannelSet::from_badge(symbols::watchdog_badge());
+        // Whoever was being served when a former start died waits for an answer still, and would for ever: receiving
+        // with the reply object in use cancels the caller. A passive PD then runs on what that caller lends it.
+        let mut reply: Option<MessageInfo> = restarted().then(|| MessageInfo::new(RESTARTED, 0));
+        let mut action: Option<PreparedDeferredAction> =
+            (pd_is_passive() && !restarted()).then(ipc::forfeit_sc);
         loop {
             let event = match (reply.take(), action.take()) {
                 (None, None) => ipc::recv(),
@@ -65,7 +74,15 @@ pub trait Handler {
                 }
             };
             match event {
-                Event::Notified(channels) => self.notified(channels)?,
+                Event::Notified(channels) => {
+                    let others = channels.without(watchdog);
+                    if others != channels {
+                        answer(watchdog);
+                    }
+                    if !others.is_empty() {
+                        self.notified(others)?;
+                    }
+                }
                 Event::Protected(channel, info) => reply = Some(self.protected(channel, info)?),
                 Event::Fault(child, info) => reply = self.fault(child, info)?,
             }
@@ -81,6 +98,14 @@ fn acknowledge_all_irqs() {
         if let Err(error) = channel.irq_ack() {
             panic!("channel {}: {error}", channel.index());
         }
+    }
+}
+
+/// Tells the supervisor that this PD takes events.
+#[cold]
+fn answer(watchdog: ChannelSet) {
+    for channel in watchdog.iter() {
+        channel.notify();
     }
 }
 

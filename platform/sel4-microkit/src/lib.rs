@@ -4,7 +4,8 @@
 //! Every PD is a binary that depends on this crate, is linked with `microkit.ld`, and names its initialisation function
 //! with [`protection_domain`]. Names and signatures are those of rust-sel4's `sel4-microkit`; additions are
 //! [`Vcpu`], [`smc_call`], [`cspace_slot`], the life-cycle methods of [`Child`], [`MessageInfo::fault`] as an enum,
-//! [`set_log_sink`] and [`PdCell`].
+//! [`set_log_sink`], [`PdCell`], and what makes a PD restartable: [`restarted`], [`RESTARTED`],
+//! [`Channel::call_again`] and the watchdog (the symbol `watchdog_ch`, see [`Handler`]).
 //!
 //! ```text
 //! #[protection_domain]
@@ -35,6 +36,7 @@ mod memory;
 mod message;
 pub mod panicking;
 mod printing;
+mod restart;
 mod slots;
 mod smc;
 mod symbols;
@@ -50,6 +52,7 @@ pub use message::{
     with_msg_bytes_mut, with_msg_regs, with_msg_regs_mut,
 };
 pub use printing::{LogSink, set_log_sink};
+pub use restart::{DAMAGED, ENTRY, RESTARTED, restarted, starts};
 pub use sel4_microkit_macros::protection_domain;
 pub use sel4_sys;
 pub use sel4_sys::{VcpuReg, seL4_UserContext as UserContext};

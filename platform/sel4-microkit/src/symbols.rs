@@ -119,6 +119,25 @@ standard_symbols! {
     microkit_ioports: u64 = 0;
 }
 
+/// Not one of Microkit's: the channel on which the PD's supervisor asks whether it is alive, if the system description
+/// says so.
+mod watchdog {
+    use super::PatchedSymbol;
+    #[used]
+    #[unsafe(no_mangle)]
+    #[cfg_attr(target_os = "none", unsafe(link_section = ".data.microkit"))]
+    #[allow(non_upper_case_globals, reason = "the name is the system description's")]
+    pub(super) static watchdog_ch: PatchedSymbol<usize> = PatchedSymbol::new(usize::MAX);
+}
+
+/// The channel on which the supervisor asks, as a bit; 0 when there is none.
+pub(crate) fn watchdog_badge() -> u64 {
+    u32::try_from(watchdog::watchdog_ch.read())
+        .ok()
+        .and_then(|channel| 1_u64.checked_shl(channel))
+        .unwrap_or(0)
+}
+
 /// Whether this protection domain is a passive server.
 pub fn pd_is_passive() -> bool {
     standard::microkit_passive.read() != 0
