@@ -262,7 +262,7 @@ impl<const N: usize> Queue<N> {
         }
         let table = tables.physical(2 * first);
         self.descriptors.set(2 * usize::from(head), table);
-        self.descriptors.set(2 * usize::from(head) + 1, buffers.len() as u64 * 16 | INDIRECT);
+        self.descriptors.set(2 * usize::from(head) + 1, (buffers.len() as u64 * 16) | INDIRECT);
         self.next(head)
     }
 

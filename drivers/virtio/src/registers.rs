@@ -7,54 +7,54 @@ use safe_mmio::UniqueMmioPointer;
 use safe_mmio::fields::{ReadPure, ReadPureWrite};
 use safe_mmio::{field, field_shared};
 
-/// A control register: its index in words of 32 bits.
+/// A control register: its offset in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Register {
     /// `MagicValue`: "virt".
-    Magic = 0x000 / 4,
+    Magic = 0x000,
     /// `Version`.
-    Version = 0x004 / 4,
+    Version = 0x004,
     /// `DeviceID`.
-    DeviceId = 0x008 / 4,
+    DeviceId = 0x008,
     /// `DeviceFeatures`: 32 of the bits that the device offers.
-    DeviceFeatures = 0x010 / 4,
+    DeviceFeatures = 0x010,
     /// `DeviceFeaturesSel`: which.
-    DeviceFeaturesSel = 0x014 / 4,
+    DeviceFeaturesSel = 0x014,
     /// `DriverFeatures`: 32 of the bits that the driver accepts.
-    DriverFeatures = 0x020 / 4,
+    DriverFeatures = 0x020,
     /// `DriverFeaturesSel`: which.
-    DriverFeaturesSel = 0x024 / 4,
+    DriverFeaturesSel = 0x024,
     /// `QueueSel`: the queue that the next ones are about.
-    QueueSel = 0x030 / 4,
+    QueueSel = 0x030,
     /// `QueueSizeMax`; 0 when there is no such queue.
-    QueueSizeMax = 0x034 / 4,
+    QueueSizeMax = 0x034,
     /// `QueueSize`.
-    QueueSize = 0x038 / 4,
+    QueueSize = 0x038,
     /// `QueueReady`.
-    QueueReady = 0x044 / 4,
+    QueueReady = 0x044,
     /// `QueueNotify`.
-    QueueNotify = 0x050 / 4,
+    QueueNotify = 0x050,
     /// `InterruptStatus`.
-    InterruptStatus = 0x060 / 4,
+    InterruptStatus = 0x060,
     /// `InterruptACK`.
-    InterruptAck = 0x064 / 4,
+    InterruptAck = 0x064,
     /// `Status`; writing 0 resets the device.
-    Status = 0x070 / 4,
+    Status = 0x070,
     /// `QueueDescLow`.
-    QueueDescLow = 0x080 / 4,
+    QueueDescLow = 0x080,
     /// `QueueDescHigh`.
-    QueueDescHigh = 0x084 / 4,
+    QueueDescHigh = 0x084,
     /// `QueueDriverLow`.
-    QueueDriverLow = 0x090 / 4,
+    QueueDriverLow = 0x090,
     /// `QueueDriverHigh`.
-    QueueDriverHigh = 0x094 / 4,
+    QueueDriverHigh = 0x094,
     /// `QueueDeviceLow`.
-    QueueDeviceLow = 0x0a0 / 4,
+    QueueDeviceLow = 0x0a0,
     /// `QueueDeviceHigh`.
-    QueueDeviceHigh = 0x0a4 / 4,
+    QueueDeviceHigh = 0x0a4,
     /// `ConfigGeneration`.
-    ConfigGeneration = 0x0fc / 4,
+    ConfigGeneration = 0x0fc,
 }
 
 /// What a driver does with a device's registers. Configuration fields are read with their own width (4.2.2.2); one that
@@ -114,12 +114,12 @@ macro_rules! config_read {
 impl Registers for Mmio<'_> {
     #[inline]
     fn read(&mut self, register: Register) -> u32 {
-        field_shared!(self.0, control).as_slice().get(register as usize).map_or(0, |place| place.read())
+        field_shared!(self.0, control).as_slice().get(register as usize / 4).map_or(0, |place| place.read())
     }
 
     #[inline]
     fn write(&mut self, register: Register, value: u32) {
-        if let Some(mut place) = field!(self.0, control).get(register as usize) {
+        if let Some(mut place) = field!(self.0, control).get(register as usize / 4) {
             place.write(value);
         }
     }
