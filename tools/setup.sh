@@ -25,7 +25,8 @@ die() {
     say "$*"
     exit 1
 }
-have() { command -v "$1" >/dev/null 2>&1; }
+# Also finds what is meant for the administrator.
+have() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
 
 # --- packages -------------------------------------------------------------------------------------------------------
 
@@ -34,7 +35,9 @@ needed="qemu-system-aarch64 qemu-system-arm emulates_the_board
 cc gcc links_programs_that_run_on_this_machine
 curl curl downloads_the_Rust_installer
 xz xz-utils unpacks_guest_kernel_modules
-dpkg-deb dpkg unpacks_guest_kernels"
+dpkg-deb dpkg unpacks_guest_kernels
+fakeroot fakeroot gives_the_guests'_files_to_root
+mke2fs e2fsprogs makes_the_guests'_file_systems"
 
 missing_packages() {
     echo "$needed" | while read -r program package purpose; do

@@ -15,7 +15,7 @@ mod system;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use emulator::{Console, Emulator, Machine, Payload};
+pub use emulator::{Console, Devices, Disk, Emulator, Machine, Payload, Time, Writes};
 pub use guest::Guest;
 pub use system::System;
 

@@ -25,7 +25,7 @@ fn idle_guest_executes_next_to_nothing_and_its_timer_still_fires() {
     let system = System::standard();
     let mut machine = system.machine();
     let file = system.folder().join("marks-idle");
-    machine.deterministic = true;
+    machine.time = harness::Time::Deterministic;
     machine.plugin = Some(format!("file={},out={}", plugin().display(), file.display()));
     let mut guest = Guest::wait_ready(harness::Emulator::start(&machine, std::io::sink()).unwrap());
     guest.run("sleep 2");

@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 fn boot(name: &str, debug: bool) -> Emulator {
     let system = System::of(&format!("tests/systems/{name}.xml"));
     let mut machine = if debug { system.debug().machine() } else { system.machine() };
-    machine.deterministic = true;
+    machine.time = harness::Time::Deterministic;
     Emulator::start(&machine, std::io::sink()).unwrap()
 }
 

@@ -9,9 +9,11 @@
 #![forbid(unsafe_code)]
 
 mod console;
+mod devices;
 mod machine;
 mod process;
 
 pub use console::{Console, ExpectError, Mark};
-pub use machine::{Machine, Payload};
+pub use devices::{Devices, Disk, Writes};
+pub use machine::{Machine, Payload, Time};
 pub use process::Emulator;

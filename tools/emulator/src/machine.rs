@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::devices::Devices;
+
 /// What the machine starts.
 #[derive(Clone, Debug)]
 pub enum Payload {
@@ -28,6 +30,19 @@ pub enum Payload {
     },
 }
 
+/// What a machine's time is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Time {
+    /// This machine's.
+    #[default]
+    Real,
+    /// One instruction takes one nanosecond, idle time is skipped: every run is identical.
+    Deterministic,
+    /// One instruction takes one nanosecond, idle time passes in real time: for machines that wait for devices whose work
+    /// is done by this machine. The number of instructions varies a little, with what happens while they wait.
+    Instructions,
+}
+
 /// A machine to emulate.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -41,8 +56,10 @@ pub struct Machine {
     pub memory_mib: u64,
     /// What is started.
     pub payload: Payload,
-    /// One instruction takes one nanosecond of the machine's time and idle time is skipped: every run is identical.
-    pub deterministic: bool,
+    /// Disk, network, entropy.
+    pub devices: Devices,
+    /// What the machine's time is.
+    pub time: Time,
     /// A TCG plugin with its arguments, as after `-plugin`.
     pub plugin: Option<String>,
     /// Further arguments.
@@ -59,7 +76,8 @@ impl Machine {
             cpus: 1,
             memory_mib: 2048,
             payload: Payload::Image { path: path.into(), address },
-            deterministic: false,
+            devices: Devices::default(),
+            time: Time::Real,
             plugin: None,
             extra: Vec::new(),
         }
@@ -84,7 +102,8 @@ impl Machine {
                 cmdline: cmdline.into(),
                 device_tree: None,
             },
-            deterministic: false,
+            devices: Devices::default(),
+            time: Time::Real,
             plugin: None,
             extra: Vec::new(),
         }
@@ -107,8 +126,13 @@ impl Machine {
             .args(["-smp", &self.cpus.to_string(), "-m", &format!("{}M", self.memory_mib)])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-nic", "none"])
             .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
-        if self.deterministic {
-            command.args(["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm"]);
+        let icount = match self.time {
+            Time::Real => None,
+            Time::Deterministic => Some("shift=0,sleep=off"),
+            Time::Instructions => Some("shift=0,sleep=on"),
+        };
+        if let Some(icount) = icount {
+            command.args(["-icount", icount, "-rtc", "base=2026-01-01,clock=vm"]);
         }
         if let Some(plugin) = &self.plugin {
             command.args(["-plugin", plugin]);
@@ -131,13 +155,14 @@ impl Machine {
                 }
             }
         }
+        self.devices.apply(&mut command);
         command.args(&self.extra);
         command
     }
 }
 
 /// A comma inside a value of one of QEMU's option lists is doubled.
-fn escape(value: &str) -> String {
+pub(crate) fn escape(value: &str) -> String {
     value.replace(',', ",,")
 }
 
@@ -177,7 +202,7 @@ mod tests {
     fn only_a_deterministic_machine_counts_instructions_as_time() {
         let mut machine = Machine::board("x", 0);
         assert!(!arguments(&machine).contains(&"-icount".to_string()));
-        machine.deterministic = true;
+        machine.time = Time::Deterministic;
         assert!(arguments(&machine).contains(&"shift=0,sleep=off".to_string()));
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use emulator::{Emulator, Machine};
+use emulator::{Devices, Disk, Emulator, Machine};
 
-use crate::guest;
+use crate::{disk, guest};
 
 /// What to boot.
 #[derive(Args)]
@@ -22,6 +22,9 @@ pub struct Options {
     /// RAM in MiB.
     #[arg(long, default_value_t = 512)]
     ram: u64,
+    /// With the guests' disk, a network and entropy.
+    #[arg(long)]
+    devices: bool,
 }
 
 /// Boots it, types the lines of standard input at its shell, powers it off.
@@ -30,7 +33,14 @@ pub struct Options {
 /// The guest does not come up or does not end.
 pub fn run(options: &Options) -> Result<()> {
     let guest = guest::fetch(guest::lookup(&options.guest)?)?;
-    let machine = Machine::bare(&guest.image, &guest.initrd, &options.cmdline, options.ram);
+    let mut machine = Machine::bare(&guest.image, &guest.initrd, &options.cmdline, options.ram);
+    if options.devices {
+        machine.devices = Devices {
+            disk: Some(Disk::discarding(disk::provide()?)),
+            network: Some("user".into()),
+            entropy: true,
+        };
+    }
     let mut emulator = Emulator::start(&machine, std::io::stdout())?;
     emulator.expect(guest::READY_MARKER, Duration::from_secs(300))?;
     emulator.expect(guest::PROMPT, Duration::from_secs(60))?;

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use emulator::{Emulator, Machine, Payload};
+use emulator::{Emulator, Machine, Payload, Time};
 use object::{Object, ObjectSection, SectionKind};
 use serde::Serialize;
 
@@ -158,7 +158,7 @@ fn count(machine: &Machine, guest: &Guest, plugin: &Path) -> Result<Boot> {
     let image = fs::read(&guest.image)?;
     let first = image.first_chunk().map(|word| u32::from_le_bytes(*word)).context("an empty kernel image")?;
     let mut machine = machine.clone();
-    machine.deterministic = true;
+    machine.time = Time::Deterministic;
     machine.plugin = Some(format!("file={},out={},entry={first:x}", plugin.display(), marks.display()));
     let mut emulator = Emulator::start(&machine, std::io::sink())?;
     emulator.expect(guest::READY_MARKER, TIMEOUT)?;
@@ -253,7 +253,7 @@ fn round_trips(options: &image::Options, results: &mut Results) -> Result<()> {
         own.output = Some(paths::build().join("bench").join(system.replace(['/', '.'], "_")));
         let image = image::build(&own)?;
         let mut machine = run::machine(&own.board, &image)?;
-        machine.deterministic = true;
+        machine.time = Time::Deterministic;
         let mut emulator = Emulator::start(&machine, std::io::sink())?;
         emulator.expect("BENCH done", TIMEOUT)?;
         emulator.kill();

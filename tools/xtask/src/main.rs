@@ -8,6 +8,7 @@
 mod bare;
 mod bench;
 mod cargo;
+mod disk;
 mod guest;
 mod hostile;
 mod image;
@@ -17,6 +18,7 @@ mod run;
 mod sdk;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -41,6 +43,12 @@ enum Command {
         /// The board, a file of kernel-config/.
         #[arg(long, env = "BOARD", default_value = "qemu_virt_aarch64")]
         board: String,
+    },
+    /// Make the guests' disk.
+    Disk {
+        /// A copy of one's own, made if it is not there yet.
+        #[arg(long, env = "DISK")]
+        disk: Option<PathBuf>,
     },
     /// Build a system image.
     Image(image::Options),
@@ -70,6 +78,12 @@ fn run_command(command: Command) -> Result<()> {
     match command {
         Command::Fetch { guests } => fetch(&guests),
         Command::Sdk { board } => sdk::build(&board, &sdk::Config::ALL),
+        Command::Disk { disk } => {
+            let disk = disk.filter(|path| !path.as_os_str().is_empty());
+            let disk = disk.map_or_else(disk::provide, |path| disk::own(&path))?;
+            println!("{}", disk.display());
+            Ok(())
+        }
         Command::Image(options) => image::build(&options).map(|image| println!("{}", image.file.display())),
         Command::Run(options) => run::run(&options),
         Command::Test(options) => test::test(&options),

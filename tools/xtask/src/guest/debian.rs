@@ -78,6 +78,29 @@ impl Archive {
         Ok(Package { file, version, sha256 })
     }
 
+    /// Downloads packages with all that they depend on, as apt would for an empty system. A name may be one of apt's
+    /// patterns.
+    ///
+    /// # Errors
+    /// There is no such set, or it cannot be downloaded unharmed.
+    pub fn download_all(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        let install = ["install", "-y", "--no-install-recommends"];
+        let plan = output(self.apt("apt-get").args(install).arg("--simulate").args(packages))
+            .with_context(|| format!("what {} need in Debian {}", packages.join(" "), self.suite))?;
+        let names: Vec<String> = plan.lines().filter_map(planned_file).collect();
+        if names.is_empty() {
+            bail!("apt would install nothing for {}", packages.join(" "));
+        }
+        say(format!("downloading {} packages", names.len()));
+        run(self.apt("apt-get").args(install).args(["-qq", "--download-only"]).args(packages))?;
+        let folder = self.folder.join("cache/archives");
+        let files: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+        match files.iter().find(|file| !file.exists()) {
+            Some(missing) => bail!("apt downloaded no {}", missing.display()),
+            None => Ok(files),
+        }
+    }
+
     /// A package's record in the index.
     fn show(&self, package: &str) -> Result<String> {
         output(self.apt("apt-cache").args(["show", "--no-all-versions", package]))
@@ -89,6 +112,15 @@ impl Archive {
         command.arg(&self.folder).args(["arm64", self.suite, program]);
         command
     }
+}
+
+/// apt's name for the file of a package that a simulated run would install:
+/// `Inst NAME (VERSION SOURCE [ARCHITECTURE])`.
+fn planned_file(line: &str) -> Option<String> {
+    let (name, rest) = line.strip_prefix("Inst ")?.split_once(" (")?;
+    let version = rest.split(' ').next()?.replace(':', "%3a");
+    let architecture = rest.split_once('[')?.1.split_once(']')?.0;
+    Some(format!("{name}_{version}_{architecture}.deb"))
 }
 
 /// The MD5 of a file in a package, as the package's own list of files has it.
@@ -115,6 +147,13 @@ fn field(record: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_of_a_planned_package_is_named_as_apt_does() {
+        let line = "Inst udev (1:252.3-1~deb12u1 Debian:12.11/oldstable [arm64]) []";
+        assert_eq!(planned_file(line).as_deref(), Some("udev_1%3a252.3-1~deb12u1_arm64.deb"));
+        assert_eq!(planned_file("Conf udev (1:252 Debian [arm64])"), None);
+    }
 
     #[test]
     fn field_is_found_by_its_whole_name() {

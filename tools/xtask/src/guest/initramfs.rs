@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The initramfs that stock kernels are booted with: Debian's static busybox, the kernel's own virtio modules, and an
-//! init that prints a marker line and gives a shell on the console. `poweroff` and `reboot` work in it.
+//! The initramfs that stock kernels are booted with: Debian's static busybox, the kernel's own modules for virtio devices
+//! and ext4, and an init that goes on to the root file system that the kernel's command line names. Without `root=`, or
+//! when there is no such disk, it prints a marker line and gives a shell on the console; `poweroff` and `reboot` work.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +12,23 @@ use anyhow::{Context, Result, ensure};
 use super::cpio::Archive;
 
 /// Raised with every change of the content, so that cached ones are built again.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The kernel's modules that go in, in the order in which they are loaded. A kernel that has one built in ships none.
-pub const MODULES: &[&str] =
-    &["failover", "net_failover", "virtio", "virtio_ring", "virtio_mmio", "virtio_blk", "virtio_net"];
+pub const MODULES: &[&str] = &[
+    "failover",
+    "net_failover",
+    "virtio",
+    "virtio_ring",
+    "virtio_mmio",
+    "virtio_blk",
+    "virtio_net",
+    "virtio-rng",
+    "virtio_console",
+];
+
+/// Those that are loaded only when there is a root file system to go on to; `autofs4` is systemd's.
+pub const ROOT_MODULES: &[&str] = &["crc16", "crc32c_generic", "mbcache", "jbd2", "ext4", "autofs4"];
 
 /// The line that says that the guest's user space is up begins with this.
 pub const READY_MARKER: &str = "guest is ready:";
@@ -23,18 +36,53 @@ pub const READY_MARKER: &str = "guest is ready:";
 /// The shell's prompt ends with this.
 pub const PROMPT: &str = "guest:";
 
-/// First program. It stays process 1 as busybox's init, which reaps processes and does `poweroff` and `reboot`.
+/// First program. Without a root file system to go on to it stays process 1 as busybox's init, which reaps processes and
+/// does `poweroff` and `reboot`.
 const INIT: &str = "\
 #!/bin/sh
 export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
+for module in $(cat /etc/modules); do insmod /lib/modules/$module.ko; done
+root= flags= access=ro init=/sbin/init
+for word in $(cat /proc/cmdline); do
+    case $word in
+    root=*) root=${word#root=} ;;
+    rootflags=*) flags=,${word#rootflags=} ;;
+    ro | rw) access=$word ;;
+    init=*) init=${word#init=} ;;
+    esac
+done
+find_root() {
+    case $root in
+    LABEL=* | UUID=*) findfs $root 2>/dev/null ;;
+    PARTLABEL=*) grep -lx PARTNAME=${root#PARTLABEL=} /sys/class/block/*/uevent 2>/dev/null |
+        sed -n 's,.*/\\([^/]*\\)/uevent,/dev/\\1,p;q' ;;
+    *) echo $root ;;
+    esac
+}
+if [ -n \"$root\" ]; then
+    for module in $(cat /etc/root-modules); do insmod /lib/modules/$module.ko; done
+    tries=0
+    device=$(find_root)
+    while [ ! -b \"$device\" ] && [ $tries -lt 100 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+        device=$(find_root)
+    done
+    if mount -t ext4 -o $access$flags $device /mnt && [ -x /mnt$init -o -L /mnt$init ]; then
+        mount --move /proc /mnt/proc
+        mount --move /sys /mnt/sys
+        mount --move /dev /mnt/dev
+        exec switch_root /mnt $init
+    fi
+    echo \"initramfs: no system on root=$root: here is a shell\"
+fi
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /tmp
 hostname guest
-for module in $(cat /etc/modules); do insmod /lib/modules/$module.ko; done
 ifconfig lo 127.0.0.1 2>/dev/null
 mark
 echo \"guest is ready: $(uname -sr) on $(nproc) CPU\"
@@ -81,31 +129,36 @@ pub fn build(unpacked: &Path) -> Result<Vec<u8>> {
     }
     archive.file("bin/mark", 0o755, &mark_program());
 
-    let mut loaded = String::new();
-    for module in MODULES {
-        let named = |file: &&PathBuf| {
-            file.file_name().is_some_and(|name| name.to_string_lossy().split('.').next() == Some(module))
-        };
-        if let Some(file) = files.iter().find(named) {
-            archive.file(&format!("lib/modules/{module}.ko"), 0o644, &decompressed(file)?);
-            loaded.push_str(module);
-            loaded.push('\n');
+    for (list, modules) in [("etc/modules", MODULES), ("etc/root-modules", ROOT_MODULES)] {
+        let mut loaded = String::new();
+        for module in modules {
+            let named = |file: &&PathBuf| {
+                file.file_name().is_some_and(|name| name.to_string_lossy().split('.').next() == Some(module))
+            };
+            if let Some(file) = files.iter().find(named) {
+                archive.file(&format!("lib/modules/{module}.ko"), 0o644, &decompressed(file)?);
+                loaded.push_str(module);
+                loaded.push('\n');
+            }
         }
+        archive.file(list, 0o644, loaded.as_bytes());
     }
-    archive.file("etc/modules", 0o644, loaded.as_bytes());
     Ok(archive.finish())
 }
 
 /// busybox's programs that get a name of their own.
 const APPLETS: &str = "\
 ash awk basename blkid cat chmod chown cmp cp cttyhack cut date dd devmem df dirname dmesg du echo egrep env expr false \
-find free getty grep gzip halt head hexdump hostname id ifconfig init insmod ip kill killall less ln ls lsmod md5sum \
+find findfs free getty grep gzip halt head hexdump hostname id ifconfig init insmod ip kill killall less ln ls lsmod md5sum \
 mkdir mknod modprobe more mount mv nc netstat nice nproc od pidof ping poweroff printf ps pwd readlink reboot rm rmdir \
-rmmod route sed seq setsid sh sha256sum sleep sort stat strings stty sync sysctl tail tar taskset tee test time timeout \
+rmmod route sed seq setsid sh sha256sum sleep sort stat strings stty sync switch_root sysctl tail tar taskset tee test time timeout \
 top touch tr true tty udhcpc umount uname uniq uptime usleep vi watch wc wget which xargs yes zcat";
 
 /// All files below a folder.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let entry = entry?;
@@ -130,7 +183,8 @@ fn decompressed(file: &Path) -> Result<Vec<u8>> {
 }
 
 /// A program that executes the marker instruction and ends: one page with an ELF header, a program header, the code.
-fn mark_program() -> Vec<u8> {
+#[must_use]
+pub fn mark_program() -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
     let code: [u32; 4] = [
@@ -190,9 +244,19 @@ mod tests {
     #[test]
     fn every_program_that_init_needs_has_a_name() {
         let applets: Vec<&str> = APPLETS.split_whitespace().collect();
-        for needed in
-            ["sh", "mount", "mkdir", "hostname", "cat", "insmod", "uname", "nproc", "cttyhack", "umount"]
-        {
+        for needed in [
+            "sh",
+            "mount",
+            "mkdir",
+            "hostname",
+            "cat",
+            "insmod",
+            "uname",
+            "nproc",
+            "cttyhack",
+            "findfs",
+            "switch_root",
+        ] {
             assert!(applets.contains(&needed), "{needed}");
         }
     }

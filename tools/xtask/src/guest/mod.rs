@@ -5,10 +5,10 @@
 //! `initrd.cpio`, the package it came from, and `guest.json`, which says what that was.
 
 mod cpio;
-mod debian;
+pub mod debian;
 mod initramfs;
 
-pub use initramfs::{MARK as READY_MARK, PROMPT, READY_MARKER};
+pub use initramfs::{MARK as READY_MARK, PROMPT, READY_MARKER, files_below, mark_program};
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,8 +111,11 @@ pub fn fetch(kernel: &Kernel) -> Result<Guest> {
     say(format!("unpacking {package}"));
     let unpacked = folder.join("unpacked");
     let _ = fs::remove_dir_all(&unpacked);
-    let kernel_files: Vec<String> =
-        initramfs::MODULES.iter().map(|module| format!("*/{module}.ko*")).collect();
+    let kernel_files: Vec<String> = initramfs::MODULES
+        .iter()
+        .chain(initramfs::ROOT_MODULES)
+        .map(|module| format!("*/{module}.ko*"))
+        .collect();
     unpack(&deb.file, &unpacked, kernel_files.iter().map(String::as_str).chain(["./boot/vmlinuz-*"]))?;
     unpack(&busybox.file, &unpacked, ["*bin/busybox"])?;
 
