@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A guest's disk (section 5.2).
+//!
+//! A request is parsed when it is taken from the queue, remembered in a table, and submitted with its segments named by
+//! guest address; the back end decides whether it works on them in place or copies. Segments are not remembered: a
+//! request that has to be submitted again, or whose data has to be copied, has its chain walked again, as strictly as the
+//! first time. Everything else about it, the place of its status byte first of all, comes from the table.
+//!
+//! A disk with a volatile cache whose driver does not flush (it did not accept the feature, or set `writeback` to 0) gets
+//! each write flushed before its completion is shown (section 5.2.6.2).
+
+pub mod backend;
+mod config;
+mod header;
+mod run;
+mod table;
+
+pub use backend::{Backend, Info, Operation, Outcome, Refused, Request, SECTOR, SERIAL_SIZE};
+pub use config::Feature;
+
+use crate::mmio::Mmio;
+use crate::model::{CONFIG_SIZE, Model};
+use crate::queue::MAX_SIZE;
+use serde::{Deserialize, Serialize};
+use table::Table;
+
+/// The device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    info: Info,
+    features: u64,
+    /// The driver flushes by itself.
+    writeback: bool,
+    table: Table,
+}
+
+impl Block {
+    /// The disk that `info` describes.
+    pub fn new(info: Info) -> Self {
+        Self { info, features: 0, writeback: false, table: Table::new() }
+    }
+
+    /// What it is like.
+    pub const fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// Requests that the guest waits for.
+    pub const fn in_flight(&self) -> u16 {
+        self.table.count()
+    }
+}
+
+impl Model for Block {
+    const ID: u32 = 2;
+    const NAME: &'static str = "block";
+    const QUEUES: usize = 1;
+    const QUEUE_SIZE: u16 = MAX_SIZE;
+
+    fn features(&self) -> u64 {
+        config::features(&self.info)
+    }
+
+    fn negotiated(&mut self, features: u64) {
+        self.features = features;
+        self.writeback = features & Feature::FLUSH != 0;
+    }
+
+    fn config(&self, space: &mut [u8; CONFIG_SIZE]) {
+        config::fill(space, &self.info, self.writeback);
+    }
+
+    fn write_config(&mut self, offset: usize, bytes: &[u8]) {
+        if let (config::WRITEBACK, [value]) = (offset, bytes)
+            && self.features & Feature::CONFIG_WCE != 0
+        {
+            self.writeback = value & 1 != 0;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.table.count() == 0
+    }
+
+    fn reset(&mut self) {
+        self.features = 0;
+        self.writeback = false;
+        self.table.clear();
+    }
+}
+
+impl Mmio<Block> {
+    /// The disk is now like this (it was exchanged, or has come up only now); the driver is told. What it has negotiated
+    /// stays; requests that the new one cannot do fail.
+    pub fn set_info(&mut self, info: Info) {
+        if self.model.info != info {
+            self.model.info = info;
+            self.config_changed();
+        }
+    }
+}
