@@ -37,8 +37,8 @@ impl Child {
         slots::CHILD_TCB_BASE + self.index as seL4_CPtr
     }
 
-    /// Lets the child run from address `entry`. Its memory and its other registers stay as they are; `_start` of
-    /// this crate sets a fresh stack.
+    /// Lets the child run from address `entry`, whatever it was doing. Its memory and its other registers stay as they
+    /// are. From [`ENTRY`](crate::ENTRY) a PD of this crate begins anew, with fresh memory and a fresh stack.
     ///
     /// # Panics
     /// When there is no such child.
@@ -52,6 +52,20 @@ impl Child {
     /// When there is no such child.
     pub fn stop(&self) {
         expect(ipc_buffer::with(|buffer| buffer.seL4_TCB_Suspend(self.tcb())), "stop");
+    }
+
+    /// The child's registers, where it has been stopped or interrupted.
+    ///
+    /// # Panics
+    /// When there is no such child.
+    pub fn registers(&self) -> seL4_UserContext {
+        let mut registers = seL4_UserContext::default();
+        let count = seL4_UserContext::LEN as seL4_Word;
+        let code = ipc_buffer::with(|buffer| {
+            buffer.seL4_TCB_ReadRegisters(self.tcb(), false, 0, count, &mut registers)
+        });
+        expect(code, "registers");
+        registers
     }
 
     /// Lets the child run on.

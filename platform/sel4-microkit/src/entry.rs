@@ -81,13 +81,16 @@ macro_rules! declare_protection_domain {
         #[unsafe(link_section = ".text._start")]
         extern "C" fn _start() -> ! {
             ::core::arch::naked_asm!(
-                ::core::concat!("ldr x9, ", $stack),
+                "b 2f",
+                "b {refuse}", // `REFUSE`
+                ::core::concat!("2: ldr x9, ", $stack),
                 "mov sp, x9",
                 "mov x29, xzr",
                 "mov x30, xzr",
                 "b {main}",
                 $($operand)*,
                 main = sym __sel4_microkit_main,
+                refuse = sym $crate::_private::refuse,
             )
         }
     };

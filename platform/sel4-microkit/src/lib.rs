@@ -52,7 +52,7 @@ pub use message::{
     with_msg_bytes_mut, with_msg_regs, with_msg_regs_mut,
 };
 pub use printing::{LogSink, set_log_sink};
-pub use restart::{DAMAGED, ENTRY, RESTARTED, restarted, starts};
+pub use restart::{DAMAGED, ENTRY, GIVEN_UP, REFUSE, RESTARTED, restarted, starts};
 pub use sel4_microkit_macros::protection_domain;
 pub use sel4_sys;
 pub use sel4_sys::{VcpuReg, seL4_UserContext as UserContext};
@@ -67,4 +67,6 @@ pub mod _private {
     pub use crate::entry::{DEFAULT_STACK_TOP, Stack, run_main};
     pub use crate::heap::StaticHeap;
     pub use crate::printing::debug_print;
+    #[cfg(target_os = "none")]
+    pub use crate::restart::refuse;
 }

@@ -25,6 +25,14 @@ pub const ENTRY: usize = 0x20_0000;
 /// carried out. The largest label there is; no protocol uses it for anything else.
 pub const RESTARTED: MessageLabel = (1 << 52) - 1;
 
+/// Where a PD begins that has been given up, for [`Child::restart`](crate::Child::restart): it refuses every call with
+/// [`GIVEN_UP`], so that its clients do not wait for ever, and leaves its vCPUs and children stopped when they fault. That
+/// needs none of its memory but its code, which is read-only.
+pub const REFUSE: usize = ENTRY + 4;
+
+/// Label of the answer of a PD that crashed too often: nobody serves this channel any more.
+pub const GIVEN_UP: MessageLabel = RESTARTED - 1;
+
 /// The PD cannot be restarted: what it would need for that is damaged. It then makes a system call of this number, which
 /// does not exist, so that its parent gets an `UnknownSyscall` fault that says so.
 pub const DAMAGED: u64 = 0x6461_6d61_6765_6421;
@@ -54,6 +62,33 @@ pub(crate) fn begin() {
 
 #[cfg(not(target_os = "none"))]
 pub(crate) fn begin() {}
+
+/// What a PD at [`REFUSE`] does, in registers alone.
+#[cfg(target_os = "none")]
+#[unsafe(naked)]
+pub extern "C" fn refuse() -> ! {
+    use sel4_sys::{seL4_MessageInfo, syscall_id};
+    core::arch::naked_asm!(
+        // Answers, the first time to whoever was being served when the PD died.
+        "1: ldr x1, ={refused}",
+        "mov x0, #{input}",
+        "mov x6, #{reply}",
+        "mov x7, #{reply_recv}",
+        "svc #0",
+        // A call has its bit in the badge. Notifications are nothing, and receiving again stops who has faulted.
+        "2: tbnz x0, #63, 1b",
+        "mov x0, #{input}",
+        "mov x6, #{reply}",
+        "mov x7, #{recv}",
+        "svc #0",
+        "b 2b",
+        refused = const seL4_MessageInfo::new(GIVEN_UP, 0, 0, 0).into_word(),
+        input = const crate::slots::INPUT,
+        reply = const crate::slots::REPLY,
+        reply_recv = const syscall_id::ReplyRecv,
+        recv = const syscall_id::Recv,
+    )
+}
 
 /// This program's image.
 #[cfg(target_os = "none")]

@@ -7,6 +7,8 @@
 #[cfg(feature = "pd")]
 mod bench;
 #[cfg(feature = "pd")]
+pub mod phoenix;
+#[cfg(feature = "pd")]
 mod uart;
 
 #[cfg(feature = "pd")]
