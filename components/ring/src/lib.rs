@@ -10,7 +10,13 @@
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 
+pub mod blk;
+pub mod inflight;
+pub mod link;
 pub mod memory;
+pub mod net;
+pub mod pages;
+pub mod queue;
 pub mod serial;
 
 /// The peer has moved its index where it cannot be. The ring is cut off: it takes and gives no more bytes.

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The side that asks.
+
+use super::entry::{MORE, UNMAP};
+use super::{
+    Info, Layout, MAX_SEGMENTS, Request, RequestEntry, Response, ResponseEntry, SECTOR, Segment, Status,
+};
+use crate::link::{End, Kind, LayoutError, LinkError, Role, State};
+use crate::pages::{Memory, SharedPages};
+use crate::queue::{Consumer, Full, Producer};
+
+/// Requests and responses.
+type Queues<M> = (Producer<RequestEntry, M>, Consumer<ResponseEntry, M>);
+
+/// The client's end of a block link.
+///
+/// One round: [`poll`](Self::poll); [`response`](Self::response) until there is none; [`submit`](Self::submit) what is
+/// there to do; notify the peer if [`commit`](Self::commit) says so; sleep if [`wait`](Self::wait) says so, else another round.
+#[derive(Debug)]
+pub struct Client<M = SharedPages> {
+    end: End<M, Queues<M>>,
+}
+
+impl<M: Memory> Client<M> {
+    /// The client's end in `memory`, beginning a new epoch. [`Self::commit`] then says that the peer is to be notified.
+    ///
+    /// # Errors
+    /// [`LayoutError`] when the region is too small.
+    pub fn new(memory: M) -> Result<Self, LayoutError> {
+        let size = memory.size();
+        let layout = Layout::of(size)?;
+        let requests = Producer::new(memory.clone(), layout.requests, layout.capacity);
+        let responses = Consumer::new(memory.clone(), layout.responses, layout.capacity);
+        let (Some(requests), Some(responses)) = (requests, responses) else {
+            return Err(LayoutError { size });
+        };
+        Ok(Self { end: End::open(memory, Role::Client, Kind::Block, (requests, responses)) })
+    }
+
+    /// A look at the link. Never [`State::PeerRestarted`]. After [`State::Fresh`] nothing submitted before is known to the
+    /// server any more: submit again what has no response.
+    #[inline]
+    pub fn poll(&mut self) -> State {
+        self.end.poll()
+    }
+
+    /// Whether the link was up at the last look.
+    #[inline]
+    pub fn is_up(&self) -> bool {
+        self.end.is_up()
+    }
+
+    /// Submits a request with the memory in `segments`: for reads and writes as many bytes as `request.length` says, for
+    /// others none. All or nothing. The server sees it after [`Self::commit`].
+    ///
+    /// # Errors
+    /// [`Full`] when there is no place (then [`Self::wait`] also waits for space), the link is down, or there are more
+    /// segments than [`MAX_SEGMENTS`] or than the queue has places at all.
+    #[inline]
+    pub fn submit(&mut self, request: &Request, segments: &[Segment]) -> Result<(), Full> {
+        let queue = &mut self.end.queues.0;
+        let (id, code) = (request.id, request.code.into());
+        let unmap = if request.unmap { UNMAP } else { 0 };
+        let count = segments.len().max(1) as u32;
+        if segments.len() > MAX_SEGMENTS || count > queue.capacity() || !queue.has_space(count) {
+            return Err(Full);
+        }
+        if let Some((last, rest)) = segments.split_last() {
+            let mut sector = request.sector;
+            for &Segment { offset, length } in rest {
+                queue.push(RequestEntry { id, offset, sector, length, code, flags: unmap | MORE })?;
+                sector = sector.wrapping_add(u64::from(length / SECTOR));
+            }
+            queue.push(RequestEntry {
+                id,
+                offset: last.offset,
+                sector,
+                length: last.length,
+                code,
+                flags: unmap,
+            })
+        } else {
+            let length = u32::try_from(request.length).map_err(|_| Full)?;
+            queue.push(RequestEntry { id, offset: 0, sector: request.sector, length, code, flags: unmap })
+        }
+    }
+
+    /// Number of entries (segments, or requests without any) that can be submitted now.
+    #[inline]
+    pub fn space(&mut self) -> u32 {
+        self.end.queues.0.space()
+    }
+
+    /// The next response. Its id is what the server wrote: look it up in a table of what is in flight
+    /// ([`crate::inflight`]). At most as many come between two commits as the queue can hold.
+    #[inline]
+    pub fn response(&mut self) -> Option<Response> {
+        let entry = self.end.queues.1.pop()?;
+        Some(Response { id: entry.id, status: Status(entry.status) })
+    }
+
+    /// Shows the server what was submitted and taken. Gives whether to notify it.
+    #[inline]
+    #[must_use = "the peer may be asleep"]
+    pub fn commit(&mut self) -> bool {
+        self.end.commit()
+    }
+
+    /// Asks to be notified of the next response, and of space if a submission failed for the lack of it. Gives whether the
+    /// caller may sleep; `false`: there is something to do already.
+    #[inline]
+    pub fn wait(&mut self) -> bool {
+        self.end.wait()
+    }
+
+    /// The disk, if the link is up and the server has described it.
+    pub fn info(&self) -> Option<Info> {
+        self.end.info().map(Info::from_words)
+    }
+
+    /// The disk, if its description is new since the last call or since the link came up.
+    pub fn changed_info(&mut self) -> Option<Info> {
+        self.end.changed_info().map(Info::from_words)
+    }
+
+    /// The reason the server was cut off, once. It may come back by a restart of its or of this side.
+    pub fn take_error(&mut self) -> Option<LinkError> {
+        self.end.take_error()
+    }
+
+    /// Begins a new epoch, as if this side had restarted. The server drops everything in flight; [`State::Fresh`] follows.
+    pub fn restart(&mut self) {
+        self.end.restart();
+    }
+
+    /// Entries in each queue.
+    pub fn capacity(&self) -> u32 {
+        self.end.queues.0.capacity()
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Links: a header and queues in one shared region, between a [`Role::Server`] (the side near the device) and a
+//! [`Role::Client`]. Each side may crash and start again at any time.
+//!
+//! # Epochs
+//!
+//! Each side has an epoch word that only it writes. Equal even epochs = the link is up. A side that starts writes an odd
+//! epoch ahead of both ("my words are being reset"), zeroes its own words, writes the next even epoch, and notifies. The
+//! peer that sees an even epoch ahead of its own stops using the queues; when it is ready it zeroes its own words, writes the
+//! same epoch, and notifies. A client is ready at once. A server is when nothing of the old epoch is in flight, so that
+//! replayed requests cannot be overtaken by old ones. Epochs are compared modulo 2^32.
+
+mod end;
+mod error;
+mod header;
+mod info;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{LayoutError, LinkError};
+pub use header::{HEADER_SIZE, INFO_SIZE, Kind, MAGIC, Role, VERSION};
+
+pub(crate) use end::End;
+pub(crate) use header::{largest_capacity, offset_of_epoch};
+
+use core::sync::atomic::Ordering;
+
+use header::{EPOCH, IDENTITY, INFO_SEQUENCE, MAGIC_WORD, SIZE, identity, line};
+
+use crate::pages::Memory;
+use crate::queue::Guard;
+
+/// How often a peer may restart before the link stays down. A peer that restarts forever costs no more than that many
+/// replays; a restart of this side begins a new count.
+pub const MAX_PEER_RESTARTS: u32 = 4096;
+
+/// What a look at the link found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The peer is not there (yet, or again), or is cut off. Nothing can be pushed or popped.
+    Down,
+    /// Servers only: the peer has restarted. Nothing can be pushed or popped. Call `accept` when nothing of its old
+    /// requests is in flight any more; until then this is told at every look.
+    PeerRestarted,
+    /// The link has just come up, with empty queues: replay what is in flight. Told once.
+    Fresh,
+    /// The link is up.
+    Up,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The peer has not written our epoch yet.
+    Waiting,
+    Up,
+    /// Cut off until the peer restarts.
+    Cut,
+    /// Cut off for good.
+    Refused,
+}
+
+/// One side of the header of a link.
+#[derive(Debug)]
+struct Link<M> {
+    memory: M,
+    role: Role,
+    kind: Kind,
+    /// What our epoch word holds.
+    epoch: u32,
+    phase: Phase,
+    restarts: u32,
+    /// The peer is to be notified whatever the queues say.
+    notify: bool,
+    error: Option<LinkError>,
+    /// Server: what `INFO_SEQUENCE` holds. Client: of the last info read.
+    info_sequence: u32,
+}
+
+/// The next even epoch ahead of `epoch`, without 0, which means "never started".
+fn next_epoch(epoch: u32) -> u32 {
+    match (epoch | 1).wrapping_add(1) {
+        0 => 2,
+        next => next,
+    }
+}
+
+/// Whether `epoch` is ahead of `other`, modulo 2^32.
+fn is_ahead(epoch: u32, other: u32) -> bool {
+    (1..1 << 31).contains(&epoch.wrapping_sub(other))
+}
+
+impl<M: Memory> Link<M> {
+    fn new(memory: M, role: Role, kind: Kind) -> Self {
+        Self {
+            memory,
+            role,
+            kind,
+            epoch: 0,
+            phase: Phase::Waiting,
+            restarts: 0,
+            notify: false,
+            error: None,
+            info_sequence: 0,
+        }
+    }
+
+    fn load(&self, role: Role, word: usize, order: Ordering) -> u32 {
+        self.memory.load(line(role) + word, order)
+    }
+
+    fn store(&self, word: usize, value: u32, order: Ordering) {
+        self.memory.store(line(self.role) + word, value, order);
+    }
+
+    #[inline(always)]
+    fn peer_epoch(&self) -> u32 {
+        // Acquire: pairs with the store of the final epoch in `begin` and `accept`: the peer's words are zero.
+        self.load(self.role.other(), EPOCH, Ordering::Acquire)
+    }
+
+    /// Begins an epoch ahead of both sides'. `clear` zeroes our queue words.
+    fn begin(&mut self, clear: impl FnOnce()) {
+        let own = self.load(self.role, EPOCH, Ordering::Relaxed);
+        let peer = self.peer_epoch();
+        let epoch = next_epoch(if is_ahead(peer, own) { peer } else { own });
+        self.store(EPOCH, epoch.wrapping_sub(1), Ordering::Relaxed);
+        // Orders the odd epoch before the zeroes: a peer that sees a zeroed index sees that we have restarted.
+        self.memory.fence();
+        clear();
+        self.store(INFO_SEQUENCE, 0, Ordering::Relaxed);
+        self.store(MAGIC_WORD, MAGIC, Ordering::Relaxed);
+        self.store(IDENTITY, identity(self.kind, self.role), Ordering::Relaxed);
+        self.store(SIZE, self.memory.size() as u32, Ordering::Relaxed);
+        self.store(EPOCH, epoch, Ordering::Release);
+        self.epoch = epoch;
+        self.phase = Phase::Waiting;
+        self.info_sequence = 0;
+        self.notify = true;
+    }
+
+    /// Follows the peer into its epoch, if there is a new one. `clear` zeroes our queue words.
+    fn accept(&mut self, clear: impl FnOnce()) {
+        let peer = self.peer_epoch();
+        if !self.is_new(peer) {
+            return;
+        }
+        clear();
+        self.store(EPOCH, peer, Ordering::Release);
+        self.epoch = peer;
+        self.phase = Phase::Waiting;
+        self.restarts += 1;
+        self.notify = true;
+    }
+
+    fn is_new(&self, peer: u32) -> bool {
+        peer.is_multiple_of(2) && peer != 0 && is_ahead(peer, self.epoch) && self.phase != Phase::Refused
+    }
+
+    /// One look at the peer's epoch. The caller stops or starts its queues as the result says.
+    #[inline]
+    fn poll(&mut self) -> State {
+        let peer = self.peer_epoch();
+        if peer == self.epoch && self.phase == Phase::Up {
+            return State::Up;
+        }
+        self.poll_slow(peer)
+    }
+
+    #[cold]
+    fn poll_slow(&mut self, peer: u32) -> State {
+        if peer == self.epoch {
+            if self.phase != Phase::Waiting {
+                return State::Down;
+            }
+            if let Err(error) = self.check_identity() {
+                self.cut(error);
+                return State::Down;
+            }
+            self.phase = Phase::Up;
+            return State::Fresh;
+        }
+        if self.phase == Phase::Up {
+            self.phase = Phase::Waiting;
+        }
+        if !self.is_new(peer) {
+            return State::Down;
+        }
+        if self.restarts >= MAX_PEER_RESTARTS {
+            self.cut(LinkError::TooManyRestarts { restarts: self.restarts });
+            self.phase = Phase::Refused;
+            return State::Down;
+        }
+        State::PeerRestarted
+    }
+
+    fn check_identity(&self) -> Result<(), LinkError> {
+        let peer = self.role.other();
+        let magic = self.load(peer, MAGIC_WORD, Ordering::Relaxed);
+        if magic != MAGIC {
+            return Err(LinkError::Magic { found: magic });
+        }
+        let (found, expected) = (self.load(peer, IDENTITY, Ordering::Relaxed), identity(self.kind, peer));
+        if found & 0xffff != expected & 0xffff {
+            return Err(LinkError::Version { found: found as u16, expected: VERSION });
+        }
+        if found != expected {
+            return Err(LinkError::Kind { found: (found >> 16) as u16, expected: (expected >> 16) as u16 });
+        }
+        let (found, expected) = (self.load(peer, SIZE, Ordering::Relaxed), self.memory.size() as u32);
+        if found != expected {
+            return Err(LinkError::Size { found, expected });
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn cut(&mut self, error: LinkError) {
+        self.phase = Phase::Cut;
+        self.error = Some(error);
+    }
+
+    fn guard(&self) -> Guard {
+        Guard { offset: offset_of_epoch(self.role.other()), epoch: self.epoch }
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The reading side of a queue.
+
+use core::marker::PhantomData;
+
+use super::{Bulkhead, Common, Entry, Guard, Side, Wire};
+use crate::PeerMisbehaved;
+use crate::pages::{Memory, SharedPages};
+
+/// The reading side of a queue of `E`.
+#[derive(Debug)]
+pub struct Consumer<E, M = SharedPages, W = Bulkhead> {
+    common: Common<M>,
+    /// The next entry to read.
+    head: u32,
+    /// What the peer sees of `head`.
+    released: u32,
+    /// `released` before the last [`Side::expose`].
+    before: u32,
+    /// The producer's index as last seen and checked.
+    tail: u32,
+    /// Whether the owner wants to be woken for entries.
+    asking: bool,
+    /// `asking` at the start.
+    eager: bool,
+    kind: PhantomData<(E, W)>,
+}
+
+impl<E: Entry, M: Memory, W: Wire> Consumer<E, M, W> {
+    /// The consumer of the queue of `capacity` entries at byte `base`, stopped; `None` when it does not fit into the
+    /// region or the capacity is not a power of two that its indices can carry.
+    #[must_use]
+    pub fn new(memory: M, base: usize, capacity: u32) -> Option<Self> {
+        let common = Common::new::<E, W>(memory, base, capacity)?;
+        let (asking, eager) = (true, true);
+        Some(Self { common, head: 0, released: 0, before: 0, tail: 0, asking, eager, kind: PhantomData })
+    }
+
+    /// Goes on where the shared words stand. For queues without a link around them.
+    pub fn resume(&mut self) {
+        let head = self.common.load_index::<W>(W::HEAD);
+        (self.head, self.released, self.before, self.tail) = (head, head, head, head);
+        self.common.live = true;
+    }
+
+    /// Entries the queue can hold.
+    #[inline]
+    pub fn capacity(&self) -> u32 {
+        self.common.mask + 1
+    }
+
+    /// Number of entries that can be popped now; 0 once stopped.
+    #[inline]
+    pub fn available(&mut self) -> u32 {
+        self.refresh();
+        self.known()
+    }
+
+    /// Copies the next entry out. Its place goes back to the peer with [`Self::release`]. Looks at the peer's index only
+    /// when everything seen before is read.
+    #[inline]
+    pub fn pop(&mut self) -> Option<E> {
+        if self.head == self.tail {
+            self.refresh();
+        }
+        self.pop_known()
+    }
+
+    /// Like [`Self::pop`], but only of the entries already seen.
+    #[inline]
+    pub fn pop_known(&mut self) -> Option<E> {
+        if self.head == self.tail {
+            return None;
+        }
+        let entry = E::read(&self.common.memory, self.common.place::<E, W>(self.head));
+        self.head = self.head.wrapping_add(1) & W::INDEX_MASK;
+        Some(entry)
+    }
+
+    /// Gives the places of the popped entries back. Gives whether the peer must be notified.
+    #[inline]
+    #[must_use = "the peer may be asleep"]
+    pub fn release(&mut self) -> bool {
+        if !self.expose() {
+            return false;
+        }
+        // Orders the store of the index before the load of the producer's wish; pairs with `Producer::wait`.
+        self.common.memory.fence();
+        self.peer_waits()
+    }
+
+    /// Asks to be notified of the next entry. Gives whether the caller may sleep: `false` when there is one already.
+    pub fn wait(&mut self) -> bool {
+        self.announce();
+        // Orders the wish before the load of the index; pairs with `Producer::publish`.
+        self.common.memory.fence();
+        self.is_idle()
+    }
+
+    /// Whether the queue was stopped by [`PeerMisbehaved`] or a restart of the peer.
+    pub fn is_stopped(&self) -> bool {
+        !self.common.live
+    }
+
+    /// The reason the queue was cut off, once.
+    pub fn take_error(&mut self) -> Option<PeerMisbehaved> {
+        self.common.error.take()
+    }
+
+    /// A queue whose entries lie there until they are needed: [`Self::ask`] begins with `false`.
+    pub(crate) fn lazy(mut self) -> Self {
+        (self.asking, self.eager) = (false, false);
+        self
+    }
+
+    /// Whether waiting is for entries of this queue, too.
+    #[inline(always)]
+    pub(crate) fn ask(&mut self, asking: bool) {
+        self.asking = asking;
+    }
+
+    /// A point to go back to with [`Self::rewind`].
+    #[inline(always)]
+    pub(crate) fn mark(&self) -> u32 {
+        self.head
+    }
+
+    /// Forgets that entries were popped since `mark`. They will be read anew.
+    pub(crate) fn rewind(&mut self, mark: u32) {
+        self.head = mark;
+    }
+
+    #[inline(always)]
+    fn known(&self) -> u32 {
+        self.tail.wrapping_sub(self.head) & W::INDEX_MASK
+    }
+
+    /// Looks at the producer's index. It only moves forward, and never more than the capacity ahead of what was released.
+    #[inline]
+    fn refresh(&mut self) {
+        if !self.common.live {
+            return;
+        }
+        let tail = self.common.load_index::<W>(W::TAIL);
+        let ahead = tail.wrapping_sub(self.released) & W::INDEX_MASK;
+        let seen = self.tail.wrapping_sub(self.released) & W::INDEX_MASK;
+        // A restarted peer writes 0, which after a wrap of the index may look like progress.
+        let reset = tail == 0 && self.tail != 0 && self.common.peer_restarted();
+        if (seen..=self.capacity()).contains(&ahead) && !reset {
+            self.tail = tail;
+        } else {
+            self.common.stop_at(tail, self.head);
+            self.stop();
+        }
+    }
+}
+
+impl<E: Entry, M: Memory, W: Wire> Side for Consumer<E, M, W> {
+    fn clear(&self) {
+        self.common.store_index::<W>(W::HEAD, 0);
+        self.common.ask(W::ENTRY_WAKE, 0);
+    }
+
+    fn start(&mut self, guard: Guard) {
+        (self.head, self.released, self.before, self.tail) = (0, 0, 0, 0);
+        self.common.guard = Some(guard);
+        self.common.error = None;
+        self.common.live = true;
+        self.asking = self.eager;
+    }
+
+    fn stop(&mut self) {
+        self.common.live = false;
+        // Nothing to read, and nothing to release.
+        self.tail = self.head;
+        self.released = self.head;
+        self.before = self.head;
+    }
+
+    #[inline]
+    fn expose(&mut self) -> bool {
+        if self.head == self.released {
+            return false;
+        }
+        self.before = self.released;
+        self.released = self.head;
+        self.common.store_index::<W>(W::HEAD, self.head);
+        true
+    }
+
+    #[inline]
+    fn peer_waits(&mut self) -> bool {
+        let before = core::mem::replace(&mut self.before, self.released);
+        before != self.released && self.common.peer_waits(W::SPACE_WAKE, before, self.released)
+    }
+
+    #[inline]
+    fn announce(&mut self) {
+        if self.common.live && self.asking {
+            self.common.ask(W::ENTRY_WAKE, self.head);
+        }
+    }
+
+    #[inline]
+    fn is_idle(&mut self) -> bool {
+        !self.asking || self.available() == 0
+    }
+
+    #[inline]
+    fn has_error(&self) -> bool {
+        self.common.error.is_some()
+    }
+
+    fn take_error(&mut self) -> Option<PeerMisbehaved> {
+        self.common.error.take()
+    }
+}
