@@ -219,6 +219,13 @@ impl<const N: usize> Queue<N> {
         self.descriptors_for(buffers) <= self.free as usize
     }
 
+    /// The identifier that the next request gets if it fits. So a driver can keep something for each identifier (a header,
+    /// say) and name it in the request.
+    #[inline]
+    pub const fn next_id(&self) -> u16 {
+        self.free_head
+    }
+
     /// Adds a request, not yet visible to the device: first the buffers that it reads, then those that it writes. Gives the
     /// request's identifier: below [`size`](Self::size), and unique among those outstanding.
     ///

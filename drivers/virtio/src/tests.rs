@@ -55,7 +55,9 @@ fn requests_reach_the_device_as_they_were_added() {
     for offered in ALL {
         let mut bench = Bench::new(offered, 8);
         for count in [1, 2, 4, 1] {
+            let next = bench.queue.next_id();
             let id = bench.queue.add(&buffers(count)).unwrap();
+            assert_eq!(id, next);
             assert_eq!(bench.model.take(0), None, "not before it is published");
             bench.publish();
             let chain = bench.model.take(0).unwrap();
