@@ -28,51 +28,55 @@ impl State {
     /// Changes: the slot, the tree, and whatever the end of objects changes (`State::end_object`); containers
     /// (CNodes, threads) end with everything in their slots.
     pub fn delete(&mut self, slot: Slot) {
-        self.delete_from(slot, true);
+        while let Some((holder, left)) = self.end_cap(slot) {
+            // From the last slot to the first.
+            self.empty(Slot { holder, index: left - 1 });
+            // What was deleted there may have taken `slot` along.
+            if self.cap(slot) == Some(Cap::Zombie { holder, left }) {
+                self.caps.insert(slot, Cap::Zombie { holder, left: left - 1 });
+            }
+        }
     }
 
-    /// Deletes what is in `slot`. `exposed` is false for a slot inside a dying container: a container found there
-    /// is then not emptied but made unreachable, by moving its capability into its own first slot and going on with
-    /// what was there (manual 3.2, footnote on recursion).
-    fn delete_from(&mut self, slot: Slot, exposed: bool) {
-        while let Some(cap) = self.cap(slot) {
-            let last = self.is_last(slot);
-            self.end_object(cap, last);
-            let left_over = match cap {
-                Cap::CNode { obj, radix, .. } if last => Some((Holder::CNode(obj, radix), 1 << radix)),
-                Cap::Tcb { obj } if last => Some((Holder::Tcb(obj), tcb_slot::COUNT)),
-                Cap::Zombie { holder, left } => Some((holder, left)),
-                _ => None,
-            };
-            let Some((holder, left)) = left_over else {
+    /// Empties a slot of a dying container. A container found there is not emptied in turn but made unreachable: its
+    /// capability goes into its own first slot, and what was there is deleted here (manual 3.2, footnote on recursion).
+    fn empty(&mut self, slot: Slot) {
+        while let Some((holder, _)) = self.end_cap(slot) {
+            let first = Slot { holder, index: 0 };
+            if slot == first {
+                return;
+            }
+            let (here, there) = (self.cap(slot), self.cap(first));
+            self.swap_caps(slot, there, first, here);
+        }
+    }
+
+    /// Ends what the capability in `slot` names, if it is the last one, and removes the capability; unless that is a
+    /// container whose slots have to be emptied first: which one, and how many slots are left. The slot then holds
+    /// a zombie, which says the same.
+    fn end_cap(&mut self, slot: Slot) -> Option<(Holder, u64)> {
+        let cap = self.cap(slot)?;
+        let last = self.is_last(slot);
+        self.end_object(cap, last);
+        let container = match cap {
+            Cap::CNode { obj, radix, .. } if last => Some((Holder::CNode(obj, radix), 1 << radix)),
+            Cap::Tcb { obj } if last => Some((Holder::Tcb(obj), tcb_slot::COUNT)),
+            Cap::Zombie { holder, left } => Some((holder, left)),
+            _ => None,
+        };
+        // A container's capability may lie in the last of its slots that is left.
+        let (holder, left) = container
+            .filter(|&(holder, left)| left > 1 || left == 1 && slot != Slot { holder, index: 0 })
+            .or_else(|| {
                 self.clear_slot(slot);
-                if let Cap::IrqHandler { irq } = cap
-                    && last
-                {
+                if let (Cap::IrqHandler { irq }, true) = (cap, last) {
                     self.irqs_issued.remove(&irq);
                     self.irqs_enabled.remove(&irq);
                 }
-                return;
-            };
-            let first = Slot { holder, index: 0 };
-            if left == 0 || left == 1 && slot == first {
-                self.clear_slot(slot);
-                return;
-            }
-            self.caps.insert(slot, Cap::Zombie { holder, left });
-            if exposed {
-                let end = Slot { holder, index: left - 1 };
-                self.delete_from(end, false);
-                if self.cap(slot) == Some(Cap::Zombie { holder, left }) {
-                    self.caps.insert(slot, Cap::Zombie { holder, left: left - 1 });
-                }
-            } else if slot == first {
-                return;
-            } else {
-                let (here, there) = (self.cap(slot), self.cap(first));
-                self.swap_caps(slot, there, first, here);
-            }
-        }
+                None
+            })?;
+        self.caps.insert(slot, Cap::Zombie { holder, left });
+        Some((holder, left))
     }
 
     /// Deletes everything derived from the capability in `slot`, which stays (manual 3.2). When the deletions reach

@@ -62,19 +62,12 @@ impl SchedContext {
     /// Configures it while its thread could run: what is left of the first refill can be used, up to the new budget;
     /// the rest of the budget comes one period after it, so that no window sees more than the new budget.
     pub(crate) fn reconfigure(&mut self, budget: u64, period: u64, max_refills: usize, now: u64) {
+        let Some(&left) = self.refills.first() else { return };
+        let first = Refill { time: left.time.max(now), amount: left.amount.min(budget) };
+        let rest = Refill { time: first.time + period, amount: budget - first.amount };
         self.period = period;
         self.max_refills = max_refills;
-        self.refills.truncate(1);
-        let Some(first) = self.refills.first_mut() else { return };
-        if first.time <= now {
-            first.time = now;
-        }
-        if first.amount >= budget {
-            first.amount = budget;
-        } else {
-            let rest = Refill { time: first.time + period, amount: budget - first.amount };
-            self.refills.push(rest);
-        }
+        self.refills = [first, rest].into_iter().filter(|refill| refill.amount > 0).collect();
     }
 
     fn add_used_part(&mut self, now: u64) {
@@ -100,29 +93,40 @@ impl SchedContext {
             }
             return;
         }
-        let latest = u64::MAX - 5 * config.max_period_us * config.ticks_per_us;
-        let mut used = used;
-        // Refills that are used up entirely.
-        while self.refills[0].amount <= used && self.refills[0].time < latest {
-            let mut first = self.refills.remove(0);
-            used -= first.amount;
-            first.time += self.period;
-            self.add_last(first);
+        let mut rest = used;
+        while rest > 0 && self.refills[0].time < config.end_of_time() {
+            let piece = self.take_first(rest);
+            rest -= piece.amount;
+            self.add_last(Refill { time: piece.time + self.period, ..piece });
         }
-        // A part of the next.
-        let first = &mut self.refills[0];
-        if used > 0 && first.time < latest {
-            let back = Refill { time: first.time + self.period, amount: used };
-            first.amount -= used;
-            first.time += used;
-            self.add_last(back);
+        self.join_crumbs(config.min_budget);
+    }
+
+    /// Takes up to `most` ticks off the front of the budget.
+    fn take_first(&mut self, most: u64) -> Refill {
+        let whole = self.refills[0];
+        if whole.amount <= most {
+            return self.refills.remove(0);
         }
-        // Too little to run on is joined with the next refill, ending where that one ends.
-        while self.refills[0].amount < config.min_budget && self.refills.len() > 1 {
-            let first = self.refills.remove(0);
-            self.refills[0].amount += first.amount;
-            self.refills[0].time -= first.amount;
+        self.refills[0] = Refill { time: whole.time + most, amount: whole.amount - most };
+        Refill { amount: most, ..whole }
+    }
+
+    /// What comes first and is too little to run on waits for more: it becomes the beginning of a refill after it.
+    fn join_crumbs(&mut self, least: u64) {
+        let mut crumbs = 0;
+        let mut count = 0;
+        let before_last = &self.refills[..self.refills.len() - 1];
+        for refill in before_last {
+            if crumbs + refill.amount >= least {
+                break;
+            }
+            crumbs += refill.amount;
+            count += 1;
         }
+        self.refills.drain(..count);
+        self.refills[0].time -= crumbs;
+        self.refills[0].amount += crumbs;
     }
 
     /// Adds a refill that comes after all others; what touches the last one, or does not fit into the list, is
@@ -145,12 +149,14 @@ impl SchedContext {
         if self.is_round_robin() || !self.is_ready(now) {
             return false;
         }
-        self.refills[0].time = now;
-        while self.refills.len() > 1 && self.refills[1].time <= self.refills[0].end() {
-            let first = self.refills.remove(0);
-            self.refills[0].time = first.time;
-            self.refills[0].amount += first.amount;
-        }
+        let from_now = self.refills[1..].iter().scan(now + self.refills[0].amount, |end, next| {
+            let joins = next.time <= *end;
+            *end += next.amount;
+            joins.then_some(next.amount)
+        });
+        let (count, more) = from_now.fold((0, 0), |(count, sum), amount| (count + 1, sum + amount));
+        let first = Refill { time: now, amount: self.refills[0].amount + more };
+        self.refills.splice(..=count, [first]);
         true
     }
 }

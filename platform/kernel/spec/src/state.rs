@@ -86,6 +86,13 @@ pub struct Config {
     pub memory: (u64, u64),
 }
 
+impl Config {
+    /// Budget from here on is not used up any more, so that no time overflows. In ticks.
+    pub(crate) fn end_of_time(&self) -> u64 {
+        u64::MAX - 5 * self.max_period_us * self.ticks_per_us
+    }
+}
+
 /// What a thread is doing (manual 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThreadState {
