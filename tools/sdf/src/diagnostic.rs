@@ -21,6 +21,8 @@ pub struct Diagnostic {
     pub source: String,
     /// Where in it.
     pub pos: Pos,
+    /// Where the template was used that this is in.
+    pub used_at: Option<Pos>,
     /// Error or warning.
     pub severity: Severity,
     /// What is wrong.
@@ -31,17 +33,17 @@ impl Diagnostic {
     /// An error.
     #[must_use]
     pub fn error(source: &str, pos: Pos, problem: Problem) -> Self {
-        Self { source: source.to_owned(), pos, severity: Severity::Error, problem }
+        Self { source: source.to_owned(), pos, used_at: None, severity: Severity::Error, problem }
     }
 
     /// A warning.
     #[must_use]
     pub fn warning(source: &str, pos: Pos, problem: Problem) -> Self {
-        Self { source: source.to_owned(), pos, severity: Severity::Warning, problem }
+        Self { source: source.to_owned(), pos, used_at: None, severity: Severity::Warning, problem }
     }
 }
 
-/// `file:row:col: error: message`, and on the next line what to do.
+/// `file:row:col: error: message`, where a template was used, and on the last line what to do.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
@@ -49,6 +51,9 @@ impl fmt::Display for Diagnostic {
             Severity::Warning => "warning",
         };
         write!(f, "{}:{}: {severity}: {}", self.source, self.pos, self.problem)?;
+        if let Some(used_at) = self.used_at {
+            write!(f, "\n  in the template as used at {}:{used_at}", self.source)?;
+        }
         match self.problem.help() {
             Some(help) => write!(f, "\n  help: {help}"),
             None => Ok(()),

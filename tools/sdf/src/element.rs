@@ -53,13 +53,33 @@ impl<'d> Element<'d> {
         self.node.document().input_text().get(self.node.range()).unwrap_or("")
     }
 
-    pub(crate) fn children(self) -> impl Iterator<Item = Element<'d>> {
+    pub(crate) fn children(self) -> impl Iterator<Item = Element<'d>> + use<'d> {
         self.node.children().filter(Node::is_element).map(move |node| Element { node, lines: self.lines })
     }
 
     /// The element itself and all below, in file order.
-    pub(crate) fn descendants(self) -> impl Iterator<Item = Element<'d>> {
+    pub(crate) fn descendants(self) -> impl Iterator<Item = Element<'d>> + use<'d> {
         self.node.descendants().filter(Node::is_element).map(move |node| Element { node, lines: self.lines })
+    }
+
+    /// Bytes between the start tag and the end tag.
+    pub(crate) fn inner(self) -> Range<usize> {
+        match (self.node.first_child(), self.node.last_child()) {
+            (Some(first), Some(last)) => first.range().start..last.range().end,
+            _ => self.node.range().end..self.node.range().end,
+        }
+    }
+
+    /// White space before the element on its line; nothing when something else is before it.
+    pub(crate) fn indent(self) -> &'d str {
+        let before = self.node.document().input_text().get(..self.node.range().start).unwrap_or("");
+        let line = before.trim_end_matches([' ', '\t']);
+        if line.is_empty() || line.ends_with('\n') { before.get(line.len()..).unwrap_or("") } else { "" }
+    }
+
+    pub(crate) fn parent(self) -> Option<Element<'d>> {
+        let node = self.node.parent_element()?;
+        Some(Element { node, lines: self.lines })
     }
 
     pub(crate) fn parent_name(self) -> &'d str {

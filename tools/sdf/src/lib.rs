@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 pub use diagnostic::{Diagnostic, Severity};
 pub use model::*;
 pub use platform::{Platform, PlatformError};
-pub use problem::{Fault, Problem, ResolveFault};
+pub use problem::{ConnectFault, Fault, Problem, ResolveFault};
 pub use resolve::{GeneratedFile, Resolved, Variables, resolve};
 
 /// Parses and checks a plain SDF file.

@@ -66,6 +66,7 @@ pub(crate) fn problem(problem: &Problem) -> Option<String> {
         }
         Problem::LongSchedule(_) => "shorten the schedule",
         Problem::Resolve(fault) => return Some(resolve(fault)),
+        Problem::Connect(fault) => return Some(fault.help()),
         Problem::ImageNotFound(_) => "build it first, or name its folder with --search-path",
         Problem::ImageNotElf { .. } => "build it for aarch64 with the SDK's linker script",
         Problem::SymbolMissing { .. } => "declare it in the program, or remove the setvar",
@@ -157,9 +158,21 @@ fn resolve(fault: &ResolveFault) -> String {
         ResolveFault::Size(_) => "write for example 64K, 512M, 1G, or a decimal or 0x number",
         ResolveFault::Count { .. } => "write how many vCPUs there are",
         ResolveFault::CountWith(_) => "write the vcpu elements one by one",
+        ResolveFault::TemplateTwice(_) => "rename one of them",
+        ResolveFault::TemplateHere => "move it out; `use` can be anywhere",
+        ResolveFault::UnknownTemplate { known, .. } if known.is_empty() => "define it: <template name=...>",
+        ResolveFault::UnknownTemplate { known, .. } => return format!("there are: {known}"),
+        ResolveFault::TemplateDepth(_) | ResolveFault::TemplateSize(_) => {
+            "a template that uses itself never ends"
+        }
+        ResolveFault::Parameter(_) => {
+            "write names of lower case letters, digits and '_', separated by blanks, each with =default or without"
+        }
+        ResolveFault::ParameterMissing(name) => return format!("add {name}=\"...\""),
         ResolveFault::ConfigEntry(_) => {
             "names are lower case letters, digits and '_'; values one line without spaces around"
         }
+        ResolveFault::NoConfig { .. } => "add a <config> to that protection domain",
         ResolveFault::ConfigEmpty => "add <entry name=\"...\" value=\"...\" />, or remove it",
         ResolveFault::ConfigTwice(_) => "remove one of them",
     };

@@ -5,12 +5,14 @@
 //! or concerns the whole. Messages begin with the words of the reference tool for the same fault where it has one; what
 //! to do about each is in [`Problem::help`].
 
+mod connect;
 mod fault;
 mod help;
 mod resolve;
 
 use crate::limits::{MAX_PDS, MAX_VCPUS, MONITOR_NAME};
 
+pub use connect::ConnectFault;
 pub use fault::Fault;
 pub use resolve::ResolveFault;
 
@@ -366,6 +368,9 @@ pub enum Problem {
     /// Something wrong with a name of the board or a variable.
     #[error(transparent)]
     Resolve(#[from] ResolveFault),
+    /// Something wrong with what connects protection domains.
+    #[error(transparent)]
+    Connect(#[from] ConnectFault),
     // --- build stage: found by the tool when it opens the images
     /// An image file is nowhere on the search paths.
     #[error("unable to find program image: '{0}'")]

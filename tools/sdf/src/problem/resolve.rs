@@ -66,9 +66,43 @@ pub enum ResolveFault {
     /// vCPUs that are numbered and counted, but each is told the same.
     #[error("attribute '{0}' cannot be repeated for every vcpu of a 'count'")]
     CountWith(String),
+    /// Two templates with one name.
+    #[error("template '{0}' is defined twice")]
+    TemplateTwice(String),
+    /// A template inside another element.
+    #[error("a template must be a child of 'system'")]
+    TemplateHere,
+    /// A name that no template has.
+    #[error("there is no template '{name}'")]
+    UnknownTemplate {
+        /// Name.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Templates that use each other without end.
+    #[error("templates are used more than {0} deep")]
+    TemplateDepth(usize),
+    /// Templates that use each other too often.
+    #[error("the description is longer than {0} bytes with its templates expanded")]
+    TemplateSize(usize),
+    /// Not a parameter of a template.
+    #[error("malformed or repeated parameter '{0}'")]
+    Parameter(String),
+    /// A parameter without value.
+    #[error("parameter '{0}' of the template is not given and has no default")]
+    ParameterMissing(String),
     /// Not a configuration entry.
     #[error("malformed configuration entry '{0}'")]
     ConfigEntry(String),
+    /// An entry for a protection domain that takes none.
+    #[error("protection domain '{pd}' has no config for the entry '{entry}'")]
+    NoConfig {
+        /// Protection domain.
+        pd: String,
+        /// Name of the entry.
+        entry: String,
+    },
     /// Nothing to hand over.
     #[error("config has no entry")]
     ConfigEmpty,

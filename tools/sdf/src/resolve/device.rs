@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Names of the board's devices on `memory_region`, `irq` and, through the region, `map`.
 
-use super::Resolver;
+use super::names::Resolver;
 use super::value::render;
 use crate::element::Element;
 use crate::problem::ResolveFault;
 use board::Device;
 use std::collections::BTreeMap;
 
-impl Resolver<'_> {
+impl Resolver<'_, '_> {
     /// The device that an element names, if it names one and the board has it, and nothing that the device says is said
     /// again in `redundant`.
     fn device(
@@ -26,7 +26,7 @@ impl Resolver<'_> {
                     element: element.name().to_owned(),
                     device: name.clone(),
                 };
-                self.error(twice.pos, fault);
+                self.stage.error(twice.pos, fault);
             }
         }
         let device = self.board.devices.get(&name).cloned();
@@ -36,7 +36,7 @@ impl Resolver<'_> {
                 device: name.clone(),
                 known: self.board.devices.keys().cloned().collect::<Vec<_>>().join(", "),
             };
-            self.error(attribute.pos, fault);
+            self.stage.error(attribute.pos, fault);
         }
         Some((name, device?))
     }
@@ -46,13 +46,13 @@ impl Resolver<'_> {
         let Some((name, device)) = self.device(element, values, &redundant) else { return };
         let Some(registers) = device.registers() else {
             let pos = element.attribute("device").map_or(element.pos(), |device| device.pos);
-            self.error(pos, ResolveFault::NoRegisters(name));
+            self.stage.error(pos, ResolveFault::NoRegisters(name));
             return;
         };
         let size = registers.end - registers.start;
         let plain =
             render("phys_addr", &format!("{:#x}", registers.start)) + &render("size", &format!("{size:#x}"));
-        self.edits.replace_attribute(element, "device", &plain);
+        self.stage.edits.replace_attribute(element, "device", &plain);
     }
 
     pub(super) fn device_irq(&mut self, element: Element<'_>, values: &BTreeMap<&str, String>) {
@@ -64,7 +64,7 @@ impl Resolver<'_> {
                 match text.parse::<u64>() {
                     Ok(index) => index,
                     Err(_) => {
-                        self.take(element.number("index"));
+                        self.stage.take(element.number("index"));
                         return;
                     }
                 }
@@ -74,12 +74,13 @@ impl Resolver<'_> {
         let Some(irq) = irq else {
             let pos = element.attribute("index").or(element.attribute("device"));
             let pos = pos.map_or(element.pos(), |attribute| attribute.pos);
-            self.error(pos, ResolveFault::NoInterrupt { device: name, count: device.irqs.len(), index });
+            self.stage
+                .error(pos, ResolveFault::NoInterrupt { device: name, count: device.irqs.len(), index });
             return;
         };
         let plain = render("irq", &irq.number.to_string()) + &render("trigger", irq.trigger.as_str());
-        self.edits.replace_attribute(element, "device", &plain);
-        self.edits.remove_attribute(element, "index");
+        self.stage.edits.replace_attribute(element, "device", &plain);
+        self.stage.edits.remove_attribute(element, "index");
     }
 
     /// Registers must not be cached.
@@ -90,7 +91,7 @@ impl Resolver<'_> {
         if values.get("cached").is_none_or(|cached| cached == "true") {
             let fault = ResolveFault::CachedDevice { device: device.clone() };
             let pos = element.attribute("cached").map_or(element.pos(), |attribute| attribute.pos);
-            self.error(pos, fault);
+            self.stage.error(pos, fault);
         }
     }
 }

@@ -72,7 +72,7 @@ fn config_becomes_a_prefilled_region() {
                 <config vaddr='1M' setvar_vaddr='c'>\n<entry name='z' value='${Z}'/>\n<entry name='a' value=''/></config>\
                 </protection_domain></protection_domain></system>";
     let resolved = resolved(text, &[("Z", "1 2")]).unwrap();
-    let expected = "<system>\n<memory_region name=\"b_config\" prefill_path=\"b_config.txt\" />\
+    let expected = "<system>\n<memory_region name=\"b_config\" prefill_path=\"b_config.txt\" />\n\
                     <protection_domain name='a'><protection_domain name='b' id='1'>\
                     <map mr=\"b_config\" vaddr=\"0x100000\" setvar_vaddr=\"c\" perms=\"r\" />\n\n\
                     </protection_domain></protection_domain></system>";
