@@ -19,6 +19,9 @@ pub mod pages;
 pub mod queue;
 pub mod serial;
 
+#[cfg(all(test, loom))]
+mod loom_pages;
+
 /// The peer has moved its index where it cannot be. The ring is cut off: it takes and gives no more bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the peer's index {found:#x} is impossible: own index {own:#x}, capacity {capacity:#x}")]

@@ -10,6 +10,8 @@ mod entry;
 mod info;
 mod server;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(test)]
 mod tests;
 

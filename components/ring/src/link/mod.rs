@@ -54,7 +54,7 @@ enum Phase {
     /// The peer has not written our epoch yet.
     Waiting,
     Up,
-    /// Cut off until the peer restarts.
+    /// The peer is cut off, or has left this epoch. Only a new one brings the link up again.
     Cut,
     /// Cut off for good.
     Refused,
@@ -181,7 +181,8 @@ impl<M: Memory> Link<M> {
             return State::Fresh;
         }
         if self.phase == Phase::Up {
-            self.phase = Phase::Waiting;
+            // Should the peer come back to this epoch, it would do so without having reset its words.
+            self.phase = Phase::Cut;
         }
         if !self.is_new(peer) {
             return State::Down;

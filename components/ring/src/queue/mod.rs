@@ -21,6 +21,8 @@ mod consumer;
 mod producer;
 mod wire;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(test)]
 mod tests;
 

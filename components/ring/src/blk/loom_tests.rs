@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Models of the epoch handshake, with both ends of a block link: the last life of a client gets the answer to its own
+//! request from the last life of the server, whoever restarts when, and nobody sleeps through it.
+
+use heapless::Vec;
+use loom::sync::{Arc, Notify};
+use loom::thread;
+
+use super::{Client, Code, Layout, Request, Response, Segment, Server, Status};
+use crate::link::State;
+use crate::loom_pages::LoomPages;
+
+/// What each side sleeps on.
+#[derive(Clone)]
+struct Wakes {
+    client: Arc<Notify>,
+    server: Arc<Notify>,
+}
+
+/// The id of the request of a client's last life.
+const LAST: u64 = 9;
+
+/// A region with queues of two entries.
+fn region() -> LoomPages {
+    let layout = Layout::of(0x260).unwrap();
+    assert_eq!(layout, Layout { capacity: 2, requests: 0x100, responses: 0x1c0 });
+    // Modelled are the epochs and the words of both queues. The others are written before an epoch, like the zeroes of
+    // the indices.
+    LoomPages::new(0x260, &[0x08, 0x48, 0x100, 0x140, 0x1c0, 0x200], &[0x180..0x1c0, 0x240..0x260])
+}
+
+/// A life of a client that asks `id` whenever the link comes up or the server is about to die. It ends with the answer,
+/// or after `rounds` rounds.
+fn client(memory: &LoomPages, wakes: &Wakes, id: u64, rounds: usize) {
+    let mut client = Client::new(memory.clone()).unwrap();
+    let request = Request { id, code: Code::Read, sector: 0, length: 512, unmap: false };
+    for _ in 0..rounds {
+        let mut ask = client.poll() == State::Fresh;
+        let mut answered = false;
+        while let Some(response) = client.response() {
+            assert_eq!(response.id, id, "an answer from an earlier life");
+            answered |= response.status == Status::OK;
+            ask |= response.status != Status::OK;
+        }
+        if ask {
+            client.submit(&request, &[Segment { offset: 0, length: 512 }]).unwrap();
+        }
+        if client.commit() {
+            wakes.server.notify();
+        }
+        assert_eq!(client.take_error(), None);
+        if answered {
+            return;
+        }
+        if client.wait() && rounds == usize::MAX {
+            wakes.client.wait();
+        }
+    }
+}
+
+/// A life of a server that answers `status`, each request in the round after it was taken. It ends when it has
+/// answered [`LAST`] with OK, or after `rounds` rounds.
+fn server(memory: &LoomPages, wakes: &Wakes, status: Status, rounds: usize) {
+    let mut server = Server::new(memory.clone()).unwrap();
+    let mut taken = None;
+    for _ in 0..rounds {
+        let mut finished = false;
+        match server.poll() {
+            State::PeerRestarted => {
+                taken = None;
+                server.accept();
+            }
+            State::Down | State::Fresh => taken = None,
+            State::Up => {}
+        }
+        if let Some(id) = taken.take() {
+            // The client may have restarted meanwhile; then this goes nowhere.
+            let sent = server.complete(Response { id, status }).is_ok();
+            finished = sent && id == LAST && status == Status::OK;
+        }
+        let mut segments = Vec::<Segment, 2>::new();
+        if let Some(request) = server.request(&mut segments) {
+            assert_eq!(
+                (request.code, segments.as_slice()),
+                (Code::Read, &[Segment { offset: 0, length: 512 }][..])
+            );
+            taken = Some(request.id);
+        }
+        if server.commit() {
+            wakes.client.notify();
+        }
+        assert_eq!(server.take_error(), None);
+        if finished {
+            return;
+        }
+        if rounds == usize::MAX && taken.is_none() && server.wait() {
+            wakes.server.wait();
+        }
+    }
+}
+
+/// Runs a client with one life per entry of `clients` (its number of rounds) before its last one, against such a server.
+fn model(preemptions: usize, clients: &'static [usize], servers: &'static [usize]) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(move || {
+        let memory = region();
+        let wakes = Wakes { client: Arc::new(Notify::new()), server: Arc::new(Notify::new()) };
+        let thread = {
+            let (memory, wakes) = (memory.clone(), wakes.clone());
+            thread::spawn(move || {
+                for &rounds in servers {
+                    server(&memory, &wakes, Status::IO, rounds);
+                }
+                server(&memory, &wakes, Status::OK, usize::MAX);
+            })
+        };
+        for (id, &rounds) in (1..).zip(clients) {
+            client(&memory, &wakes, id, rounds);
+        }
+        client(&memory, &wakes, LAST, usize::MAX);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn link_comes_up_and_answers() {
+    model(2, &[], &[]);
+}
+
+#[test]
+fn client_that_restarts_gets_only_the_answer_of_its_own_life() {
+    model(2, &[1], &[]);
+}
+
+#[test]
+fn client_survives_a_restart_of_the_server() {
+    model(2, &[], &[1]);
+}
+
+#[test]
+fn both_restart_at_once() {
+    model(2, &[1], &[1]);
+}
