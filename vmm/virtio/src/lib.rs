@@ -27,6 +27,8 @@ pub mod mock;
 pub mod model;
 pub mod net;
 pub mod queue;
+#[cfg(test)]
+mod tests;
 
 pub use abuse::Abuse;
 pub use memory::{GuestMemory, Segment};

@@ -146,6 +146,13 @@ impl Queue {
         self.next_used = self.next_used.wrapping_sub(used);
     }
 
+    /// As if so many chains had gone through it.
+    #[cfg(any(test, feature = "mock"))]
+    pub(crate) fn start_at(&mut self, index: u16) {
+        (self.next_available, self.seen_available) = (index, index);
+        (self.next_used, self.published, self.signalled) = (index, index, index);
+    }
+
     /// Chains that are known to be available and not taken.
     pub const fn waiting(&self) -> u16 {
         self.seen_available.wrapping_sub(self.next_available)
