@@ -19,6 +19,7 @@ mod model;
 mod parse;
 mod platform;
 mod problem;
+mod programs;
 mod resolve;
 
 use std::path::{Path, PathBuf};

@@ -44,6 +44,9 @@ struct Common {
     /// board/<board>/<config> folder of an SDK whose kernel the system is for; without it, the board's facts hold.
     #[arg(long)]
     sdk: Option<PathBuf>,
+    /// Look into the programs, too: whether they have the symbols that the description sets.
+    #[arg(long)]
+    programs: bool,
     /// Value of a ${NAME}.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable)]
     variables: Vec<(String, String)>,
@@ -98,6 +101,12 @@ impl Common {
                 return Ok(false);
             }
         };
+        if self.programs
+            && let Err(errors) = resolved.check_programs(&system, &self.search_paths)
+        {
+            print(&errors);
+            return Ok(false);
+        }
         print(&system.warnings);
         if let Some(output) = output {
             write(output, &resolved.text)?;

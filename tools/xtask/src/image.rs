@@ -123,6 +123,7 @@ pub fn build(options: &Options) -> Result<Image> {
     let platform = sdf::Platform::from_sdk(&options.board, &sdk.folder())?;
     let search_paths = [output.clone(), pds.clone()];
     let system = resolved.parse(&platform, &search_paths).map_err(refused)?;
+    resolved.check_programs(&system, &search_paths).map_err(refused)?;
     for warning in &system.warnings {
         eprintln!("{warning}");
     }

@@ -2,6 +2,7 @@
 //! Checks over the whole of a system whose elements are sound each on its own.
 
 mod channels;
+pub(crate) mod ends;
 mod maps;
 mod names;
 mod regions;

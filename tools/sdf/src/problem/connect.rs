@@ -78,6 +78,36 @@ pub enum ConnectFault {
     /// Indices wrap around at the size.
     #[error("the size of a ring must be a power of two, got {0:#x}")]
     PowerOfTwo(u64),
+    /// Shared memory of one.
+    #[error("'{region}' has one end: only '{pd}' maps it")]
+    OneEnd {
+        /// Region.
+        region: String,
+        /// Who maps it.
+        pd: String,
+    },
+    /// Two programs take a region for different things.
+    #[error("{what} differ: '{region}' is {one}, but {other}")]
+    EndsDiffer {
+        /// Region.
+        region: String,
+        /// In what.
+        what: &'static str,
+        /// Symbol and protection domain of one end.
+        one: String,
+        /// Of the other.
+        other: String,
+    },
+    /// A program that is told half of what it has to know.
+    #[error("program of '{pd}' waits for '{symbol}', which is not set although '{because}' is")]
+    Unset {
+        /// Protection domain.
+        pd: String,
+        /// What is missing.
+        symbol: String,
+        /// What is there.
+        because: String,
+    },
     /// A watchdog without anybody who watches.
     #[error("protection domain '{0}' has no parent that could watch it")]
     WatchdogAtTop(String),
@@ -112,6 +142,11 @@ impl ConnectFault {
             Self::RegionWithoutSize(_) => "give the region a size",
             Self::TooSmall { .. } => "raise it or leave it out",
             Self::PowerOfTwo(_) => "round it up",
+            Self::OneEnd { .. } => {
+                "map it into the other end, or use link, serial or ring, which connect both"
+            }
+            Self::EndsDiffer { .. } => "map a region of the same kind and direction at both ends",
+            Self::Unset { .. } => "set it, or connect to a program that offers what this one is for",
             Self::WatchdogAtTop(_) => "write the domain inside the one that shall watch it",
         };
         text.to_owned()

@@ -129,13 +129,28 @@ impl Resolved {
     pub fn parse(&self, platform: &Platform, search_paths: &[PathBuf]) -> Result<System, Vec<Diagnostic>> {
         match crate::parse::parse(&self.source, &self.text, platform, search_paths, &self.files) {
             Ok(mut system) => {
+                let faults = crate::check::ends::check(&system).into_iter();
+                let mut errors: Vec<_> =
+                    faults.map(|(pos, problem)| Diagnostic::error(&self.source, pos, problem)).collect();
+                self.chain.place(&mut errors);
                 self.chain.place(&mut system.warnings);
-                Ok(system)
+                if errors.is_empty() { Ok(system) } else { Err(errors) }
             }
             Err(mut errors) => {
                 self.chain.place(&mut errors);
                 Err(errors)
             }
         }
+    }
+
+    /// Checks that the programs have the symbols that the description sets, and wait for none that it does not.
+    /// `system` is what [`Resolved::parse`] gave.
+    ///
+    /// # Errors
+    /// Everything that is wrong, placed in the original; never empty.
+    pub fn check_programs(&self, system: &System, search_paths: &[PathBuf]) -> Result<(), Vec<Diagnostic>> {
+        let mut errors = crate::programs::check(&self.source, system, search_paths);
+        self.chain.place(&mut errors);
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 }
