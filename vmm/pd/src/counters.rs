@@ -5,13 +5,18 @@ use crate::exit::Exit;
 use core::fmt;
 use vmm_arm::{Class, DataAbort, Syndrome, WaitKind};
 use vmm_fdt::machine::map;
+use vmm_virtio::mmio::registers;
 
 /// Names of the reasons, in the order of [`Reason`].
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 17] = [
     "uart_read",
     "uart_write",
     "gicd",
     "rtc",
+    "kick",
+    "virtio_status",
+    "virtio_ack",
+    "virtio",
     "wfi",
     "wfe",
     "smc",
@@ -29,6 +34,10 @@ enum Reason {
     UartWrite,
     Distributor,
     Clock,
+    Kick,
+    VirtioStatus,
+    VirtioAcknowledge,
+    Virtio,
     WaitForInterrupt,
     WaitForEvent,
     Smc,
@@ -72,6 +81,12 @@ fn reason(exit: &Exit) -> Reason {
             map::UART => Reason::UartRead,
             map::GICD => Reason::Distributor,
             map::RTC => Reason::Clock,
+            map::VIRTIO => match address % map::VIRTIO_SIZE {
+                registers::QUEUE_NOTIFY => Reason::Kick,
+                registers::INTERRUPT_STATUS => Reason::VirtioStatus,
+                registers::INTERRUPT_ACK => Reason::VirtioAcknowledge,
+                _ => Reason::Virtio,
+            },
             _ => Reason::Abort,
         },
         Exit::Memory { .. } => Reason::Abort,
@@ -114,6 +129,7 @@ mod tests {
             memory(map::UART, 0x9300_0047),
             memory(map::UART + 0x18, 0x9300_0007),
             memory(map::UART, 0x9300_0047),
+            memory(map::VIRTIO + 0x250, 0x9300_0047),
             memory(0, 0x9300_0007),
             Exit::Memory { pc: 0, address: map::UART, fetch: true, syndrome: 0 },
             Exit::Trapped(0x07e0_0000),
@@ -122,7 +138,7 @@ mod tests {
         ] {
             counters.count(&exit);
         }
-        let text = "exits uart_read=1 uart_write=2 wfi=1 smc=1 maintenance=1 abort=2";
+        let text = "exits uart_read=1 uart_write=2 kick=1 wfi=1 smc=1 maintenance=1 abort=2";
         assert_eq!(counters.to_string(), text);
         assert_eq!((counters.get("uart_write"), counters.get("no such reason")), (2, 0));
     }

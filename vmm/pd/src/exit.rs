@@ -4,6 +4,7 @@
 //! | exit | the guest gets |
 //! |---|---|
 //! | load or store to a device | the device's answer |
+//! | the same, while the device's back end is not there or not done | is held, and tries again |
 //! | the same without a decodable syndrome (ISV = 0), unaligned, or 64 bits wide | synchronous External abort |
 //! | load, store or instruction fetch where nothing is | synchronous External abort |
 //! | cache maintenance by address where nothing is | nothing happens |
@@ -19,6 +20,7 @@ use crate::host::Host;
 use crate::machine::Run;
 use crate::trap::{Injected, Trap};
 use crate::vcpu::{REGISTERS, Vcpu};
+use crate::virtio::Accessed;
 use vgic::IntId;
 use vmm_arm::inject::FaultAddress;
 use vmm_arm::{Cause, Class, DataAbort, Gpr, Outcome, Syndrome, SysRegAccess, WaitKind};
@@ -73,6 +75,9 @@ impl<H: Host> Guest<H> {
         }
         let vcpu = self.host.vcpu(index);
         self.exits.count(&exit);
+        if self.unfinished != 0 {
+            self.work_on();
+        }
         match exit {
             Exit::Memory { pc, address, fetch: false, syndrome } => {
                 self.data_abort(index, Trap::at(&vcpu, registers, pc), address, Syndrome::new(syndrome))
@@ -107,11 +112,15 @@ impl<H: Host> Guest<H> {
         syndrome: Syndrome,
     ) -> Reply {
         let abort = DataAbort::new(syndrome);
-        let done = match abort.access() {
+        let accessed = match abort.access() {
             Some(access) if access.width.aligned(address) => self.mmio(index, address, &access, &mut trap),
-            _ => abort.is_cache_maintenance(),
+            _ if abort.is_cache_maintenance() => Accessed::Done,
+            _ => Accessed::Nobody,
         };
-        if !done {
+        if accessed == Accessed::Later {
+            return self.try_again(index, trap);
+        }
+        if accessed == Accessed::Nobody {
             return self.inject(index, trap, |sctlr| Cause::DataAbort {
                 write: abort.is_write(),
                 cache_maintenance: abort.is_cache_maintenance(),

@@ -7,6 +7,7 @@ use crate::exit::Reply;
 use crate::host::{Console, Host};
 use crate::machine::{Machine, Run};
 use crate::vcpu::{REGISTERS, Then, Vcpu, position};
+use crate::virtio::Links;
 use vgic::{InjectError, Injection, IntId, ListRegisters, Vgic};
 use vmm_fdt::machine::map;
 
@@ -32,12 +33,33 @@ pub struct Guest<H: Host> {
     pub(crate) input_waits: bool,
     /// Exits since the start.
     pub(crate) exits: Counters,
+    /// What the virtio devices are connected to.
+    pub(crate) links: Links<H>,
+    /// Slots whose devices had more to do than one event allows.
+    pub(crate) unfinished: u32,
+    /// vCPUs that wait to try an access to a device again, a bit each.
+    pub(crate) retrying: u32,
+    /// This PD was restarted, and requests of its former life may still be at the disk.
+    pub(crate) recovering: bool,
 }
 
 impl<H: Host> Guest<H> {
-    /// A guest that is not started yet, see [`Guest::start`].
-    pub const fn new(host: H, machine: Machine) -> Self {
-        Self { host, machine, life: Life::Ended, timeout: None, input_waits: false, exits: Counters::new() }
+    /// A guest that is not started yet, see [`Guest::start`] and [`Guest::recover`].
+    pub fn new(host: H, machine: Machine, links: Links<H>) -> Self {
+        let mut this = Self {
+            host,
+            machine,
+            life: Life::Ended,
+            timeout: None,
+            input_waits: false,
+            exits: Counters::new(),
+            links,
+            unfinished: 0,
+            retrying: 0,
+            recovering: false,
+        };
+        this.make_devices();
+        this
     }
 
     /// Whether it runs.

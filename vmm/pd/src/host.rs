@@ -2,8 +2,13 @@
 //! What a guest's virtual machine needs of the PD it runs in.
 
 use crate::boot::{BootError, Start};
+use crate::device::DataRegion;
 use crate::vcpu::Vcpu;
+use crate::virtio::Slot;
+use ring::memory::RingMemory;
+use ring::pages::Memory as Pages;
 use vmm_devices::Transmit;
+use vmm_virtio::GuestMemory;
 
 /// The console behind the emulated UART.
 pub trait Console: Transmit {
@@ -23,12 +28,26 @@ pub trait Host {
     type Vcpu: Vcpu;
     /// The console.
     type Console: Console;
+    /// The guest's memory.
+    type Memory: GuestMemory + Copy;
+    /// Regions of links.
+    type Pages: Pages;
+    /// Data regions beside links.
+    type Data: DataRegion<Self::Memory>;
+    /// Rings of bytes.
+    type Bytes: RingMemory;
 
     /// The handle on vCPU `index`.
     fn vcpu(&self, index: usize) -> Self::Vcpu;
 
     /// The console.
     fn console(&mut self) -> &mut Self::Console;
+
+    /// The guest's memory.
+    fn memory(&self) -> Self::Memory;
+
+    /// Notifies the other side of a device's link or rings.
+    fn notify(&mut self, slot: Slot);
 
     /// The physical count (CNTPCT_EL0), in ticks.
     fn now(&self) -> u64;

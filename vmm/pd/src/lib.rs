@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! One guest's virtual machine, without the kernel under it.
 //!
-//! A [`Guest`] turns the exits of vCPUs ([`Exit`]) and the events of the outside (time-outs, console) into changes of
+//! A [`Guest`] turns the exits of vCPUs ([`Exit`]) and the events of the outside (time-outs, console, disk, network) into changes of
 //! its [`Machine`] and of the vCPUs, which it reaches through the [`Host`] and [`Vcpu`] traits. The PD in `main.rs`
 //! implements them on seL4's standard interface; host tests implement them on plain memory.
 //!
@@ -14,6 +14,7 @@ pub mod boot;
 pub mod config;
 pub mod counters;
 pub mod crash;
+pub mod device;
 pub mod exit;
 pub mod guest;
 pub mod host;
@@ -25,6 +26,7 @@ mod tests;
 mod time;
 pub mod trap;
 pub mod vcpu;
+pub mod virtio;
 
 pub use boot::{BootError, Images};
 pub use config::Config;
@@ -34,3 +36,4 @@ pub use host::{Console, Host};
 pub use machine::Machine;
 pub use trap::Trap;
 pub use vcpu::{REGISTERS, SystemRegister, Vcpu};
+pub use virtio::{Links, Slot};

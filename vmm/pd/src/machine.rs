@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The state of a guest's machine outside its memory and the registers that the kernel keeps: one value, serialisable.
 
+use crate::virtio::Devices;
 use serde::{Deserialize, Serialize};
 use vgic::{Config as VgicConfig, Vgic};
 use vmm_arm::SystemRegisters;
@@ -74,6 +75,8 @@ pub struct Machine {
     pub rtc: Pl031,
     /// Level of its interrupt as the interrupt controller knows it.
     pub rtc_line: bool,
+    /// Virtio devices.
+    pub devices: Devices,
     /// vCPUs; as many are used as [`Psci::count`] says.
     pub cpus: [Cpu; MAX_VCPUS],
 }
@@ -93,12 +96,14 @@ impl Machine {
             uart_line: false,
             rtc: Pl031::new(),
             rtc_line: false,
+            devices: Devices::default(),
             cpus: [const { Cpu::new() }; MAX_VCPUS],
         })
     }
 
     /// As after power-on, except for what only the kernel can take back: interrupts in list registers. The caller has to
-    /// bring the devices' interrupt lines up to date. The clock, like one with a battery, goes on.
+    /// reset the virtio devices, which may have to wait, and to bring the interrupt lines up to date. The clock, like one
+    /// with a battery, goes on.
     pub fn reset(&mut self) {
         self.gic.reset();
         self.psci.reset();

@@ -3,8 +3,10 @@
 //!
 //! Symbols, set by the system description: `guest_ram`, `guest_ram_size`; `kernel_image`, `initrd_image`, `cmdline` and
 //! `config` with their `_size`s (0: absent); `console_tx_queue`, `console_tx_data`, `console_rx_queue`, `console_rx_data`
-//! with the data regions' `_size`s, `console_ch`; `timer_ch`; `rtc_ch`, the real-time clock's driver. The configuration text
-//! knows `vcpus` (1) and `cpu` (`arm,cortex-a53`), the `compatible` of the processor.
+//! with the data regions' `_size`s, `console_ch`; `timer_ch`; `rtc_ch`, the real-time clock's driver.
+//! Each virtio device is there iff its channel is: `blk_ch`, `blk_link`, `blk_data` (without it requests name the guest's
+//! RAM); `net_ch`, `net_link`, `net_tx_data`, `net_rx_data`; `rng_ch`, `rng_queue`, `rng_data`; `vconsole_ch` and the rings as
+//! for the console; each region with its `_size`. The configuration text knows `vcpus` (1) and `cpu` (`arm,cortex-a53`), the `compatible` of the processor.
 #![no_std]
 #![no_main]
 
@@ -12,18 +14,21 @@ mod pd;
 
 use pd::console::{self, RingConsole};
 use pd::host::PdHost;
-use pd::{memory, symbols};
+use pd::{links, memory, symbols};
 use sel4_microkit::{
-    Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, protection_domain, set_log_sink,
+    Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, protection_domain, restarted,
+    set_log_sink,
 };
 use vmm::boot::Description;
-use vmm::{Config, Exit, Guest, Machine, REGISTERS, Reply};
+use vmm::host::Memory;
+use vmm::{Config, Exit, Guest, Machine, REGISTERS, Reply, Slot};
 
 struct Vmm {
     guest: Guest<PdHost>,
     /// Where an exit's registers go.
     registers: [u64; REGISTERS],
-    console: Channel,
+    console: Option<Channel>,
+    back_ends: [(Option<Channel>, Slot); Slot::ALL.len()],
     timer: Channel,
 }
 
@@ -31,7 +36,13 @@ impl Handler for Vmm {
     type Error = Infallible;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
-        if channels.contains(self.console) {
+        let notified = |channel: Option<Channel>| channel.is_some_and(|channel| channels.contains(channel));
+        for (channel, slot) in self.back_ends {
+            if notified(channel) {
+                self.guest.virtio_event(slot);
+            }
+        }
+        if notified(self.console) {
             self.guest.console();
         }
         if channels.contains(self.timer) {
@@ -82,9 +93,26 @@ fn init() -> impl Handler {
         Err(error) => panic!("{error}"),
     };
     let cpu = config.get("cpu").unwrap_or("arm,cortex-a53");
-    let description = Description { vcpus: machine.vcpus(), cpu, virtio: 0 };
-    let host = PdHost::new(regions, description, symbols.timer, symbols.wall_clock);
-    let mut guest = Guest::new(host, machine);
-    guest.start(memory::at_start());
-    Vmm { guest, registers: [0; REGISTERS], console: symbols.console.channel, timer: symbols.timer }
+    // SAFETY: the system description maps them, and this function runs once.
+    let links = unsafe { links::connect(&symbols) };
+    let description = Description { vcpus: machine.vcpus(), cpu, virtio: links.slots() };
+    let host = PdHost::new(regions, description, &symbols);
+    let mut guest = Guest::new(host, machine, links);
+    if restarted() {
+        guest.recover();
+    } else {
+        guest.start(Memory::Zeroed);
+    }
+    Vmm {
+        guest,
+        registers: [0; REGISTERS],
+        console: symbols.console.channel,
+        back_ends: [
+            (symbols.block.channel, Slot::Block),
+            (symbols.net.channel, Slot::Net),
+            (symbols.entropy.channel, Slot::Entropy),
+            (symbols.virtio_console.channel, Slot::Console),
+        ],
+        timer: symbols.timer,
+    }
 }

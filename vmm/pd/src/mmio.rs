@@ -5,15 +5,17 @@ use crate::guest::Guest;
 use crate::host::Host;
 use crate::trap::Trap;
 use crate::vcpu::Vcpu;
+use crate::virtio::Accessed;
 use vmm_arm::{Access, Width};
 use vmm_fdt::machine::map;
 
 const GICD_END: u64 = map::GICD + map::GICD_SIZE - 1;
 const UART_END: u64 = map::UART + map::DEVICE_SIZE - 1;
+const VIRTIO_END: u64 = map::VIRTIO + map::VIRTIO_SIZE * map::VIRTIO_SLOTS as u64 - 1;
 const RTC_END: u64 = map::RTC + map::DEVICE_SIZE - 1;
 
 impl<H: Host> Guest<H> {
-    /// Performs an aligned access at intermediate physical `address`. False when no device takes it.
+    /// Performs an aligned access at intermediate physical `address`.
     #[inline]
     pub(crate) fn mmio(
         &mut self,
@@ -21,16 +23,17 @@ impl<H: Host> Guest<H> {
         address: u64,
         access: &Access,
         trap: &mut Trap<'_, H::Vcpu>,
-    ) -> bool {
+    ) -> Accessed {
         match address {
+            map::VIRTIO..=VIRTIO_END => return self.virtio(address, access, trap),
             map::UART..=UART_END if access.width != Width::Double => {
                 self.uart(address - map::UART, access, trap)
             }
             map::GICD..=GICD_END => self.distributor(index, address - map::GICD, access, trap),
             map::RTC..=RTC_END if access.width != Width::Double => self.rtc(address - map::RTC, access, trap),
-            _ => return false,
+            _ => return Accessed::Nobody,
         }
-        true
+        Accessed::Done
     }
 
     #[inline]

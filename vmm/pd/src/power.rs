@@ -44,7 +44,11 @@ impl<H: Host> Guest<H> {
             }
         };
         self.life = Life::Running;
+        self.recovering = false;
+        self.unfinished = 0;
+        self.retrying = 0;
         self.input_waits = self.host.console().has_input();
+        self.connect();
         self.power_on(0, start.entry, &[start.device_tree]);
     }
 
@@ -127,6 +131,9 @@ impl<H: Host> Guest<H> {
         self.exits = Counters::new();
         self.life = Life::Rebooting;
         self.machine.reset();
+        self.unfinished = 0;
+        self.retrying = 0;
+        self.reset_devices();
         self.update_lines();
         self.arm_timeout();
         self.host.place(&QUIESCE_AND_WAIT);
@@ -155,11 +162,27 @@ impl<H: Host> Guest<H> {
         Reply::Resume
     }
 
-    /// Starts over when no vCPU is busy any more.
-    fn reboot_when_quiet(&mut self) {
-        if self.machine.cpus.iter().all(|cpu| cpu.run == Run::Off) {
+    /// Starts over when no vCPU is busy any more and no device uses the guest's memory, which is scrubbed then.
+    pub(crate) fn reboot_when_quiet(&mut self) {
+        if self.machine.cpus.iter().all(|cpu| cpu.run == Run::Off) && self.devices_are_quiet() {
             self.start(Memory::Used);
         }
+    }
+
+    /// Starts the guest anew after a crash of this PD, which has left it as it was: vCPUs running, requests at the disk,
+    /// interrupts in list registers. Nothing is known of any of it.
+    pub fn recover(&mut self) {
+        log::warn!("restarted: the guest starts anew");
+        self.stop_all();
+        self.life = Life::Rebooting;
+        self.recovering = true;
+        self.host.place(&QUIESCE_AND_WAIT);
+        for index in 0..self.machine.vcpus() {
+            // The kernel may wait for the end of an event of the timer that nobody knows of.
+            self.host.vcpu(index).rearm_virtual_timer();
+            self.power_on(index, map::RAM, &[0, QUIESCED, map::GICC]);
+        }
+        self.connect();
     }
 
     /// Brings all devices' interrupt lines to the interrupt controller.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The console rings. The guest's output and this PD's own messages (the log) share them, line by line.
 
+use crate::pd::links;
 use crate::pd::symbols::ConsoleSymbols;
-use core::ptr::NonNull;
-use ring::memory::SharedRegion;
 use ring::serial::{Consumer, Producer};
 use sel4_microkit::{Channel, PdCell, debug_println};
 use vmm::Console;
@@ -13,7 +12,7 @@ use vmm_devices::Transmit;
 pub struct RingConsole {
     output: Option<Producer>,
     input: Option<Consumer>,
-    channel: Channel,
+    channel: Option<Channel>,
     /// Something was put and not yet signalled.
     unsignalled: bool,
     /// The guest's last byte did not end a line.
@@ -50,14 +49,10 @@ pub fn log_sink(text: &str) {
 impl RingConsole {
     /// The console on the rings of `symbols`; without them output is dropped and input never comes.
     pub fn new(symbols: &ConsoleSymbols) -> Self {
-        let region = |queue: usize, data: usize, size: usize| {
-            let (queue, data) = (NonNull::new(queue as *mut u8)?, NonNull::new(data as *mut u8)?);
-            // SAFETY: the system description maps a queue page and a data region of this size there, for good, and
-            // this program accesses them only through the ring.
-            unsafe { SharedRegion::new(queue, data, size) }
+        // SAFETY: the system description maps the console's rings there for good, and nothing else uses them.
+        let (output, input) = unsafe {
+            (links::ring(symbols.tx_queue, symbols.tx_data), links::ring(symbols.rx_queue, symbols.rx_data))
         };
-        let output = region(symbols.tx_queue, symbols.tx_data.address, symbols.tx_data.size);
-        let input = region(symbols.rx_queue, symbols.rx_data.address, symbols.rx_data.size);
         Self {
             output: output.map(Producer::new),
             input: input.map(Consumer::new),
@@ -101,8 +96,14 @@ impl RingConsole {
         if self.unsignalled {
             self.unsignalled = false;
             if self.output.as_mut().is_some_and(Producer::should_notify) {
-                self.channel.notify();
+                self.notify();
             }
+        }
+    }
+
+    fn notify(&self) {
+        if let Some(channel) = self.channel {
+            channel.notify();
         }
     }
 
@@ -117,7 +118,7 @@ impl RingConsole {
             debug_println!("console: {error}");
         }
         if count > 0 && input.should_notify() {
-            self.channel.notify();
+            self.notify();
         }
         count
     }

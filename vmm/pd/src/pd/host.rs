@@ -3,14 +3,18 @@
 
 use crate::pd::console::Handle;
 use crate::pd::memory::Regions;
+use crate::pd::ram::{GuestRam, Window};
+use crate::pd::symbols::Symbols;
 use crate::pd::vcpu::StandardVcpu;
 use core::arch::asm;
+use ring::memory::SharedRegion;
+use ring::pages::SharedPages;
 use sel4_microkit::{Channel, MessageInfo, get_mr, set_mr};
 use timer_driver::clock::Clock;
 use timer_driver::protocol;
-use vmm::Host;
 use vmm::boot::{BootError, Description, Start};
 use vmm::host::Memory;
+use vmm::{Host, Slot};
 
 /// Label of the real-time clock's request for the time, and of its answer with seconds since 1970 in message register 0.
 const TIME: u64 = 0;
@@ -18,7 +22,10 @@ const TIME: u64 = 0;
 /// Capabilities and memory of this PD.
 pub struct PdHost {
     regions: Regions,
+    ram: GuestRam,
     machine: Description<'static>,
+    /// Of the other sides of the virtio devices, by slot.
+    back_ends: [Option<Channel>; Slot::ALL.len()],
     timer: Channel,
     frequency_hz: u64,
     clock: Option<Clock>,
@@ -30,16 +37,27 @@ pub struct PdHost {
 }
 
 impl PdHost {
-    /// The host of a guest on `machine`; time-outs come from `timer`, the time of day from `wall_clock`.
-    pub fn new(
-        regions: Regions,
-        machine: Description<'static>,
-        timer: Channel,
-        wall_clock: Option<Channel>,
-    ) -> Self {
+    /// The host of a guest on `machine`.
+    pub fn new(regions: Regions, machine: Description<'static>, symbols: &Symbols) -> Self {
         let frequency_hz = frequency();
-        let clock = Clock::new(frequency_hz);
-        Self { regions, machine, timer, frequency_hz, clock, wall_clock, epoch: 0, console: Handle }
+        let back_ends = Slot::ALL.map(|slot| match slot {
+            Slot::Block => symbols.block.channel,
+            Slot::Net => symbols.net.channel,
+            Slot::Entropy => symbols.entropy.channel,
+            Slot::Console => symbols.virtio_console.channel,
+        });
+        Self {
+            ram: GuestRam(regions.window()),
+            regions,
+            machine,
+            back_ends,
+            timer: symbols.timer,
+            frequency_hz,
+            clock: Clock::new(frequency_hz),
+            wall_clock: symbols.wall_clock,
+            epoch: 0,
+            console: Handle,
+        }
     }
 
     /// Asks the real-time clock, if it has not answered yet. Without an answer the guest's time begins in 1970.
@@ -55,6 +73,10 @@ impl PdHost {
 impl Host for PdHost {
     type Vcpu = StandardVcpu;
     type Console = Handle;
+    type Memory = GuestRam;
+    type Pages = SharedPages;
+    type Data = Window;
+    type Bytes = SharedRegion;
 
     #[inline]
     fn vcpu(&self, index: usize) -> StandardVcpu {
@@ -65,6 +87,18 @@ impl Host for PdHost {
     #[inline]
     fn console(&mut self) -> &mut Handle {
         &mut self.console
+    }
+
+    #[inline(always)]
+    fn memory(&self) -> GuestRam {
+        self.ram
+    }
+
+    #[inline]
+    fn notify(&mut self, slot: Slot) {
+        if let Some(channel) = self.back_ends.get(slot as usize).copied().flatten() {
+            channel.notify();
+        }
     }
 
     fn now(&self) -> u64 {

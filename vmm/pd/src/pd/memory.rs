@@ -2,8 +2,8 @@
 //! The guest's RAM and the prefilled images, as this PD sees them.
 
 use crate::pd::bytes;
+use crate::pd::ram::Window;
 use crate::pd::symbols::{Region, Symbols};
-use core::sync::atomic::{AtomicBool, Ordering};
 use vmm::boot::Description;
 use vmm::host::Memory;
 use vmm::{Images, boot};
@@ -24,7 +24,7 @@ impl Regions {
     /// # Safety
     /// 1. Each region of `symbols` that has an address is mapped there with its size for the rest of the program;
     ///    the guest's RAM writable, the others never written by anybody.
-    /// 2. Nothing else in this program accesses the guest's RAM.
+    /// 2. Nothing else in this program accesses the guest's RAM, but for [`Regions::window`].
     pub unsafe fn new(symbols: &Symbols) -> Self {
         let slice = |region: Region| {
             if region.address == 0 {
@@ -74,21 +74,21 @@ impl Regions {
         write_back(ram.get(..4 * code.len()).unwrap_or_default());
     }
 
+    /// The guest's RAM, to be accessed while the guest runs.
+    pub fn window(&self) -> Window {
+        // SAFETY: mapped by the contract of `new`. The only references to it are those of `ram`, and nothing uses the
+        // window while one of them is live: this program has one thread, and both are used by what borrows the host.
+        unsafe { Window::new(self.ram.address, self.ram.size) }.unwrap_or(Window::EMPTY)
+    }
+
     fn ram(&mut self) -> &mut [u8] {
         if self.ram.address == 0 {
             return &mut [];
         }
         // SAFETY: mapped by the contract of `new`, and nobody else accesses it: this program only through the slice
-        // that borrows `self`, and the guest not at all while its vCPUs stand still.
+        // that borrows `self`, the guest not at all while its vCPUs stand still, devices not once they are quiet.
         unsafe { core::slice::from_raw_parts_mut(self.ram.address as *mut u8, self.ram.size) }
     }
-}
-
-/// What is in the guest's memory when this PD starts: zeroes, as the kernel hands out memory, or what the guest left
-/// there when this PD was restarted.
-pub fn at_start() -> Memory {
-    static STARTED: AtomicBool = AtomicBool::new(false);
-    if STARTED.swap(true, Ordering::Relaxed) { Memory::Used } else { Memory::Zeroed }
 }
 
 /// Copies `from` to `to`, as many bytes as both have, and writes them back to memory.

@@ -5,6 +5,8 @@
 pub mod bytes;
 pub mod console;
 pub mod host;
+pub mod links;
 pub mod memory;
+pub mod ram;
 pub mod symbols;
 pub mod vcpu;

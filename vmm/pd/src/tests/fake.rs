@@ -2,15 +2,19 @@
 //! A host that is plain memory and remembers what was asked of it.
 
 use crate::boot::{BootError, Start};
+use crate::device::DataRegion;
 use crate::host::Memory;
 use crate::vcpu::{Then, position};
-use crate::{Console, Exit, Guest, Host, Machine, REGISTERS, Reply, SystemRegister, Vcpu};
+use crate::{Console, Exit, Guest, Host, Links, Machine, REGISTERS, Reply, Slot, SystemRegister, Vcpu};
+use ring::memory::LocalMemory;
+use ring::pages::LocalPages;
 use std::cell::{Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use vgic::{InjectError, Injection};
 use vmm_devices::Transmit;
 use vmm_fdt::machine::map;
+use vmm_virtio::GuestMemory;
 
 /// Where the guest's instruction is in most tests.
 pub const PC: u64 = 0x4008_1000;
@@ -121,6 +125,95 @@ impl Console for FakeConsole {
     }
 }
 
+/// The guest's memory: 4 MiB.
+#[derive(Clone, Copy)]
+pub struct FakeMemory(&'static RefCell<Vec<u8>>);
+
+impl FakeMemory {
+    fn range(&self, address: u64, length: u64) -> Option<std::ops::Range<usize>> {
+        let first = address.checked_sub(map::RAM)?;
+        let end = first.checked_add(length).filter(|end| *end <= self.0.borrow().len() as u64)?;
+        Some(first as usize..end as usize)
+    }
+
+    pub fn bytes(&self, address: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.read(address, &mut bytes).expect("inside");
+        bytes
+    }
+}
+
+impl GuestMemory for FakeMemory {
+    fn contains(&self, address: u64, length: u64) -> bool {
+        self.range(address, length).is_some()
+    }
+
+    fn load16(&self, address: u64) -> Option<u16> {
+        let mut bytes = [0; 2];
+        self.read(address, &mut bytes)?;
+        Some(u16::from_le_bytes(bytes))
+    }
+
+    fn store16(&self, address: u64, value: u16) -> Option<()> {
+        self.write(address, &value.to_le_bytes())
+    }
+
+    fn store64(&self, address: u64, value: u64) -> Option<()> {
+        self.write(address, &value.to_le_bytes())
+    }
+
+    fn load_pair(&self, address: u64) -> Option<[u64; 2]> {
+        let mut words = [[0; 8]; 2];
+        self.read(address, words.as_flattened_mut())?;
+        Some(words.map(u64::from_le_bytes))
+    }
+
+    fn read(&self, address: u64, to: &mut [u8]) -> Option<()> {
+        to.copy_from_slice(&self.0.borrow()[self.range(address, to.len() as u64)?]);
+        Some(())
+    }
+
+    fn write(&self, address: u64, from: &[u8]) -> Option<()> {
+        let range = self.range(address, from.len() as u64)?;
+        self.0.borrow_mut()[range].copy_from_slice(from);
+        Some(())
+    }
+
+    fn acquire(&self) {}
+
+    fn release(&self) {}
+
+    fn fence(&self) {}
+}
+
+/// A data region.
+#[derive(Clone, Copy)]
+pub struct FakeData(pub &'static RefCell<Vec<u8>>);
+
+impl FakeData {
+    pub fn new(size: usize) -> Self {
+        Self(leak(RefCell::new(vec![0; size])))
+    }
+}
+
+impl DataRegion<FakeMemory> for FakeData {
+    fn fill(&self, offset: u64, memory: &FakeMemory, address: u64, length: u32) -> Option<()> {
+        memory.read(address, self.0.borrow_mut().get_mut(offset as usize..)?.get_mut(..length as usize)?)
+    }
+
+    fn drain(&self, offset: u64, memory: &FakeMemory, address: u64, length: u32) -> Option<()> {
+        memory.write(address, self.0.borrow().get(offset as usize..)?.get(..length as usize)?)
+    }
+}
+
+/// Memory that lives as long as the test.
+pub fn leak<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+/// Words of a link's region.
+pub const LINK_WORDS: usize = 2048;
+
 pub struct FakeHost {
     cpus: Vec<FakeVcpu>,
     pub console: FakeConsole,
@@ -128,12 +221,18 @@ pub struct FakeHost {
     pub timeouts: Vec<Option<u64>>,
     pub loads: Vec<Memory>,
     pub placed: Vec<u32>,
+    pub memory: FakeMemory,
+    pub notified: Vec<Slot>,
     pub broken: bool,
 }
 
 impl Host for FakeHost {
     type Vcpu = FakeVcpu;
     type Console = FakeConsole;
+    type Memory = FakeMemory;
+    type Pages = &'static LocalPages<LINK_WORDS>;
+    type Data = FakeData;
+    type Bytes = &'static LocalMemory<4096>;
 
     fn vcpu(&self, index: usize) -> FakeVcpu {
         self.cpus[index].clone()
@@ -141,6 +240,14 @@ impl Host for FakeHost {
 
     fn console(&mut self) -> &mut FakeConsole {
         &mut self.console
+    }
+
+    fn memory(&self) -> FakeMemory {
+        self.memory
+    }
+
+    fn notify(&mut self, slot: Slot) {
+        self.notified.push(slot);
     }
 
     fn now(&self) -> u64 {
@@ -189,6 +296,11 @@ pub fn guest(vcpus: usize) -> TestGuest {
 }
 
 pub fn unstarted(vcpus: usize) -> TestGuest {
+    connected(vcpus, Links::none())
+}
+
+/// A guest that is not started, with devices.
+pub fn connected(vcpus: usize, links: Links<FakeHost>) -> TestGuest {
     let cpus = (0..8)
         .map(|_| {
             FakeVcpu(Rc::new(RefCell::new(CpuLog { registers: vec![0; REGISTERS], ..CpuLog::default() })))
@@ -202,9 +314,11 @@ pub fn unstarted(vcpus: usize) -> TestGuest {
         timeouts: Vec::new(),
         loads: Vec::new(),
         placed: Vec::new(),
+        memory: FakeMemory(leak(RefCell::new(vec![0; 4 << 20]))),
+        notified: Vec::new(),
         broken: false,
     };
-    Guest::new(host, Machine::new(vcpus, 512 << 20).expect("possible"))
+    Guest::new(host, Machine::new(vcpus, 512 << 20).expect("possible"), links)
 }
 
 pub fn cpu(guest: &TestGuest, index: usize) -> RefMut<'_, CpuLog> {

@@ -200,3 +200,18 @@ fn earliest_deadline_of_all_vcpus_counts_and_is_asked_once() {
     assert!(!running(&guest));
     assert_eq!(guest.host().timeouts, [Some(900), Some(600), Some(900)]);
 }
+
+#[test]
+fn later_deadline_waits_for_the_time_out_that_was_asked() {
+    let mut guest = guest(1);
+    program(&guest, 1, 500);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
+    guest.wake(0);
+    program(&guest, 1, 800);
+    assert_eq!(take(&mut guest, 0, WFI), Reply::Hold);
+    assert_eq!(guest.host().timeouts, [Some(500)]);
+    guest.host_mut().now = 500;
+    guest.timeout();
+    assert!(!running(&guest), "not its time");
+    assert_eq!(guest.host().timeouts, [Some(500), Some(800)]);
+}
