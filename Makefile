@@ -9,7 +9,7 @@ SYSTEM ?= system.xml
 export BOARD CONFIG SYSTEM
 
 # Of `make run`, all optional; system.xml has the defaults.
-export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS
+export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET
 
 XTASK = tools/setup.sh && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
 	cargo run --quiet --package xtask --

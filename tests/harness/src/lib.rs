@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use emulator::{Console, Devices, Disk, Emulator, Machine, Payload, Time, Writes};
 pub use guest::Guest;
-pub use system::System;
+pub use system::{System, USERS_VARIABLES};
 
 /// The line that a guest's initramfs prints when user space is up begins with this.
 pub const READY_MARKER: &str = "guest is ready:";

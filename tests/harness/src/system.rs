@@ -15,6 +15,25 @@ use crate::{Guest, root};
 /// Where the board loads an image (`kernel-config/qemu_virt_aarch64.toml`).
 const LOAD_ADDRESS: u64 = 0x7000_0000;
 
+/// The Makefile's variables: those of the user's run are not meant for a test's.
+pub const USERS_VARIABLES: &[&str] = &[
+    "BOARD",
+    "CONFIG",
+    "SYSTEM",
+    "KERNEL",
+    "INITRD",
+    "CMDLINE",
+    "RAM",
+    "VCPUS",
+    "KERNEL_1",
+    "INITRD_1",
+    "CMDLINE_1",
+    "RAM_1",
+    "VCPUS_1",
+    "DISK",
+    "NET",
+];
+
 /// A system to be booted: a description and what `make run` could be told about it.
 #[derive(Clone, Debug)]
 pub struct System {
@@ -29,7 +48,13 @@ impl System {
         Self { arguments: vec![format!("--system={description}"), "--config=release".into()] }
     }
 
-    /// The default system.
+    /// One guest with a console, from its initramfs.
+    #[must_use]
+    pub fn one_guest() -> Self {
+        Self::of("tests/systems/one_guest.xml")
+    }
+
+    /// The default system: two guests with their disks, on one network.
     #[must_use]
     pub fn standard() -> Self {
         Self::of("system.xml")
@@ -117,8 +142,7 @@ impl System {
                 cargo
             }
         };
-        // The Makefile's variables are of the user's run, not of this one.
-        for variable in ["BOARD", "CONFIG", "SYSTEM", "KERNEL", "INITRD", "CMDLINE", "RAM", "VCPUS"] {
+        for variable in USERS_VARIABLES {
             command.env_remove(variable);
         }
         command.current_dir(root()).arg("image").args(&self.arguments).arg("--output").arg(&folder);

@@ -14,9 +14,9 @@ fn image() -> String {
     root().join("build/guests/hostile/Image").display().to_string()
 }
 
-/// The default system with the hostile guest in it.
+/// One guest, which is the hostile one.
 fn alone(words: &str) -> System {
-    System::standard().kernel(&image()).initrd("none").ram("64M").cmdline(words)
+    System::one_guest().kernel(&image()).initrd("none").ram("64M").cmdline(words)
 }
 
 /// A Linux guest, whose shell has the input, and the hostile guest beside it.
@@ -25,7 +25,7 @@ fn beside_linux(words: &str) -> System {
         .define("KERNEL_1", &image())
         .define("INITRD_1", "")
         .define("RAM_1", "64M")
-        .define_text("CMDLINE_1", words)
+        .define_text("CMDLINE_FILE_1", words)
 }
 
 fn expect(emulator: &mut Emulator, pattern: &str) {
@@ -134,7 +134,7 @@ fn nothing_leaks_from_one_guest_into_another() {
         .define("KERNEL_1", &image())
         .define("INITRD_1", "")
         .define("RAM_1", "64M")
-        .define_text("CMDLINE_1", "mode=leak-read seconds=10")
+        .define_text("CMDLINE_FILE_1", "mode=leak-read seconds=10")
         .start();
     expect(&mut emulator, "TEST leak.nothing_of_the_other_guest ");
     expect(&mut emulator, "HOSTILE DONE ");

@@ -22,7 +22,7 @@ fn marks(file: &PathBuf) -> Vec<u64> {
 
 #[test]
 fn idle_guest_executes_next_to_nothing_and_its_timer_still_fires() {
-    let system = System::standard();
+    let system = System::one_guest();
     let mut machine = system.machine();
     let file = system.folder().join("marks-idle");
     machine.time = harness::Time::Deterministic;

@@ -27,32 +27,32 @@ fn boots_and_works(system: &System, release: &str) {
 
 #[test]
 fn debian_12_standard_kernel_boots_and_works() {
-    boots_and_works(&System::standard(), "6.1.");
+    boots_and_works(&System::one_guest(), "6.1.");
 }
 
 #[test]
 fn debian_12_cloud_kernel_boots_and_works() {
-    boots_and_works(&System::standard().kernel("debian-12-cloud"), "6.1.");
+    boots_and_works(&System::one_guest().kernel("debian-12-cloud"), "6.1.");
 }
 
 #[test]
 fn debian_13_standard_kernel_boots_and_works() {
-    boots_and_works(&System::standard().kernel("debian-13"), "6.12.");
+    boots_and_works(&System::one_guest().kernel("debian-13"), "6.12.");
 }
 
 #[test]
 fn debian_13_cloud_kernel_boots_and_works() {
-    boots_and_works(&System::standard().kernel("debian-13-cloud"), "6.12.");
+    boots_and_works(&System::one_guest().kernel("debian-13-cloud"), "6.12.");
 }
 
 #[test]
 fn debug_platform_boots_the_same_guest() {
-    boots_and_works(&System::standard().debug(), "6.1.");
+    boots_and_works(&System::one_guest().debug(), "6.1.");
 }
 
 #[test]
 fn machine_looks_like_qemu_virt() {
-    let mut guest = System::standard().boot();
+    let mut guest = System::one_guest().boot();
     let interrupts = guest.run("cat /proc/interrupts");
     assert!(interrupts.contains("GICv2") || interrupts.contains("GIC-0"), "{interrupts}");
     assert!(interrupts.contains("arch_timer"), "{interrupts}");
@@ -67,7 +67,7 @@ fn machine_looks_like_qemu_virt() {
 
 #[test]
 fn reboot_boots_again_with_clean_memory_and_poweroff_ends() {
-    let mut guest = System::standard().boot();
+    let mut guest = System::one_guest().boot();
     guest.run("echo before > /tmp/mark; sync");
     guest.send("reboot\n");
     guest.expect_shell();
@@ -78,7 +78,7 @@ fn reboot_boots_again_with_clean_memory_and_poweroff_ends() {
 
 #[test]
 fn two_vcpus_share_the_core() {
-    let mut guest = System::standard().vcpus(2).boot();
+    let mut guest = System::one_guest().vcpus(2).boot();
     assert_eq!(guest.run("nproc"), "2");
     assert_eq!(
         guest.run("taskset 2 sh -c 'cut -d\" \" -f39 /proc/self/stat'"),
@@ -98,7 +98,7 @@ fn two_vcpus_share_the_core() {
 
 #[test]
 fn long_output_and_input_lose_nothing() {
-    let mut guest = System::standard().boot();
+    let mut guest = System::one_guest().boot();
     let printed = guest.run("seq 1 3000");
     let expected: Vec<String> = (1..=3000).map(|n| n.to_string()).collect();
     let lines: Vec<&str> = printed.lines().map(|line| line.rsplit(' ').next().unwrap_or(line)).collect();
@@ -111,7 +111,7 @@ fn long_output_and_input_lose_nothing() {
 
 #[test]
 fn sizes_of_ram_are_what_was_asked_for() {
-    let mut guest = System::standard().ram("192M").cmdline("console=ttyAMA0 quiet").boot();
+    let mut guest = System::one_guest().ram("192M").cmdline("console=ttyAMA0 quiet").boot();
     let memory: u64 = guest.run("awk '/MemTotal/ {print $2}' /proc/meminfo").parse().unwrap();
     assert!((100_000..=196_608).contains(&memory), "{memory} KiB of 192 MiB");
     assert!(guest.run("cat /proc/cmdline").contains("quiet"));

@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use harness::root;
+use harness::{USERS_VARIABLES, root};
 
 fn xtask(arguments: &[&str], input: &str) -> Output {
     let program = std::env::var_os("BULKHEAD_XTASK").map_or_else(
@@ -18,7 +18,7 @@ fn xtask(arguments: &[&str], input: &str) -> Output {
         Command::new,
     );
     let mut command = program;
-    for variable in ["BOARD", "CONFIG", "SYSTEM", "KERNEL", "INITRD", "CMDLINE", "RAM", "VCPUS"] {
+    for variable in USERS_VARIABLES {
         command.env_remove(variable);
     }
     command.current_dir(root()).args(arguments);
@@ -30,6 +30,9 @@ fn xtask(arguments: &[&str], input: &str) -> Output {
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
+
+/// The smallest system with a guest.
+const ONE_GUEST: &str = "--system=tests/systems/one_guest.xml";
 
 fn folder(name: &str) -> String {
     format!("--output={}", root().join("build/test").join(name).display())
@@ -64,7 +67,7 @@ fn input_is_typed_at_the_guests_shell() {
 #[test]
 fn words_of_a_guest_do_not_end_the_run() {
     let input = "echo guest powered off\necho guest stopped\necho still $((6 * 7))\n";
-    let output = xtask(&["run", &folder("run-words")], input);
+    let output = xtask(&["run", ONE_GUEST, &folder("run-words")], input);
     let (console, messages) = texts(&output);
     assert!(output.status.success(), "{messages}\n{console}");
     assert!(console.contains("still 42"), "{console}");
@@ -80,7 +83,7 @@ fn every_guest_that_still_runs_is_powered_off_at_the_end_of_the_input() {
             "--system=tests/systems/two_guests.xml",
             &format!("--define=KERNEL_1={}", guest.join("Image").display()),
             &format!("--define=INITRD_1={}", guest.join("initrd.cpio").display()),
-            "--define-text=CMDLINE_1=console=ttyAMA0 quiet",
+            "--define-text=CMDLINE_FILE_1=console=ttyAMA0 quiet",
         ],
         "",
     );
@@ -96,6 +99,7 @@ fn guest_that_does_not_come_up_is_a_failure_with_the_last_lines() {
     let output = xtask(
         &[
             "run",
+            ONE_GUEST,
             &folder("run-late"),
             "--cmdline=console=ttyAMA0 init=/nowhere rdinit=/nowhere",
             "--ready-timeout=20",
@@ -114,6 +118,17 @@ fn unknown_kernel_is_refused_with_what_to_do() {
     let (_, messages) = texts(&output);
     assert!(!output.status.success());
     assert!(messages.contains("/no/such/Image") && messages.contains("debian-12-cloud"), "{messages}");
+}
+
+#[test]
+fn kernel_that_is_none_is_refused_before_anything_boots() {
+    let text = root().join("README.md").display().to_string();
+    let output = xtask(&["run", ONE_GUEST, &folder("run-text"), &format!("--kernel={text}")], "");
+    let (console, messages) = texts(&output);
+    assert!(!output.status.success());
+    assert!(messages.contains("README.md is no arm64 kernel image"), "{messages}");
+    assert!(messages.contains("uncompressed `Image`"), "{messages}");
+    assert!(console.is_empty(), "{console}");
 }
 
 #[test]

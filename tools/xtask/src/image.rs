@@ -4,9 +4,10 @@
 //! The description names devices of the board and variables; `sdf` resolves both into a plain system description,
 //! which is written beside the image and given to the SDK's `microkit` tool with the folder of the PDs' ELF files.
 
-use std::env;
+mod variables;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -14,10 +15,7 @@ use clap::Args;
 
 use crate::process::say;
 use crate::sdk::{self, Sdk, user_build};
-use crate::{cargo, guest, paths};
-
-/// The kernel command line of a guest that is not given one.
-pub const DEFAULT_CMDLINE: &str = "console=ttyAMA0";
+use crate::{cargo, paths};
 
 /// What to build. Every option can also come from the environment, which is how the Makefile passes its variables.
 #[derive(Args, Clone, Debug)]
@@ -64,10 +62,23 @@ pub struct Options {
     pub no_build: bool,
 }
 
-impl Options {
-    /// A variable that the Makefile exports is there but empty when the user did not set it.
-    fn set(option: Option<&String>) -> Option<&str> {
-        option.map(String::as_str).filter(|value| !value.is_empty())
+/// The virtio devices that a description names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// `virtio_blk`.
+    pub disk: bool,
+    /// `virtio_net`.
+    pub network: bool,
+    /// `virtio_rng`.
+    pub entropy: bool,
+}
+
+impl Needs {
+    /// Those that the text of a description names.
+    #[must_use]
+    pub fn of(description: &str) -> Self {
+        let names = |device: &str| description.contains(&format!("device=\"{device}\""));
+        Self { disk: names("virtio_blk"), network: names("virtio_net"), entropy: names("virtio_rng") }
     }
 }
 
@@ -80,8 +91,10 @@ pub struct Image {
     pub address: u64,
     /// The plain system description that it was built from.
     pub description: String,
-    /// Whether the guest is the one that is fetched by default (whose shell is known).
+    /// Whether the guests' first programs are our initramfs (whose shell, or whose disk's, is known).
     pub known_guest: bool,
+    /// The devices that the description names: a guest's or a driver's, they have to be there.
+    pub needs: Needs,
 }
 
 /// Builds an image with everything that it needs.
@@ -89,7 +102,7 @@ pub struct Image {
 /// # Errors
 /// A part does not build, or something is wrong with the description: said at its place.
 pub fn build(options: &Options) -> Result<Image> {
-    let other_sdk = Options::set(options.microkit_sdk.as_ref()).map(PathBuf::from);
+    let other_sdk = variables::set(options.microkit_sdk.as_ref()).map(PathBuf::from);
     let sdk = if options.no_build {
         let root = other_sdk.unwrap_or_else(sdk::ours);
         Sdk { root, board: options.board.clone(), config: options.config.clone() }
@@ -105,9 +118,10 @@ pub fn build(options: &Options) -> Result<Image> {
     let output = output.canonicalize()?;
 
     let board = sdk::board(&options.board)?;
-    let (variables, known_guest) = variables(options, &output)?;
     let source = paths::root().join(&options.system);
     let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
+    let needs = Needs::of(&text);
+    let variables::Result { variables, known_guest } = variables::collect(options, &text, needs, &output)?;
     let name = options.system.display().to_string();
     let refused = |problems: Vec<sdf::Diagnostic>| {
         for problem in &problems {
@@ -152,7 +166,7 @@ pub fn build(options: &Options) -> Result<Image> {
         eprint!("{}", fs::read_to_string(&log).unwrap_or_default());
         bail!("the microkit tool refused {}", plain.display());
     }
-    Ok(Image { file, address: board.loader.link_address, description, known_guest })
+    Ok(Image { file, address: board.loader.link_address, description, known_guest, needs })
 }
 
 /// Where the PDs of an SDK's configuration are.
@@ -184,100 +198,4 @@ pub fn build_pds(sdk: &Sdk) -> Result<()> {
         sdk::install(elf, &folder.join(format!("{}.elf", program.name)))?;
     }
     Ok(())
-}
-
-/// The variables of the system description, and whether the guest is one of ours.
-fn variables(options: &Options, output: &Path) -> Result<(sdf::Variables, bool)> {
-    let mut variables = sdf::Variables::new();
-    let mut set = |name: &str, value: String| variables.insert(name.to_string(), value);
-    let kernel = Options::set(options.kernel.as_ref());
-    let initrd = Options::set(options.initrd.as_ref());
-    let stock = match kernel {
-        None => guest::KERNELS.first(),
-        Some(name) => guest::find(name),
-    };
-    let fetched = match stock {
-        // A guest of the user's own needs nothing fetched when it brings its initramfs along.
-        None if initrd.is_some() => None,
-        None => guest::KERNELS.first().map(guest::fetch).transpose()?,
-        Some(kernel) => Some(guest::fetch(kernel)?),
-    };
-    let file = |path: &str, what: &str| -> Result<String> {
-        let path = env::current_dir()?.join(path);
-        let path = path.canonicalize().with_context(|| format!("{what}={}", path.display()))?;
-        Ok(path.display().to_string())
-    };
-    let image = match (kernel, &fetched) {
-        (Some(path), _) if stock.is_none() => file(path, "KERNEL").with_context(|| {
-            format!("KERNEL is the path of an arm64 kernel image, or one of {}", guest::names())
-        })?,
-        (_, Some(guest)) => guest.image.display().to_string(),
-        (_, None) => bail!("no kernel"),
-    };
-    set("KERNEL", image);
-    match (initrd, &fetched) {
-        (Some("none"), _) => set("INITRD", String::new()),
-        (Some(path), _) => set("INITRD", file(path, "INITRD")?),
-        (None, Some(guest)) => set("INITRD", guest.initrd.display().to_string()),
-        (None, None) => bail!("no initramfs"),
-    };
-    let cmdline = output.join("cmdline.txt");
-    fs::write(&cmdline, Options::set(options.cmdline.as_ref()).unwrap_or(DEFAULT_CMDLINE))?;
-    set("CMDLINE_FILE", cmdline.display().to_string());
-    if let Some(ram) = Options::set(options.ram.as_ref()) {
-        set(
-            "RAM",
-            format!("{:#x}", bytes(ram).with_context(|| format!("RAM={ram}: for example 512M or 1G"))?),
-        );
-    }
-    if let Some(vcpus) = Options::set(options.vcpus.as_ref()) {
-        let count: u32 = vcpus.parse().with_context(|| format!("VCPUS={vcpus}: a number"))?;
-        // A GICv2 has eight CPU interfaces (IHI 0048B 1.1).
-        anyhow::ensure!((1..=8).contains(&count), "VCPUS={vcpus}: 1 to 8");
-        set("VCPUS", count.to_string());
-    }
-    let definition = |text: &str| -> Result<(String, String)> {
-        let (name, value) = text.split_once('=').with_context(|| format!("{text}: NAME=VALUE"))?;
-        Ok((name.to_string(), value.to_string()))
-    };
-    for text in &options.definitions {
-        let (name, value) = definition(text)?;
-        set(&name, value);
-    }
-    for text in &options.texts {
-        let (name, content) = definition(text)?;
-        let file = output.join(format!("{name}.txt"));
-        fs::write(&file, content)?;
-        set(&name, file.display().to_string());
-    }
-    Ok((variables, initrd.is_none()))
-}
-
-/// A size with an optional K, M or G, in bytes; without one, and not hexadecimal, MiB as QEMU's `-m` takes it.
-fn bytes(text: &str) -> Option<u64> {
-    if let Some(digits) = text.strip_prefix("0x") {
-        return u64::from_str_radix(digits, 16).ok();
-    }
-    let (digits, shift) = match text.char_indices().last()? {
-        (at, 'k' | 'K') => (&text[..at], 10),
-        (at, 'm' | 'M') => (&text[..at], 20),
-        (at, 'g' | 'G') => (&text[..at], 30),
-        _ => (text, 20),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(bytes("512M"), Some(512 << 20));
-        assert_eq!(bytes("512"), Some(512 << 20));
-        assert_eq!(bytes("1g"), Some(1 << 30));
-        assert_eq!(bytes("0x20000000"), Some(512 << 20));
-        assert_eq!(bytes("lots"), None);
-        assert_eq!(bytes(""), None);
-    }
 }

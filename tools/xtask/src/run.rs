@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use emulator::{Console, Emulator, Machine, Mark};
+use emulator::{Console, Devices, Disk, Emulator, Machine, Mark};
 
+use crate::disk;
 use crate::guest::{PROMPT, READY_MARKER};
-use crate::image::{self, Image};
+use crate::image::{self, Image, Needs};
 use crate::process::say;
 use crate::sdk;
 
@@ -28,8 +29,8 @@ const STOPPED: &str = "|ERROR: guest stopped";
 const ESCAPE: u8 = 0x1d;
 /// Behind the escape key: ends the emulator.
 const LEAVE: u8 = b'q';
-/// How long an orderly shutdown may take.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an orderly shutdown of a guest may take.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(120);
 /// A shell that has printed nothing for so long is taken to read its input itself.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -39,6 +40,12 @@ const QUIET: Duration = Duration::from_secs(2);
 pub struct Options {
     #[command(flatten)]
     image: image::Options,
+    /// The guests' disk, which keeps what they write; without it, one that is new in every run.
+    #[arg(long, env = "DISK")]
+    disk: Option<String>,
+    /// The network: options of QEMU's `-netdev user`, or another kind of netdev with its options.
+    #[arg(long, env = "NET")]
+    net: Option<String>,
     /// How long the guest may take to come up, in seconds of this machine's time.
     #[arg(long, env = "BULKHEAD_READY_TIMEOUT", default_value_t = 300)]
     ready_timeout: u64,
@@ -50,10 +57,12 @@ pub struct Options {
 /// Something does not build, the guest does not come up, or it does not end in order.
 pub fn run(options: &Options) -> Result<()> {
     let image = image::build(&options.image)?;
-    let machine = machine(&options.image.board, &image)?;
+    let own_disk = options.disk.as_deref().filter(|path| !path.is_empty());
+    let mut machine = machine(&options.image.board, &image)?;
+    machine.devices = devices(image.needs, own_disk, options.net.as_deref())?;
     let session = Session {
         guests: image.description.matches("<virtual_machine").count().max(1),
-        known_guest: image.known_guest,
+        known_guest: image.known_guest && own_disk.is_none(),
         ready_timeout: Duration::from_secs(options.ready_timeout),
     };
     if io::stdin().is_terminal() { session.interactive(&machine) } else { session.scripted(&machine) }
@@ -72,6 +81,31 @@ pub fn machine(board: &str, image: &Image) -> Result<Machine> {
     machine.cpus = description.cpus;
     machine.memory_mib = emulator.memory_mib;
     Ok(machine)
+}
+
+/// The devices that a system needs: the user's own disk or, only read, the cached one; the user's network or QEMU's.
+///
+/// # Errors
+/// There is no disk and none can be made.
+pub fn devices(needs: Needs, own_disk: Option<&str>, net: Option<&str>) -> Result<Devices> {
+    let disk = match own_disk {
+        _ if !needs.disk => None,
+        Some(path) => Some(Disk::keeping(disk::own(&std::env::current_dir()?.join(path))?)),
+        None => Some(Disk::discarding(disk::provide()?)),
+    };
+    let network = needs.network.then(|| netdev(net.unwrap_or_default()));
+    Ok(Devices { disk, network, entropy: needs.entropy })
+}
+
+/// A netdev as QEMU's `-netdev` takes it: as it is if it begins with a kind that is not a user network's option.
+fn netdev(net: &str) -> String {
+    const KINDS: &[&str] =
+        &["user", "tap", "bridge", "socket", "stream", "dgram", "vde", "passt", "l2tpv3", "hubport"];
+    match net.split([',', '=']).next() {
+        None | Some("") => "user".into(),
+        Some(kind) if KINDS.contains(&kind) => net.into(),
+        Some(_) => format!("user,{net}"),
+    }
 }
 
 /// One run of a system.
@@ -135,10 +169,10 @@ impl Session {
     }
 
     fn feed(&self, emulator: &mut Emulator, lines: &Receiver<String>) -> Result<()> {
-        self.wait_ready(emulator.console())?;
+        self.wait_ready(emulator.console(), 0)?;
         let mut mark = emulator.console().mark();
         loop {
-            self.wait_prompt(emulator.console(), mark);
+            self.wait_prompt(emulator.console(), mark, 0);
             // A pause in the input is no reason to miss the end of the guest.
             let line = loop {
                 if self.ended(emulator.console()) {
@@ -173,6 +207,9 @@ impl Session {
         }
         if self.guests > 1 {
             emulator.send(&format!("{}{guest}", char::from(ESCAPE))).context("the emulator ended")?;
+            // It may be booting still.
+            self.wait_ready(emulator.console(), guest)?;
+            self.wait_prompt(emulator.console(), Mark::default(), guest);
         }
         emulator.send("poweroff\n").context("the emulator ended")?;
         let start = Instant::now();
@@ -186,12 +223,19 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until the guest's user space is up.
-    fn wait_ready(&self, console: &Console) -> Result<()> {
+    /// What a text of a guest looks like on the console, which tags lines when there are several guests.
+    fn tagged(&self, guest: usize, text: &str) -> String {
+        if self.guests == 1 { text.into() } else { format!("vmm_{guest}| {text}") }
+    }
+
+    /// Waits until the user space of guest number `guest` is up.
+    fn wait_ready(&self, console: &Console, guest: usize) -> Result<()> {
         let start = Mark::default();
+        let marker = self.tagged(guest, READY_MARKER);
         if self.known_guest {
+            let ended = |end: &str| if self.guests == 1 { end.into() } else { format!("vmm_{guest}{end}") };
             let seen = console
-                .expect_any(start, &[READY_MARKER, STOPPED, POWERED_OFF], self.ready_timeout)
+                .expect_any(start, &[&marker, &ended(STOPPED), &ended(POWERED_OFF)], self.ready_timeout)
                 .context("the guest did not come up")?;
             if seen.0 != 0 {
                 bail!("the guest did not come up; the console's last lines:\n{}", console.last_lines());
@@ -204,7 +248,7 @@ impl Session {
             let quiet = console.wait_quiet(QUIET, Duration::from_secs(5));
             let text = console.text();
             let prompt = ["#", "$", ">", ":"].iter().any(|end| text.trim_end().ends_with(end));
-            if text.contains(READY_MARKER) || quiet && prompt {
+            if text.contains(&marker) || quiet && prompt {
                 return Ok(());
             }
             if console.expect_end(Duration::ZERO).is_ok() {
@@ -215,10 +259,11 @@ impl Session {
     }
 
     /// Waits until the shell asks for the next line, or seems to be waiting for input in another way.
-    fn wait_prompt(&self, console: &Console, mark: Mark) {
+    fn wait_prompt(&self, console: &Console, mark: Mark, guest: usize) {
         let begin = Instant::now();
+        let prompt = self.tagged(guest, PROMPT);
         while !self.ended(console) && begin.elapsed() < self.ready_timeout {
-            if console.expect_any(mark, &[PROMPT], Duration::from_millis(100)).is_ok() {
+            if console.expect_any(mark, &[&prompt], Duration::from_millis(100)).is_ok() {
                 return;
             }
             if begin.elapsed() >= QUIET && console.wait_quiet(QUIET, Duration::from_millis(2100)) {
@@ -303,7 +348,15 @@ fn stty(arguments: &[&str]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::ends;
+    use super::{ends, netdev};
+
+    #[test]
+    fn network_is_the_users_or_an_option_of_qemus() {
+        assert_eq!(netdev(""), "user");
+        assert_eq!(netdev("hostfwd=tcp:127.0.0.1:2222-:22"), "user,hostfwd=tcp:127.0.0.1:2222-:22");
+        assert_eq!(netdev("tap,ifname=tap0,script=no"), "tap,ifname=tap0,script=no");
+        assert_eq!(netdev("user,restrict=on"), "user,restrict=on");
+    }
 
     #[test]
     fn only_lines_of_a_vmm_end_a_guest() {

@@ -54,6 +54,7 @@ pub fn test(options: &Options) -> Result<()> {
         for kernel in guest::KERNELS {
             guest::fetch(kernel)?;
         }
+        crate::disk::provide()?;
         sdk::build(BOARD, &Config::ALL)?;
         for config in Config::ALL {
             image::build_pds(&Sdk { root: sdk::ours(), board: BOARD.into(), config: config.name().into() })?;
