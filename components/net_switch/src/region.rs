@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Regions that hold packets: bounds-checked copies, with a checksum on the way if wanted.
+//!
+//! A region's other users may change its bytes at any time. So nothing here makes a reference to them; whatever is decided by
+//! bytes is decided by a private copy of them. Each byte is read once.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use crate::checksum::Sum;
+
+/// Memory shared with other programs that holds bytes of packets. Copies of the handle are the same memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Region {
+    start: NonNull<u8>,
+    size: usize,
+}
+
+// SAFETY: the memory is valid for every thread (1 of `new`), and shared access is what it is made for.
+unsafe impl Send for Region {}
+
+impl Region {
+    /// The region of `size` bytes from `start`.
+    ///
+    /// # Safety
+    /// 1. `start` points to `size` bytes of normal memory that are readable for the rest of the program, and writable if
+    ///    the region is ever written to.
+    /// 2. This program accesses them only through regions. (Other programs may do what they like.)
+    pub const unsafe fn new(start: NonNull<u8>, size: usize) -> Self {
+        Self { start, size }
+    }
+
+    /// Number of bytes.
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Where `length` bytes at `offset` are, if they are inside.
+    #[inline(always)]
+    fn at(&self, offset: usize, length: usize) -> Option<NonNull<u8>> {
+        if offset > self.size || length > self.size - offset {
+            return None;
+        }
+        // SAFETY: inside the region, or one past its end.
+        Some(unsafe { self.start.add(offset) })
+    }
+
+    /// Copies the bytes at `offset` out; `false`, and nothing is done, when they are not all inside.
+    #[inline]
+    #[must_use]
+    pub fn read(&self, offset: usize, to: &mut [u8]) -> bool {
+        let Some(from) = self.at(offset, to.len()) else { return false };
+        let length = to.len();
+        // SAFETY: `at` has checked the source; the other side is a slice of this program, which no region overlaps (2).
+        unsafe { copy(NonNull::from(to).cast(), from, length) };
+        true
+    }
+
+    /// Copies `from` to `offset`; `false`, and nothing is done, when it would not be all inside.
+    #[inline]
+    #[must_use]
+    pub fn write(&self, offset: usize, from: &[u8]) -> bool {
+        let Some(to) = self.at(offset, from.len()) else { return false };
+        // SAFETY: as in `read`.
+        unsafe { copy(to, NonNull::from(from).cast(), from.len()) };
+        true
+    }
+
+    /// Copies `length` bytes at `offset` to another region; `false`, and nothing is done, when either end is outside.
+    #[inline]
+    #[must_use]
+    pub fn copy_to(&self, offset: usize, to: &Self, to_offset: usize, length: usize) -> bool {
+        let (Some(from), Some(to)) = (self.at(offset, length), to.at(to_offset, length)) else {
+            return false;
+        };
+        // SAFETY: `at` has checked both. The regions are different memory, or the two ranges may overlap: then which bytes
+        // arrive is not defined, but they are bytes of the regions.
+        unsafe { copy(to, from, length) };
+        true
+    }
+
+    /// Copies like `copy_to` and gives the sum of the bytes that were written.
+    #[inline]
+    #[must_use]
+    pub fn copy_and_sum(&self, offset: usize, to: &Self, to_offset: usize, length: usize) -> Option<Sum> {
+        let (from, to) = (self.at(offset, length)?, to.at(to_offset, length)?);
+        // SAFETY: as in `copy_to`.
+        Some(unsafe { copy_and_sum(to, from, length) })
+    }
+}
+
+/// Copies bytes, each read and written once.
+///
+/// # Safety
+/// `length` bytes are readable at `from` and writable at `to`.
+#[inline]
+unsafe fn copy(to: NonNull<u8>, from: NonNull<u8>, length: usize) {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's contract.
+    unsafe {
+        arm::copy(to, from, length);
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    // SAFETY: the caller's contract.
+    unsafe {
+        copy_bytes(to, from, length);
+    }
+}
+
+/// Copies bytes, each read and written once, and sums them.
+///
+/// # Safety
+/// `length` bytes are readable at `from` and writable at `to`.
+#[inline]
+unsafe fn copy_and_sum(to: NonNull<u8>, from: NonNull<u8>, length: usize) -> Sum {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's contract.
+    unsafe {
+        arm::copy_and_sum(to, from, length)
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    // SAFETY: the caller's contract.
+    unsafe {
+        copy_bytes(to, from, length)
+    }
+}
+
+/// Copies and sums byte by byte: what is left over by the fast loops, and all of it elsewhere than on Arm.
+///
+/// # Safety
+/// `length` bytes are readable at `from` and writable at `to`.
+#[inline]
+unsafe fn copy_bytes(to: NonNull<u8>, from: NonNull<u8>, length: usize) -> Sum {
+    let mut sum = 0u64;
+    for index in 0..length {
+        // SAFETY: inside the two ranges; atomics, because other programs may access the same bytes.
+        let byte = unsafe {
+            let byte = from.add(index).cast::<AtomicU8>().as_ref().load(Ordering::Relaxed);
+            to.add(index).cast::<AtomicU8>().as_ref().store(byte, Ordering::Relaxed);
+            byte
+        };
+        sum += u64::from(byte) << (index % 2 * 8);
+    }
+    Sum::from_words(sum)
+}
+
+/// The loops on Arm: 64 bytes a step, then words, then bytes. General-purpose registers only: a floating-point register
+/// would make the kernel switch the floating-point unit between guests and this PD.
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use core::arch::asm;
+    use core::ptr::NonNull;
+
+    use super::{Sum, copy_bytes};
+
+    /// # Safety
+    /// As `super::copy`.
+    #[inline]
+    pub unsafe fn copy(to: NonNull<u8>, from: NonNull<u8>, length: usize) {
+        let (mut from, mut to) = (from.as_ptr(), to.as_ptr());
+        // SAFETY: `length` rounded down to 8 bytes are read and written; unaligned access is allowed to normal memory.
+        unsafe {
+            asm!(
+                "cbz {blocks}, 3f",
+                "2:",
+                "ldp {a}, {b}, [{from}]",
+                "ldp {c}, {d}, [{from}, #16]",
+                "ldp {e}, {f}, [{from}, #32]",
+                "ldp {g}, {h}, [{from}, #48]",
+                "add {from}, {from}, #64",
+                "stp {a}, {b}, [{to}]",
+                "stp {c}, {d}, [{to}, #16]",
+                "stp {e}, {f}, [{to}, #32]",
+                "stp {g}, {h}, [{to}, #48]",
+                "add {to}, {to}, #64",
+                "sub {blocks}, {blocks}, #1",
+                "cbnz {blocks}, 2b",
+                "3:",
+                "cbz {words}, 5f",
+                "4:",
+                "ldr {a}, [{from}], #8",
+                "str {a}, [{to}], #8",
+                "sub {words}, {words}, #1",
+                "cbnz {words}, 4b",
+                "5:",
+                from = inout(reg) from,
+                to = inout(reg) to,
+                blocks = inout(reg) length / 64 => _,
+                words = inout(reg) length % 64 / 8 => _,
+                a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+                e = out(reg) _, f = out(reg) _, g = out(reg) _, h = out(reg) _,
+                options(nostack, preserves_flags),
+            );
+        }
+        // SAFETY: both were moved forward inside the ranges, so neither is null, and `length % 8` bytes are left.
+        unsafe {
+            copy_bytes(NonNull::new_unchecked(to), NonNull::new_unchecked(from), length % 8);
+        }
+    }
+
+    /// # Safety
+    /// As `super::copy_and_sum`.
+    #[inline]
+    pub unsafe fn copy_and_sum(to: NonNull<u8>, from: NonNull<u8>, length: usize) -> Sum {
+        let (mut from, mut to) = (from.as_ptr(), to.as_ptr());
+        let mut sum = 0u64;
+        // SAFETY: as in `copy`. The carry flag lives from one addition to the next: nothing between them changes it.
+        unsafe {
+            asm!(
+                "adds xzr, xzr, xzr", // no carry
+                "cbz {blocks}, 3f",
+                "2:",
+                "ldp {a}, {b}, [{from}]",
+                "ldp {c}, {d}, [{from}, #16]",
+                "ldp {e}, {f}, [{from}, #32]",
+                "ldp {g}, {h}, [{from}, #48]",
+                "add {from}, {from}, #64",
+                "stp {a}, {b}, [{to}]",
+                "adcs {sum}, {sum}, {a}",
+                "adcs {sum}, {sum}, {b}",
+                "stp {c}, {d}, [{to}, #16]",
+                "adcs {sum}, {sum}, {c}",
+                "adcs {sum}, {sum}, {d}",
+                "stp {e}, {f}, [{to}, #32]",
+                "adcs {sum}, {sum}, {e}",
+                "adcs {sum}, {sum}, {f}",
+                "stp {g}, {h}, [{to}, #48]",
+                "adcs {sum}, {sum}, {g}",
+                "adcs {sum}, {sum}, {h}",
+                "add {to}, {to}, #64",
+                "sub {blocks}, {blocks}, #1",
+                "cbnz {blocks}, 2b",
+                "3:",
+                "cbz {words}, 5f",
+                "4:",
+                "ldr {a}, [{from}], #8",
+                "adcs {sum}, {sum}, {a}",
+                "str {a}, [{to}], #8",
+                "sub {words}, {words}, #1",
+                "cbnz {words}, 4b",
+                "5:",
+                "adc {sum}, {sum}, xzr",
+                from = inout(reg) from,
+                to = inout(reg) to,
+                sum = inout(reg) sum,
+                blocks = inout(reg) length / 64 => _,
+                words = inout(reg) length % 64 / 8 => _,
+                a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+                e = out(reg) _, f = out(reg) _, g = out(reg) _, h = out(reg) _,
+                options(nostack),
+            );
+        }
+        // SAFETY: as in `copy`.
+        let rest =
+            unsafe { copy_bytes(NonNull::new_unchecked(to), NonNull::new_unchecked(from), length % 8) };
+        Sum::from_words(sum).plus(rest)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A region of zeroes that lives for the rest of the test program.
+    pub fn region(size: usize) -> Region {
+        let memory = Box::leak(vec![0u8; size].into_boxed_slice());
+        // SAFETY: leaked, and used through regions alone.
+        unsafe { Region::new(NonNull::from(memory).cast(), size) }
+    }
+
+    proptest! {
+        #[test]
+        fn copies_take_the_bytes_and_their_sum(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            at in 0usize..20,
+            to in 0usize..20,
+        ) {
+            let (a, b) = (region(320), region(320));
+            prop_assert!(a.write(at, &bytes));
+            let sum = a.copy_and_sum(at, &b, to, bytes.len());
+            prop_assert_eq!(sum.map(Sum::checksum), Some(Sum::of(&bytes).checksum()));
+            let mut found = vec![0; 320];
+            prop_assert!(b.read(0, &mut found));
+            prop_assert_eq!(&found[to..to + bytes.len()], &bytes[..]);
+            prop_assert!(found[..to].iter().chain(&found[to + bytes.len()..]).all(|byte| *byte == 0));
+        }
+
+        #[test]
+        fn nothing_outside_is_touched(offset in any::<usize>(), length in any::<usize>(), size in 0usize..5000) {
+            let (a, b) = (region(size), region(4096));
+            let inside = offset.checked_add(length).is_some_and(|end| end <= size) && length <= 4096;
+            prop_assert_eq!(a.copy_to(offset, &b, 0, length), inside);
+            prop_assert_eq!(a.copy_and_sum(offset, &b, 0, length).is_some(), inside);
+            prop_assert!(!a.write(offset, &[0; 5000][..5000.min(length)]) || offset < 5000);
+        }
+    }
+
+    #[test]
+    fn ends_of_a_region_are_inside() {
+        let region = region(64);
+        assert!(region.write(60, b"last"));
+        assert!(!region.write(61, b"last"));
+        let mut none = [];
+        assert!(region.read(64, &mut none));
+        assert!(!region.read(65, &mut none));
+    }
+}

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The switch: takes packets in turn and passes each to whoever may get it.
+//!
+//! Nobody waits for a client: one without buffers loses the packet. A client waits for the uplink while that has no
+//! room, and those behind it for the same; each client's packets stay in its own queue meanwhile, and what others send to each
+//! other passes.
+
+use heapless::Vec;
+use ring::net::{Buffer, MAX_BUFFERS, Offload};
+use ring::pages::Memory;
+
+use crate::client::Client;
+use crate::counters::Loss;
+use crate::frame::{Claim, Fragment, Fragments, Frame, Work};
+use crate::headers::{Headers, Mac, Network};
+use crate::policy::{MAX_CLIENTS, Policy, Ports};
+use crate::region::Region;
+use crate::table::{Learned, Port, Table};
+use crate::uplink::{KEPT, MIN_BUFFERS, Uplink};
+
+/// Most packets taken from one port before the next one's turn.
+const TURN_PACKETS: usize = 32;
+/// Most bytes, likewise: one large packet and some.
+const TURN_BYTES: usize = 96 * 1024;
+/// Most turns of all ports in one call of `service`.
+const ROUNDS: usize = 16;
+/// Ethernet header and two tags.
+const LINK_HEADERS: usize = 22;
+
+/// What to do after a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Notify the driver.
+    pub driver: bool,
+    /// Notify these clients: bit n for the nth that was added.
+    pub clients: u8,
+    /// There is more to do: call `service` again.
+    pub again: bool,
+}
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// It is done with; so many bytes.
+    Done(usize),
+    /// It has to wait for the uplink.
+    Wait,
+}
+
+/// The switch.
+#[derive(Debug)]
+pub struct Switch<M> {
+    clients: Vec<Client<M>, MAX_CLIENTS>,
+    /// For each client in `clients`, the ports it may talk to.
+    reach: Vec<Ports, MAX_CLIENTS>,
+    uplink: Option<Uplink<M>>,
+    /// The ports that the uplink may talk to.
+    uplink_reach: Ports,
+    table: Table,
+    /// Some port has stations that are not configured.
+    learns: bool,
+    turn: usize,
+    /// The client that is first in line for room at the uplink.
+    first_in_line: Option<Port>,
+}
+
+impl<M: Memory> Switch<M> {
+    /// A switch without clients.
+    pub fn new(uplink: Option<Uplink<M>>) -> Self {
+        let mut this = Self {
+            clients: Vec::new(),
+            reach: Vec::new(),
+            uplink,
+            uplink_reach: Ports::NONE,
+            table: Table::new(),
+            learns: false,
+            turn: 0,
+            first_in_line: None,
+        };
+        this.connect();
+        this
+    }
+
+    /// Adds a client; one too many, or a second one with a number or an address, is refused.
+    ///
+    /// # Errors
+    /// The client.
+    #[allow(clippy::result_large_err, reason = "at start, once")]
+    pub fn add_client(&mut self, client: Client<M>) -> Result<(), Client<M>> {
+        let is_known =
+            |other: &Client<M>| other.port() == client.port() || other.policy().mac == client.policy().mac;
+        if self.clients.iter().any(is_known) {
+            return Err(client);
+        }
+        self.clients.push(client)?;
+        self.connect();
+        Ok(())
+    }
+
+    /// The clients in the order in which they were added.
+    pub fn clients(&self) -> &[Client<M>] {
+        &self.clients
+    }
+
+    /// The uplink.
+    pub fn uplink(&self) -> Option<&Uplink<M>> {
+        self.uplink.as_ref()
+    }
+
+    /// Works out who may talk to whom, and tells the clients about the network.
+    fn connect(&mut self) {
+        let uplink = self.uplink.as_ref().map(|uplink| (Port::Uplink, uplink.policy()));
+        let ports = || {
+            let clients = self.clients.iter().map(|client| (client.port(), client.policy()));
+            clients.chain(uplink)
+        };
+        let reach = |port: Port, policy: &Policy| {
+            ports()
+                .filter(|(other, its)| {
+                    *other != port && policy.allowed.contains(*other) && its.allowed.contains(port)
+                })
+                .fold(Ports::NONE, |all, (other, _)| all.or(Ports::one(other)))
+        };
+        let clients: Vec<Ports, MAX_CLIENTS> =
+            self.clients.iter().map(|client| reach(client.port(), client.policy())).collect();
+        self.uplink_reach = uplink.map_or(Ports::NONE, |(port, policy)| reach(port, policy));
+        self.learns = self.clients.iter().any(|client| client.policy().any_source || client.policy().flood);
+        self.reach = clients;
+        self.publish();
+    }
+
+    /// Tells the clients about the network. For one that can reach nothing but the uplink the line is as that one's.
+    fn publish(&mut self) {
+        let mtu = self.mtu();
+        let connected = self.uplink.as_ref().is_none_or(Uplink::is_connected);
+        for (client, reach) in self.clients.iter_mut().zip(&self.reach) {
+            client.publish(mtu, connected || *reach != Ports::one(Port::Uplink));
+        }
+    }
+
+    fn mtu(&self) -> u16 {
+        self.uplink.as_ref().map_or(1500, Uplink::mtu)
+    }
+
+    /// Passes packets as far as possible. To be called after any notification.
+    pub fn service(&mut self) -> Outcome {
+        self.poll();
+        let mut outcome = Outcome { again: true, ..Outcome::default() };
+        for _ in 0..ROUNDS {
+            let mut any = self.serve_uplink();
+            let count = self.clients.len();
+            for offset in 0..count {
+                any |= self.serve_client((self.turn + offset) % count);
+            }
+            self.turn = (self.turn + 1) % count.max(1);
+            if !any {
+                outcome.again = false;
+                break;
+            }
+        }
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            if client.commit() {
+                outcome.clients |= 1 << index;
+            }
+            // Wishes only after all is done: a wish costs the peer a notification.
+            outcome.again |= !outcome.again && !client.wait();
+            if let Some(error) = client.take_error() {
+                log::warn!("{} is cut off: {error}", client.port());
+            }
+        }
+        if let Some(uplink) = &mut self.uplink {
+            outcome.driver = uplink.commit();
+            outcome.again |= !outcome.again && !uplink.wait();
+            if let Some(error) = uplink.take_error() {
+                log::warn!("the driver is cut off: {error}");
+            }
+        }
+        outcome
+    }
+
+    /// Looks at all links.
+    fn poll(&mut self) {
+        for client in &mut self.clients {
+            if client.poll() && self.first_in_line == Some(client.port()) {
+                self.first_in_line = None;
+            }
+        }
+        if self.uplink.as_mut().is_some_and(Uplink::poll) {
+            self.publish();
+        }
+    }
+
+    /// Takes packets from the uplink. Gives whether there were any.
+    fn serve_uplink(&mut self) -> bool {
+        let mut buffers: Vec<Buffer, MAX_BUFFERS> = Vec::new();
+        let mut fragments = Fragments::new();
+        for count in 0..TURN_PACKETS {
+            let Some(uplink) = &mut self.uplink else { return false };
+            let Some((region, offload)) = uplink.take(&mut buffers, &mut fragments) else { return count > 0 };
+            if !fragments.is_empty() {
+                // The uplink never waits for itself.
+                self.pass(Port::Uplink, region, &fragments, offload);
+            }
+            if let Some(uplink) = &mut self.uplink {
+                uplink.finish(&buffers);
+            }
+        }
+        true
+    }
+
+    /// Takes packets from a client. Gives whether any was passed.
+    fn serve_client(&mut self, index: usize) -> bool {
+        let mut fragments = Fragments::new();
+        let mut bytes = 0;
+        for count in 0..TURN_PACKETS {
+            let Some(client) = self.clients.get_mut(index) else { return false };
+            let Some((region, offload)) = client.take(&mut fragments) else { return count > 0 };
+            let port = client.port();
+            let passed = self.pass(port, region, &fragments, offload);
+            let Some(client) = self.clients.get_mut(index) else { return false };
+            match passed {
+                Passed::Wait => {
+                    client.keep(offload);
+                    return count > 0;
+                }
+                Passed::Done(length) => {
+                    client.finish();
+                    bytes += length;
+                }
+            }
+            if bytes >= TURN_BYTES {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Passes a packet on.
+    #[inline]
+    fn pass(&mut self, from: Port, region: Region, fragments: &[Fragment], offload: Offload) -> Passed {
+        let mut claim = Claim::from(offload);
+        // A guest's word is not good enough for another guest.
+        claim.validated &= from == Port::Uplink;
+        let Ok(frame) = Frame::new(region, fragments, claim) else {
+            self.lose(from, Loss::Malformed);
+            return Passed::Done(0);
+        };
+        match self.pass_frame(from, &frame) {
+            Ok(passed) => passed,
+            Err(loss) => {
+                self.lose(from, loss);
+                Passed::Done(frame.length())
+            }
+        }
+    }
+
+    #[inline]
+    fn pass_frame(&mut self, from: Port, frame: &Frame<'_>) -> Result<Passed, Loss> {
+        self.check_source(from, &frame.headers)?;
+        self.check_length(frame)?;
+        let mut to = self.route(from, frame.headers.destination)?;
+        if to.contains(Port::Uplink)
+            && let Some(uplink) = &mut self.uplink
+        {
+            let count = uplink.needs(frame);
+            if !uplink.is_up() {
+                to = to.without(Ports::one(Port::Uplink));
+                uplink.lose(Loss::Down);
+            } else if count > MIN_BUFFERS - KEPT {
+                return Err(Loss::Oversize);
+            } else if self.first_in_line.is_some_and(|first| first != from) {
+                return Ok(Passed::Wait);
+            } else if !uplink.has_room(count) {
+                self.first_in_line = Some(from);
+                return Ok(Passed::Wait);
+            } else if self.first_in_line.take().is_some() {
+                uplink.stop_asking();
+            }
+        }
+        self.learn(from, frame.headers.source);
+        for port in to {
+            let result = match port {
+                Port::Uplink => self.uplink.as_mut().map_or(Ok(()), |uplink| uplink.send(frame)),
+                Port::Client(_) => self.client(port).map_or(Ok(()), |client| client.deliver(frame)),
+            };
+            if let Err(loss) = result {
+                self.lose(port, loss);
+            }
+        }
+        Ok(Passed::Done(frame.length()))
+    }
+
+    #[inline]
+    fn client(&mut self, port: Port) -> Option<&mut Client<M>> {
+        self.clients.iter_mut().find(|client| client.port() == port)
+    }
+
+    #[cold]
+    fn lose(&mut self, port: Port, loss: Loss) {
+        match port {
+            Port::Uplink => {
+                if let Some(uplink) = &mut self.uplink {
+                    uplink.lose(loss);
+                }
+            }
+            Port::Client(_) => {
+                if let Some(client) = self.client(port) {
+                    client.lose(loss);
+                }
+            }
+        }
+    }
+
+    /// Whether the sender is who it says to be.
+    #[inline]
+    fn check_source(&self, from: Port, headers: &Headers) -> Result<(), Loss> {
+        let source = headers.source;
+        let owner = self.clients.iter().find(|client| client.policy().mac == source);
+        // An address that is configured for a client is that client's alone.
+        if owner.is_some_and(|owner| owner.port() != from) || !source.is_station() {
+            return Err(Loss::Spoofed);
+        }
+        let policy = match from {
+            Port::Uplink => return Ok(()),
+            Port::Client(_) => self.clients.iter().find(|client| client.port() == from).map(Client::policy),
+        };
+        let Some(policy) = policy else { return Err(Loss::Spoofed) };
+        if !policy.any_source && source != policy.mac {
+            return Err(Loss::Spoofed);
+        }
+        if policy.any_source && policy.addresses.is_empty() {
+            return Ok(());
+        }
+        let is_own = |address: [u8; 4]| {
+            // 0.0.0.0: DHCP, and probing whether an address is taken (RFC 5227).
+            policy.addresses.is_empty() || address == [0; 4] || policy.addresses.contains(&address)
+        };
+        let is_good = match headers.network {
+            Network::Ipv4 { source, .. } => is_own(source),
+            Network::Arp { sender_mac, sender } => {
+                (policy.any_source || sender_mac == source) && is_own(sender)
+            }
+            Network::Malformed => policy.addresses.is_empty(),
+            Network::Ipv6 { .. } | Network::Other => true,
+        };
+        if is_good { Ok(()) } else { Err(Loss::Spoofed) }
+    }
+
+    /// Whether the packet, or each segment of it, fits a wire.
+    #[inline]
+    fn check_length(&self, frame: &Frame<'_>) -> Result<(), Loss> {
+        let length = match frame.work {
+            Work::Segments { layout, size, .. } => layout.headers + size,
+            _ => frame.length(),
+        };
+        if length > usize::from(self.mtu()) + LINK_HEADERS { Err(Loss::Oversize) } else { Ok(()) }
+    }
+
+    /// Where a packet goes.
+    #[inline]
+    fn route(&self, from: Port, destination: Mac) -> Result<Ports, Loss> {
+        // Addresses that no bridge forwards (IEEE 802.1D, table 7-10).
+        const RESERVED: [u8; 5] = [0x01, 0x80, 0xc2, 0x00, 0x00];
+        if destination.0.starts_with(&RESERVED) && destination.0[5] < 0x10 {
+            return Err(Loss::NoRoute);
+        }
+        let reach = match from {
+            Port::Uplink => self.uplink_reach,
+            Port::Client(_) => {
+                let index = self.clients.iter().position(|client| client.port() == from);
+                index.and_then(|index| self.reach.get(index)).copied().unwrap_or(Ports::NONE)
+            }
+        };
+        if destination.is_group() {
+            return Ok(reach);
+        }
+        let wanted = match self.clients.iter().find(|client| client.policy().mac == destination) {
+            Some(client) => Ports::one(client.port()),
+            None => match self.table.port_of(destination) {
+                Some(port) => Ports::one(port),
+                None => self.flooded(),
+            },
+        };
+        let wanted = wanted.without(Ports::one(from));
+        let allowed = wanted.and(reach);
+        if !allowed.is_empty() {
+            Ok(allowed)
+        } else if wanted.is_empty() {
+            Err(Loss::NoRoute)
+        } else {
+            Err(Loss::Denied)
+        }
+    }
+
+    /// Ports that get packets for unknown stations.
+    fn flooded(&self) -> Ports {
+        let uplink = self.uplink.as_ref().map(|uplink| (Port::Uplink, uplink.policy()));
+        let clients = self.clients.iter().map(|client| (client.port(), client.policy()));
+        clients
+            .chain(uplink)
+            .filter(|(_, policy)| policy.flood)
+            .fold(Ports::NONE, |all, (port, _)| all.or(Ports::one(port)))
+    }
+
+    /// Remembers where a station is that is not configured.
+    #[inline]
+    fn learn(&mut self, from: Port, source: Mac) {
+        if !self.learns || self.clients.iter().any(|client| client.policy().mac == source) {
+            return;
+        }
+        if let Learned::Moved(before) = self.table.learn(source, from) {
+            log::debug!("{source} moved from {before} to {from}");
+        }
+    }
+}
