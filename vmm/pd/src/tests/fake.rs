@@ -15,6 +15,7 @@ use vgic::{InjectError, Injection};
 use vmm_devices::Transmit;
 use vmm_fdt::machine::map;
 use vmm_virtio::GuestMemory;
+use vmm_virtio::mock::Ram;
 
 /// Where the guest's instruction is in most tests.
 pub const PC: u64 = 0x4008_1000;
@@ -127,63 +128,48 @@ impl Console for FakeConsole {
 
 /// The guest's memory: 4 MiB.
 #[derive(Clone, Copy)]
-pub struct FakeMemory(&'static RefCell<Vec<u8>>);
-
-impl FakeMemory {
-    fn range(&self, address: u64, length: u64) -> Option<std::ops::Range<usize>> {
-        let first = address.checked_sub(map::RAM)?;
-        let end = first.checked_add(length).filter(|end| *end <= self.0.borrow().len() as u64)?;
-        Some(first as usize..end as usize)
-    }
-
-    pub fn bytes(&self, address: u64, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        self.read(address, &mut bytes).expect("inside");
-        bytes
-    }
-}
+pub struct FakeMemory(pub &'static Ram);
 
 impl GuestMemory for FakeMemory {
     fn contains(&self, address: u64, length: u64) -> bool {
-        self.range(address, length).is_some()
+        self.0.contains(address, length)
     }
 
     fn load16(&self, address: u64) -> Option<u16> {
-        let mut bytes = [0; 2];
-        self.read(address, &mut bytes)?;
-        Some(u16::from_le_bytes(bytes))
+        self.0.load16(address)
     }
 
     fn store16(&self, address: u64, value: u16) -> Option<()> {
-        self.write(address, &value.to_le_bytes())
+        self.0.store16(address, value)
     }
 
     fn store64(&self, address: u64, value: u64) -> Option<()> {
-        self.write(address, &value.to_le_bytes())
+        self.0.store64(address, value)
     }
 
     fn load_pair(&self, address: u64) -> Option<[u64; 2]> {
-        let mut words = [[0; 8]; 2];
-        self.read(address, words.as_flattened_mut())?;
-        Some(words.map(u64::from_le_bytes))
+        self.0.load_pair(address)
     }
 
     fn read(&self, address: u64, to: &mut [u8]) -> Option<()> {
-        to.copy_from_slice(&self.0.borrow()[self.range(address, to.len() as u64)?]);
-        Some(())
+        self.0.read(address, to)
     }
 
     fn write(&self, address: u64, from: &[u8]) -> Option<()> {
-        let range = self.range(address, from.len() as u64)?;
-        self.0.borrow_mut()[range].copy_from_slice(from);
-        Some(())
+        self.0.write(address, from)
     }
 
-    fn acquire(&self) {}
+    fn acquire(&self) {
+        self.0.acquire();
+    }
 
-    fn release(&self) {}
+    fn release(&self) {
+        self.0.release();
+    }
 
-    fn fence(&self) {}
+    fn fence(&self) {
+        self.0.fence();
+    }
 }
 
 /// A data region.
@@ -314,7 +300,7 @@ pub fn connected(vcpus: usize, links: Links<FakeHost>) -> TestGuest {
         timeouts: Vec::new(),
         loads: Vec::new(),
         placed: Vec::new(),
-        memory: FakeMemory(leak(RefCell::new(vec![0; 4 << 20]))),
+        memory: FakeMemory(leak(Ram::new(map::RAM, 4 << 20))),
         notified: Vec::new(),
         broken: false,
     };
