@@ -99,7 +99,7 @@ impl Handler for Supervisor {
     }
 }
 
-#[protection_domain]
+#[protection_domain(stack_size = 32 * 1024)]
 fn init() -> impl Handler {
     let symbols = symbols::read();
     console::init();

@@ -28,8 +28,8 @@ struct Child {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It must answer before `beats` more have passed.
-    Runs { beats: u64 },
+    /// It has not answered for `silent` beats.
+    Runs { silent: u64, answered: bool },
     /// Stopped for good.
     GivenUp,
 }
@@ -47,7 +47,7 @@ impl Policy {
     /// The policy for children that have just been started. Bit n of `watched`: child n is asked whether it is alive.
     pub fn new(settings: Settings, watched: u64) -> Self {
         let child = |index: usize| Child {
-            state: State::Runs { beats: settings.start },
+            state: State::STARTED,
             watched: watched & (1 << index) != 0,
             restarts: 0,
             latest: [0; Settings::MOST_RESTARTS],
@@ -67,31 +67,28 @@ impl Policy {
 
     /// A child has answered.
     pub fn answered(&mut self, index: usize) {
-        let beats = self.settings.deadline;
-        if let Some(Child { state: State::Runs { beats: left }, .. }) = self.children.get_mut(index) {
-            *left = beats;
+        if let Some(Child { state: state @ State::Runs { .. }, .. }) = self.children.get_mut(index) {
+            *state = State::Runs { silent: 0, answered: true };
         }
     }
 
     /// A beat has passed. Gives a child that has not answered in time.
     ///
-    /// At most one at a time, and everybody else then gets more time: a PD that waits for an answer of one that hangs
-    /// cannot answer either. Of several it is the one with the lowest number, so servers have lower numbers than their
-    /// clients.
+    /// Of several that are silent it is the one with the lowest number, and everybody else gets more time, because a PD
+    /// that waits for one that hangs cannot answer either. So servers have lower numbers than their clients. One that has
+    /// just been started may take longer, and speaks for those after it, too.
     pub fn beat(&mut self) -> Option<usize> {
         self.now += 1;
-        let mut late = None;
-        for (index, child) in self.children.iter_mut().enumerate() {
-            let State::Runs { beats } = &mut child.state else { continue };
-            if !child.watched {
-                continue;
-            }
-            *beats = beats.saturating_sub(1);
-            if *beats == 0 && late.is_none() {
-                late = Some(index);
+        let Settings { deadline, start, .. } = self.settings;
+        for child in self.children.iter_mut().filter(|child| child.watched) {
+            if let State::Runs { silent, .. } = &mut child.state {
+                *silent += 1;
             }
         }
-        late
+        let first = self.children.iter().position(|child| child.silent() >= deadline)?;
+        let child = self.children.get(first)?;
+        let allowed = if child.has_answered() { deadline } else { start.max(deadline) };
+        (child.silent() >= allowed).then_some(first)
     }
 
     /// A child has crashed, or does not answer. `hopeless`: it has said itself that it cannot be restarted.
@@ -103,28 +100,43 @@ impl Policy {
         }
         if hopeless || !child.may_restart(now, settings) {
             child.state = State::GivenUp;
+            self.give_everybody_time();
             return Decision::GiveUp;
         }
         child.note_restart(now, settings);
+        child.state = State::STARTED;
         let restarts = child.restarts;
         self.give_everybody_time();
-        if let Some(child) = self.children.get_mut(index) {
-            child.state = State::Runs { beats: settings.start };
-        }
         Decision::Restart(restarts)
     }
 
     fn give_everybody_time(&mut self) {
-        let deadline = self.settings.deadline;
         for child in &mut self.children {
-            if let State::Runs { beats } = &mut child.state {
-                *beats = (*beats).max(deadline);
+            if let State::Runs { silent, .. } = &mut child.state {
+                *silent = 0;
             }
         }
     }
 }
 
+impl State {
+    /// A child that has just been started.
+    const STARTED: Self = Self::Runs { silent: 0, answered: false };
+}
+
 impl Child {
+    /// For how long it has not answered.
+    const fn silent(&self) -> u64 {
+        match self.state {
+            State::Runs { silent, .. } => silent,
+            State::GivenUp => 0,
+        }
+    }
+
+    const fn has_answered(&self) -> bool {
+        matches!(self.state, State::Runs { answered: true, .. })
+    }
+
     /// Whether fewer than the allowed number of restarts lie in the window.
     fn may_restart(&self, now: u64, settings: Settings) -> bool {
         let allowed = settings.restarts as u64;

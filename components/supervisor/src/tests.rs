@@ -56,8 +56,10 @@ fn who_waits_for_a_hanging_server_is_not_restarted_with_it() {
     // Child 1 waits for child 0, so neither answers.
     assert_eq!(beats(&mut policy, SETTINGS.deadline, &[]), [0]);
     assert_eq!(policy.failed(0, false), Decision::Restart(1));
-    // With the server back both answer again.
-    assert_eq!(beats(&mut policy, SETTINGS.deadline - 2, &[]), []);
+    // It may take its time to start, and nobody else is blamed for waiting.
+    assert_eq!(beats(&mut policy, SETTINGS.start - 1, &[]), []);
+    policy.answered(0);
+    policy.answered(1);
     assert_eq!(beats(&mut policy, 100, &[0, 1]), []);
     // A client that hangs by itself is found, too.
     assert_eq!(beats(&mut policy, SETTINGS.deadline, &[0]), [1]);
