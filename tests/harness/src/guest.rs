@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use emulator::{Console, Emulator};
+use emulator::{Console, Emulator, Mark};
 
 use crate::{BOOT_TIMEOUT, COMMAND_TIMEOUT, PROMPT, READY_MARKER};
 
@@ -12,8 +12,11 @@ pub struct Guest {
     emulator: Emulator,
     commands: u32,
     /// What its lines begin with where several share the console.
-    tag: Option<&'static str>,
+    tag: Option<String>,
 }
+
+/// The console's escape key, Ctrl-]; a digit behind it gives the input to the guest of that number.
+const ESCAPE: char = '\x1d';
 
 impl Guest {
     /// Waits until the shell is there.
@@ -29,8 +32,35 @@ impl Guest {
 
     /// As one of several guests, whose lines on the console begin with `tag`.
     #[must_use]
-    pub fn tagged(mut self, tag: &'static str) -> Self {
-        self.tag = Some(tag);
+    pub fn tagged(mut self, tag: &str) -> Self {
+        self.tag = Some(tag.into());
+        self
+    }
+
+    /// Waits until the shells of `count` guests are there, that of guest 0 first to be talked to.
+    ///
+    /// # Panics
+    /// One does not come up.
+    #[must_use]
+    pub fn wait_all_ready(emulator: Emulator, count: u32) -> Self {
+        for number in 0..count {
+            let marker = format!("vmm_{number}| {READY_MARKER}");
+            if let Err(error) = emulator.console().expect_any(Mark::default(), &[&marker], BOOT_TIMEOUT) {
+                panic!("guest {number}: {error}");
+            }
+        }
+        let mut guest = Self { emulator, commands: 0, tag: None };
+        guest.focus(0);
+        guest
+    }
+
+    /// Gives the input to guest number `number` of several: what is run from now on is run there.
+    ///
+    /// # Panics
+    /// The emulator has ended.
+    pub fn focus(&mut self, number: u32) -> &mut Self {
+        self.send(&format!("{ESCAPE}{number}"));
+        self.tag = Some(format!("vmm_{number}|"));
         self
     }
 
@@ -66,7 +96,7 @@ impl Guest {
         self.expect_within(&end, timeout);
         let printed = self.emulator.console().text_since(start);
         let output = printed.split(&end).next().unwrap_or_default();
-        match self.tag {
+        match &self.tag {
             None => output.trim().to_string(),
             Some(tag) => of_tag(output, tag),
         }
@@ -102,6 +132,12 @@ impl Guest {
     #[must_use]
     pub fn console(&self) -> &Console {
         self.emulator.console()
+    }
+
+    /// The emulator, to be waited for in other ways.
+    #[must_use]
+    pub fn into_emulator(self) -> Emulator {
+        self.emulator
     }
 
     /// The emulator.

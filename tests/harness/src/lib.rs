@@ -9,15 +9,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod disk;
 mod guest;
 mod system;
+mod writes;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use emulator::{Console, Devices, Disk, Emulator, Machine, Payload, Time, Writes};
+pub use emulator::{Console, Devices, Disk, Emulator, Machine, Payload, Time, Writes, peer};
 pub use guest::Guest;
 pub use system::{System, USERS_VARIABLES};
+pub use writes::{Flush, WriteLog};
 
 /// The line that a guest's initramfs prints when user space is up begins with this.
 pub const READY_MARKER: &str = "guest is ready:";

@@ -3,14 +3,16 @@
 //!
 //! [`Machine`] describes what to emulate: a Bulkhead image on the whole board, or a bare Linux for comparison.
 //! [`Emulator`] is one running process of it; [`Console`] is what it printed so far and the way to wait for more.
-//! Used by `xtask run`, `xtask bench` and the whole-system tests. All time-outs are of the host's clock and only bound
+//! [`Devices`] are what is connected to it; [`gpt`] makes disks, [`peer`] is who answers on its network. Used by `xtask run`, `xtask bench` and the whole-system tests. All time-outs are of the host's clock and only bound
 //! how long a broken system is waited for; nothing depends on the guest's notion of time.
 
 #![forbid(unsafe_code)]
 
 mod console;
 mod devices;
+pub mod gpt;
 mod machine;
+pub mod peer;
 mod process;
 
 pub use console::{Console, ExpectError, Mark};

@@ -5,7 +5,6 @@
 //! (`recipe`), `mke2fs -d` makes file systems of the folder inside the disk's file, under fakeroot so that all files are
 //! root's. The result is `build/disk/disk.raw`, sparse; it is made again when the recipe has changed.
 
-mod gpt;
 mod recipe;
 
 use std::fs::{self, File};
@@ -15,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use emulator::gpt;
 
 use crate::guest::{debian::Archive, mark_program};
 use crate::paths;
@@ -191,7 +191,7 @@ fn partition(disk: &Path) -> Result<()> {
             sectors: SECTORS,
         })
         .collect();
-    gpt::write(&file, sectors, guid(0, 0), &partitions)
+    gpt::write(&file, sectors, guid(0, 0), &partitions).context("writing the partition table")
 }
 
 /// Makes the file system of one guest in its partition.

@@ -2,9 +2,8 @@
 //! Writes GUID partition tables (UEFI 2.10, section 5): protective MBR, both headers, both arrays. 512-byte sectors.
 
 use std::fs::File;
+use std::io::{Error, ErrorKind, Result};
 use std::os::unix::fs::FileExt;
-
-use anyhow::{Context, Result, ensure};
 
 /// Bytes in a sector.
 pub const SECTOR: u64 = 512;
@@ -38,20 +37,25 @@ pub struct Partition {
 /// They do not fit, or the file cannot be written.
 pub fn write(disk: &File, sectors: u64, guid: [u8; 16], partitions: &[Partition]) -> Result<()> {
     let mut array = vec![0; ENTRY * ENTRIES];
-    ensure!(partitions.len() <= ENTRIES, "too many partitions");
+    let refuse = |why: &str, label: &str| {
+        Err(Error::new(ErrorKind::InvalidInput, format!("the partition {label} {why}")))
+    };
+    if let Some(partition) = partitions.get(ENTRIES) {
+        return refuse("is one too many", &partition.label);
+    }
     for (entry, partition) in array.chunks_exact_mut(ENTRY).zip(partitions) {
         let last = partition.first + partition.sectors - 1;
-        ensure!(
-            partition.first >= FIRST && last < sectors - LAST,
-            "the partition {} does not fit",
-            partition.label
-        );
+        if partition.first < FIRST || last >= sectors - LAST {
+            return refuse("does not fit", &partition.label);
+        }
         entry[..16].copy_from_slice(&LINUX);
         entry[16..32].copy_from_slice(&partition.guid);
         entry[32..40].copy_from_slice(&partition.first.to_le_bytes());
         entry[40..48].copy_from_slice(&last.to_le_bytes());
         let units: Vec<u16> = partition.label.encode_utf16().collect();
-        ensure!(units.len() <= 36, "the label {} is too long", partition.label);
+        if units.len() > 36 {
+            return refuse("has too long a name", &partition.label);
+        }
         for (to, unit) in entry[56..].chunks_exact_mut(2).zip(units) {
             to.copy_from_slice(&unit.to_le_bytes());
         }
@@ -76,8 +80,7 @@ pub fn write(disk: &File, sectors: u64, guid: [u8; 16], partitions: &[Partition]
         header[16..20].copy_from_slice(&check.to_le_bytes());
         header
     };
-    let at =
-        |sector: u64, bytes: &[u8]| disk.write_all_at(bytes, sector * SECTOR).context("writing the disk");
+    let at = |sector: u64, bytes: &[u8]| disk.write_all_at(bytes, sector * SECTOR);
     at(0, &protective_mbr(sectors))?;
     at(1, &header(1, backup, 2))?;
     at(2, &array)?;

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The power fails while guests write. What a guest had synced is on the disk, its file system is whole: at every moment
+//! of the run, judged by the emulator's log of all writes, not by what its host's page cache still holds.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use harness::disk::{SmallDisk, assert_clean, copy, replay_journal, scratch, sums};
+use harness::{Devices, Disk, Emulator, Flush, Guest, Machine, System, WriteLog, Writes, root};
+use serde_json::Value;
+
+const DISK: SmallDisk = SmallDisk { partitions: 2, sectors: 48 << 11 };
+/// Files that a guest writes before the power fails.
+const FILES: u32 = 24;
+
+/// A file that a guest has synced: which guest's, its name, its sum, and how long the log was when the guest said so.
+struct Synced {
+    guest: u64,
+    name: String,
+    sum: String,
+    log: u64,
+}
+
+/// What a guest types into its shell: one after the other, files are written, synced and announced.
+fn work(device: &str, files: u32) -> String {
+    format!(
+        "mkdir -p /mnt/d; mount -t ext4 {device} /mnt/d && cd /mnt/d && i=0; while [ $i -lt {files} ]; do i=$((i + 1)); \
+         dd if=/dev/urandom of=f$i bs=3000 count=$((i % 9 * 5 + 1)) conv=fsync 2>/dev/null; \
+         dd if=/dev/zero of=junk bs=4k count=64 2>/dev/null; sync; \
+         echo \"SYN\"\"CED f$i $(md5sum < f$i | cut -c1-32)\"; rm -f f$((i - 7)); done; \
+         while :; do dd if=/dev/urandom of=late bs=64k count=40 2>/dev/null; done\n"
+    )
+}
+
+fn log_length(log: &Path) -> u64 {
+    fs::metadata(log).unwrap().len()
+}
+
+/// Collects announcements until each guest has made `FILES`, then lets the power fail.
+fn run(mut emulator: Emulator, tags: &[&str], log: &Path) -> Vec<Synced> {
+    let mut synced: Vec<Synced> = Vec::new();
+    while synced.len() < tags.len() * FILES as usize {
+        emulator.expect("SYNCED ", Duration::from_secs(120)).unwrap_or_else(|error| panic!("{error}"));
+        // The rest of the line may come a little later.
+        emulator.console().wait_quiet(Duration::from_millis(5), Duration::from_secs(5));
+        let length = log_length(log);
+        let text = emulator.console().text();
+        for line in text.lines() {
+            let Some((tag, words)) = line.split_once("SYNCED ") else { continue };
+            let guest = tags.iter().position(|known| tag.trim() == *known);
+            let (Some(guest), Some((name, sum))) = (guest, words.split_once(' ')) else { continue };
+            let known = synced.iter().any(|file| file.guest == guest as u64 && file.name == name);
+            if !known && sum.trim().len() == 32 {
+                synced.push(Synced {
+                    guest: guest as u64,
+                    name: name.into(),
+                    sum: sum.trim().into(),
+                    log: length,
+                });
+            }
+        }
+    }
+    // In the middle of writes that nobody has synced.
+    std::thread::sleep(Duration::from_millis(300));
+    emulator.kill();
+    synced
+}
+
+/// Replays the log up to each flush and looks at the file systems there.
+fn judge(folder: &Path, synced: &[Synced]) {
+    let state = folder.join("replayed.raw");
+    copy(&folder.join("before.raw"), &state);
+    let disk = File::options().read(true).write(true).open(&state).unwrap();
+    let mut log = WriteLog::open(&folder.join("log")).unwrap();
+    let (mut flushes, mut found) = (0, 0);
+    while let Some(Flush(at)) = log.replay_to_flush(&disk).unwrap() {
+        flushes += 1;
+        for guest in 0..DISK.partitions {
+            let partition = folder.join("partition.raw");
+            DISK.extract(&state, guest, &partition);
+            replay_journal(&partition);
+            assert_clean(&partition, &format!("guest {guest}, flush {flushes}"));
+            let files: BTreeMap<String, String> = sums(&partition).into_iter().collect();
+            // Files older than seven may have been removed.
+            let must = synced.iter().filter(|file| file.guest == guest && file.log <= at);
+            for file in must.rev_last(6) {
+                assert_eq!(
+                    files.get(&file.name),
+                    Some(&file.sum),
+                    "guest {guest}: {} was synced before flush {flushes} at {at}",
+                    file.name
+                );
+                found += 1;
+            }
+        }
+    }
+    assert!(flushes >= FILES, "{flushes} flushes reached the disk");
+    assert!(found >= FILES, "{found} files were looked for");
+}
+
+/// The last few of an iterator.
+trait Last: Iterator + Sized {
+    fn rev_last(self, count: usize) -> std::vec::IntoIter<Self::Item> {
+        let mut all: Vec<Self::Item> = self.collect();
+        all.split_off(all.len().saturating_sub(count)).into_iter()
+    }
+}
+impl<I: Iterator> Last for I {}
+
+fn prepare(test: &str) -> (std::path::PathBuf, Devices) {
+    let folder = scratch(test);
+    DISK.make(&folder.join("before.raw"));
+    copy(&folder.join("before.raw"), &folder.join("disk.raw"));
+    File::create(folder.join("log")).unwrap();
+    let writes = Writes::Logged(folder.join("log"));
+    let disk = Disk { writes, ..Disk::keeping(folder.join("disk.raw")) };
+    (folder, Devices { disk: Some(disk), ..Devices::default() })
+}
+
+/// The judges are right about a machine without Bulkhead.
+#[test]
+fn bare_machine_keeps_what_was_synced() {
+    let (folder, devices) = prepare("power-cut-bare");
+    let text = fs::read_to_string(root().join("build/guests/debian-12/guest.json")).unwrap();
+    let description: Value = serde_json::from_str(&text).unwrap();
+    let path = |key: &str| description[key].as_str().unwrap().to_string();
+    let mut machine = Machine::bare(path("image"), path("initrd"), "console=ttyAMA0 quiet", 256);
+    machine.devices = devices;
+    let mut guest = Guest::wait_ready(Emulator::start(&machine, std::io::sink()).unwrap());
+    guest.run("for m in $(cat /etc/root-modules); do insmod /lib/modules/$m.ko; done");
+    guest.send(&work("/dev/vda1", FILES));
+    let synced = run(guest.into_emulator(), &[""], &folder.join("log"));
+    judge(&folder, &synced);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn guests_keep_what_they_synced_and_whole_file_systems() {
+    let (folder, devices) = prepare("power-cut");
+    let mut machine = System::standard().cmdline("console=ttyAMA0 quiet").machine();
+    machine.devices = Devices { network: Some("user".into()), entropy: true, ..devices };
+    let mut guest = Guest::wait_all_ready(Emulator::start(&machine, std::io::sink()).unwrap(), 2);
+    for number in [1, 0] {
+        guest.focus(number).run("for m in $(cat /etc/root-modules); do insmod /lib/modules/$m.ko; done");
+        guest.send(&work("/dev/vda", FILES));
+    }
+    let synced = run(guest.into_emulator(), &["vmm_0|", "vmm_1|"], &folder.join("log"));
+    judge(&folder, &synced);
+    fs::remove_dir_all(folder).unwrap();
+}
