@@ -17,6 +17,7 @@ pub mod memory;
 pub mod net;
 pub mod pages;
 pub mod queue;
+pub mod sddf;
 pub mod serial;
 
 #[cfg(all(test, loom))]
