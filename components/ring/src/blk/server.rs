@@ -54,10 +54,11 @@ impl<M: Memory> Server<M> {
     }
 
     /// Nothing of the client's old requests is in flight any more: follows it into its new epoch. The next
-    /// [`Self::poll`] tells [`State::Fresh`].
+    /// [`Self::poll`] tells [`State::Fresh`]. Does nothing when the client has not restarted.
     pub fn accept(&mut self) {
-        self.outstanding = 0;
-        self.end.accept();
+        if self.end.accept() {
+            self.outstanding = 0;
+        }
     }
 
     /// The next request; its memory goes to `segments`, which has at most `N`. `None` when there is none, or when

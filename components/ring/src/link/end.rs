@@ -73,11 +73,13 @@ where
         }
     }
 
-    /// Follows the peer into its new epoch, if there is one.
-    pub(crate) fn accept(&mut self) {
-        self.queues.stop();
-        let queues = &self.queues;
-        self.link.accept(|| queues.clear());
+    /// Follows the peer into its new epoch. Gives whether there is one.
+    pub(crate) fn accept(&mut self) -> bool {
+        let queues = &mut self.queues;
+        self.link.accept(|| {
+            queues.stop();
+            queues.clear();
+        })
     }
 
     /// Shows the peer everything pushed, popped and published. Gives whether to notify it.

@@ -139,11 +139,11 @@ impl<M: Memory> Link<M> {
         self.notify = true;
     }
 
-    /// Follows the peer into its epoch, if there is a new one. `clear` zeroes our queue words.
-    fn accept(&mut self, clear: impl FnOnce()) {
+    /// Follows the peer into its epoch. Gives whether there is a new one. `clear` stops the queues and zeroes our words.
+    fn accept(&mut self, clear: impl FnOnce()) -> bool {
         let peer = self.peer_epoch();
-        if !self.is_new(peer) {
-            return;
+        if !self.is_new(peer) || self.restarts >= MAX_PEER_RESTARTS {
+            return false;
         }
         clear();
         self.store(EPOCH, peer, Ordering::Release);
@@ -151,6 +151,7 @@ impl<M: Memory> Link<M> {
         self.phase = Phase::Waiting;
         self.restarts += 1;
         self.notify = true;
+        true
     }
 
     fn is_new(&self, peer: u32) -> bool {

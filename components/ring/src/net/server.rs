@@ -65,10 +65,11 @@ impl<M: Memory> Server<M> {
     }
 
     /// None of the client's old buffers is in use any more: follows it into its new epoch. The next [`Self::poll`] tells
-    /// [`State::Fresh`].
+    /// [`State::Fresh`]. Does nothing when the client has not restarted.
     pub fn accept(&mut self) {
-        (self.sending, self.receiving) = (0, 0);
-        self.end.accept();
+        if self.end.accept() {
+            (self.sending, self.receiving) = (0, 0);
+        }
     }
 
     /// The next packet to send; its buffers go to `buffers` and are this side's until [`Self::give_back`]. Offsets and

@@ -10,7 +10,7 @@ use crate::pages::{Memory, SharedPages};
 /// The reading side of a queue of `E`.
 #[derive(Debug)]
 pub struct Consumer<E, M = SharedPages, W = Bulkhead> {
-    common: Common<M>,
+    pub(super) common: Common<M>,
     /// The next entry to read.
     head: u32,
     /// What the peer sees of `head`.

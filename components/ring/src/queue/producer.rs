@@ -10,7 +10,7 @@ use crate::pages::{Memory, SharedPages};
 /// The writing side of a queue of `E`.
 #[derive(Debug)]
 pub struct Producer<E, M = SharedPages, W = Bulkhead> {
-    common: Common<M>,
+    pub(super) common: Common<M>,
     /// Where the next entry goes.
     tail: u32,
     /// What the peer sees of `tail`.
