@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A guest's console (section 5.3): one port, its size, and emergency output before there is a driver.
 
+#[cfg(test)]
+mod tests;
+
 use crate::abuse::Abuse;
 use crate::memory::GuestMemory;
 use crate::mmio::Mmio;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A guest's source of entropy (section 5.4). Without a source there is no such device: nothing here makes numbers up.
 
+#[cfg(test)]
+mod tests;
+
 use crate::abuse::Abuse;
 use crate::memory::GuestMemory;
 use crate::mmio::Mmio;

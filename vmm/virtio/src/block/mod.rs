@@ -15,6 +15,8 @@ mod header;
 mod run;
 mod table;
 
+#[cfg(test)]
+mod tests;
 pub use backend::{Backend, Info, Operation, Outcome, Refused, Request, SECTOR, SERIAL_SIZE};
 pub use config::Feature;
 

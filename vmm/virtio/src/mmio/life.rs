@@ -166,6 +166,11 @@ impl<D: Model> Mmio<D> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) const fn offences(&self) -> u8 {
+        self.offences
+    }
+
     pub(crate) fn interrupt(&mut self) {
         self.interrupts |= Interrupt::USED;
     }

@@ -3,6 +3,8 @@
 
 mod life;
 pub mod registers;
+#[cfg(test)]
+mod tests;
 
 use crate::memory::GuestMemory;
 use crate::model::{CONFIG_SIZE, Model};

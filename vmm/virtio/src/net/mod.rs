@@ -11,6 +11,8 @@ mod header;
 mod receive;
 mod transmit;
 
+#[cfg(test)]
+mod tests;
 pub use backend::{Backend, Info, Offload, Received, Segmentation};
 
 use crate::abuse::Abuse;

@@ -231,6 +231,10 @@ impl Queue {
             if index >= entries {
                 return Err(Abuse::DescriptorIndex { index, entries });
             }
+            if left == 0 {
+                return Err(Abuse::Endless(head));
+            }
+            left -= 1;
             let place = table.wrapping_add(DESCRIPTOR * u64::from(index));
             let [address, word] =
                 memory.load_pair(place).ok_or(Abuse::OutsideMemory { address: place, length: DESCRIPTOR })?;
@@ -249,10 +253,6 @@ impl Queue {
             chain.add(memory, Segment { address, length }, flags & WRITE != 0)?;
             if flags & NEXT == 0 {
                 return Ok(());
-            }
-            left -= 1;
-            if left == 0 {
-                return Err(Abuse::Endless(head));
             }
             index = next;
         }

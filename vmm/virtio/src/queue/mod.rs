@@ -7,6 +7,8 @@
 mod chain;
 mod notify;
 
+#[cfg(test)]
+mod tests;
 pub use chain::{Chain, MAX_SEGMENTS};
 
 use crate::abuse::Abuse;
