@@ -24,6 +24,7 @@ help:
 	@echo '  make check    format, lints, documentation, host tests: before a commit'
 	@echo '  make bench    measure, counting instructions; a table, and build/bench.json'
 	@echo '  make image    build the system image only: build/image/'
+	@echo '  make graph    draw the system as a picture: build/graph.svg'
 	@echo '  make sdk      build the platform only: build/sdk/, a Microkit SDK'
 	@echo '  make fetch    fetch the guest kernels and build their initramfs images'
 	@echo '  make setup    install what is missing on this machine, nothing else'
@@ -40,8 +41,8 @@ help:
 	@echo 'With standard input not a terminal, `make run` types what it reads there into the guest, and ends when the'
 	@echo 'guest has powered off: echo "uname -a" | make run'
 
-.PHONY: run test check bench image sdk fetch bare
-run test bench image sdk:
+.PHONY: run test check bench image sdk graph fetch bare
+run test bench image sdk graph:
 	@$(XTASK) $@
 fetch:
 	@$(XTASK) fetch all

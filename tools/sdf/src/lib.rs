@@ -13,6 +13,7 @@
 mod check;
 mod diagnostic;
 mod element;
+mod graph;
 pub mod limits;
 mod lines;
 mod model;
@@ -25,6 +26,7 @@ mod resolve;
 use std::path::{Path, PathBuf};
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use graph::graph;
 pub use model::*;
 pub use platform::{Platform, PlatformError};
 pub use problem::{ConnectFault, Fault, Problem, ResolveFault};
@@ -43,7 +45,8 @@ pub fn parse(
     platform: &Platform,
     search_paths: &[PathBuf],
 ) -> Result<System, Vec<Diagnostic>> {
-    parse::parse(source_name, text, platform, search_paths, &[])
+    let files = parse::Files { search_paths, generated: &[], optional: false };
+    parse::parse(source_name, text, platform, files)
 }
 
 /// Finds a file that a system description names: an absolute path as it is, any other on `search_paths` in order, then

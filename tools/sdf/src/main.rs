@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! `sdf check` and `sdf resolve`: the library on the command line.
+//! `sdf check`, `sdf resolve` and `sdf graph`: the library on the command line.
 //!
 //! Messages go to standard error as `file:row:col: error: ...`; the exit status is 1 when there was an error.
 
@@ -32,6 +32,21 @@ enum Command {
         #[arg(short, long)]
         output: PathBuf,
     },
+    /// Draw a description as SVG.
+    Graph {
+        #[command(flatten)]
+        common: Common,
+        /// File to write.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+}
+
+/// What to write once a description is found sound.
+enum Output<'a> {
+    Nothing,
+    Plain(&'a Path),
+    Graph(&'a Path),
 }
 
 #[derive(Args)]
@@ -63,8 +78,9 @@ fn variable(text: &str) -> Result<(String, String), String> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
-        Command::Check(common) => common.run(None),
-        Command::Resolve { common, output } => common.run(Some(output)),
+        Command::Check(common) => common.run(&Output::Nothing),
+        Command::Resolve { common, output } => common.run(&Output::Plain(output)),
+        Command::Graph { common, output } => common.run(&Output::Graph(output)),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -77,8 +93,8 @@ fn main() -> ExitCode {
 }
 
 impl Common {
-    /// Whether the description is sound; if so it is written to `output`.
-    fn run(&self, output: Option<&Path>) -> Result<bool> {
+    /// Whether the description is sound; if so `output` is written.
+    fn run(&self, output: &Output<'_>) -> Result<bool> {
         let board = Board::load(&self.board)?;
         let platform = match &self.sdk {
             Some(folder) => Platform::from_sdk(&board.name, folder)?,
@@ -94,7 +110,11 @@ impl Common {
                 return Ok(false);
             }
         };
-        let system = match resolved.parse(&platform, &self.search_paths) {
+        let parsed = match output {
+            Output::Graph(_) => resolved.parse_without_files(&platform),
+            Output::Nothing | Output::Plain(_) => resolved.parse(&platform, &self.search_paths),
+        };
+        let system = match parsed {
             Ok(system) => system,
             Err(errors) => {
                 print(&errors);
@@ -108,11 +128,15 @@ impl Common {
             return Ok(false);
         }
         print(&system.warnings);
-        if let Some(output) = output {
-            write(output, &resolved.text)?;
-            for file in &resolved.files {
-                write(&output.with_file_name(&file.name), &file.content)?;
+        match output {
+            Output::Nothing => {}
+            Output::Plain(output) => {
+                write(output, &resolved.text)?;
+                for file in &resolved.files {
+                    write(&output.with_file_name(&file.name), &file.content)?;
+                }
             }
+            Output::Graph(output) => write(output, &sdf::graph(&system, &board, &name))?,
         }
         println!("{name}: {}", summary(&system));
         Ok(true)

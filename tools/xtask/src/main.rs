@@ -9,6 +9,7 @@ mod bare;
 mod bench;
 mod cargo;
 mod disk;
+mod graph;
 mod guest;
 mod hostile;
 mod image;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(long, env = "DISK")]
         disk: Option<PathBuf>,
     },
+    /// Draw a system description as SVG.
+    Graph(graph::Options),
     /// Build a system image.
     Image(image::Options),
     /// Build a system, boot it in QEMU and connect the console.
@@ -84,6 +87,7 @@ fn run_command(command: Command) -> Result<()> {
             println!("{}", disk.display());
             Ok(())
         }
+        Command::Graph(options) => graph::graph(&options).map(|file| println!("{}", file.display())),
         Command::Image(options) => image::build(&options).map(|image| println!("{}", image.file.display())),
         Command::Run(options) => run::run(&options),
         Command::Test(options) => test::test(&options),

@@ -25,13 +25,22 @@ use crate::resolve::GeneratedFile;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// See [`crate::parse()`]; `generated` are files that need not exist yet.
+/// Where the files are that regions are prefilled from.
+#[derive(Clone, Copy)]
+pub(crate) struct Files<'a> {
+    pub(crate) search_paths: &'a [PathBuf],
+    /// These need not exist yet.
+    pub(crate) generated: &'a [GeneratedFile],
+    /// Nor do any others: then they count as one byte long.
+    pub(crate) optional: bool,
+}
+
+/// See [`crate::parse()`].
 pub(crate) fn parse(
     source: &str,
     text: &str,
     platform: &Platform,
-    search_paths: &[PathBuf],
-    generated: &[GeneratedFile],
+    files: Files<'_>,
 ) -> Result<System, Vec<Diagnostic>> {
     let lines = Lines::new(text);
     let document = document(source, text)?;
@@ -39,8 +48,7 @@ pub(crate) fn parse(
     let mut parser = Parser {
         source,
         platform,
-        search_paths,
-        generated,
+        files,
         names: Names::default(),
         errors: Vec::new(),
         system: System::default(),
@@ -83,8 +91,7 @@ struct Names {
 struct Parser<'a> {
     source: &'a str,
     platform: &'a Platform,
-    search_paths: &'a [PathBuf],
-    generated: &'a [GeneratedFile],
+    files: Files<'a>,
     names: Names,
     errors: Vec<Diagnostic>,
     system: System,

@@ -74,11 +74,14 @@ impl Parser<'_> {
 
     fn prefill_file(&mut self, element: Element<'_>, attribute: Attribute<'_>) -> Option<Prefill> {
         let name = attribute.value;
-        if let Some(file) = self.generated.iter().find(|file| file.name == name) {
+        if let Some(file) = self.files.generated.iter().find(|file| file.name == name) {
             let len = u64::try_from(file.content.len()).unwrap_or(u64::MAX);
             return Some(Prefill::File { path: PathBuf::from(name), len });
         }
-        let Some(path) = crate::find_file(Path::new(name), self.search_paths) else {
+        let Some(path) = crate::find_file(Path::new(name), self.files.search_paths) else {
+            if self.files.optional {
+                return Some(Prefill::File { path: PathBuf::from(name), len: 1 });
+            }
             self.fault(element, attribute.pos, Fault::PrefillMissing(name.to_owned()));
             return None;
         };

@@ -25,6 +25,7 @@ use crate::diagnostic::Diagnostic;
 use crate::element::Element;
 use crate::lines::Lines;
 use crate::model::System;
+use crate::parse::Files;
 use crate::platform::Platform;
 use board::Board;
 use edit::{Edits, Trace};
@@ -127,7 +128,19 @@ impl Resolved {
     /// # Errors
     /// As [`crate::parse()`].
     pub fn parse(&self, platform: &Platform, search_paths: &[PathBuf]) -> Result<System, Vec<Diagnostic>> {
-        match crate::parse::parse(&self.source, &self.text, platform, search_paths, &self.files) {
+        self.parse_with(platform, Files { search_paths, generated: &self.files, optional: false })
+    }
+
+    /// The same where the files that regions are prefilled from need not exist: to draw the system, say.
+    ///
+    /// # Errors
+    /// As [`crate::parse()`].
+    pub fn parse_without_files(&self, platform: &Platform) -> Result<System, Vec<Diagnostic>> {
+        self.parse_with(platform, Files { search_paths: &[], generated: &self.files, optional: true })
+    }
+
+    fn parse_with(&self, platform: &Platform, files: Files<'_>) -> Result<System, Vec<Diagnostic>> {
+        match crate::parse::parse(&self.source, &self.text, platform, files) {
             Ok(mut system) => {
                 let faults = crate::check::ends::check(&system).into_iter();
                 let mut errors: Vec<_> =
