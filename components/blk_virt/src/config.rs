@@ -2,7 +2,8 @@
 //! The PD's configuration: text that the system description fills, one `client<n>=<part>` a line.
 //!
 //! A part is `partition:NUMBER`, `label:NAME` (of a GPT), `disk`, or `extent:FIRST+SECTORS` (sectors of 512 bytes), each
-//! optionally followed by `,ro`.
+//! optionally followed by `,ro`. A line `client<n>_data_size=<bytes>` is the size of a client's memory: a system description can
+//! tell it by a symbol only to a PD that maps the memory.
 
 use core::fmt;
 
@@ -93,6 +94,15 @@ pub fn assignment(text: &[u8], number: usize) -> Option<Result<Assignment<'_>, P
     })
 }
 
+/// The size of the memory of client `number`, in bytes; `None` when the text does not tell it.
+pub fn data_size(text: &[u8], number: usize) -> Option<u64> {
+    text.split(|byte| *byte == b'\n').find_map(|line| {
+        let digit = [u8::try_from(number).ok()?.checked_add(b'0')?];
+        let value = line.strip_prefix(b"client")?.strip_prefix(&digit)?.strip_prefix(b"_data_size=")?;
+        core::str::from_utf8(value).ok()?.trim().parse().ok()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +151,10 @@ mod tests {
         assert_eq!(assignment(text, 1), Some(Err(ParseError)));
         assert_eq!(assignment(text, 2), Some(Err(ParseError)));
         assert_eq!(assignment(text, 3), None);
+        let text = b"client1_data_size=4096\nclient1=disk\nclient2_data_size=-1\n";
+        assert_eq!(data_size(text, 1), Some(4096));
+        assert_eq!((data_size(text, 0), data_size(text, 2)), (None, None));
+        assert_eq!(assignment(text, 1).unwrap().unwrap().target, Target::Disk);
         assert_eq!(assignment(text, 1000), None);
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! Symbols: `driver_ch`, `driver_link`, `driver_link_size`; `table`, `table_paddr`, `table_size` (a buffer for partition tables);
 //! for each client n = 0..=7 that there is, `client<n>_ch`, `client<n>_link`, `client<n>_link_size` and its memory
-//! `client<n>_data_paddr`, `client<n>_data_size`, which is not mapped here; `config` and `config_size`, text that says which part of
-//! the disk each client gets (see [`blk_virt::config`]); `timer_ch`, the timer driver, if a driver that does not
-//! answer is to be restarted.
+//! `client<n>_data_paddr`, `client<n>_data_size` (or a line of the configuration), which is not mapped here; `config` and
+//! `config_size`, text that says which part of the disk each client gets (see [`blk_virt::config`]); `timer_ch`, the timer
+//! driver, if a driver that does not answer is to be restarted.
 #![no_std]
 #![no_main]
 
@@ -42,8 +42,11 @@ struct BlockVirtualiser {
 impl BlockVirtualiser {
     /// Adds the client with the symbols of `number`, if it is there.
     #[inline(never)]
-    fn add(&mut self, number: usize, channel: usize, link: Option<SharedPages>, data: DataRegion) {
+    fn add(&mut self, number: usize, channel: usize, link: Option<SharedPages>, mut data: DataRegion) {
         let (Some(channel), Some(link)) = (connected(channel), link) else { return };
+        if data.size == 0 {
+            data.size = config::data_size(config_text(), number).unwrap_or(0);
+        }
         let Ok(link) = Server::new(link) else {
             panic!("the link of client {number} is too small");
         };
