@@ -36,7 +36,7 @@ impl Loss {
             Self::Oversize => "sends packets that are too long",
             Self::NoBuffers => "receives too slowly",
             Self::BadBuffer => "gives buffers that are not in its region",
-            Self::Down => "sends while the receiver is down",
+            Self::Down => "is sent packets while it is down",
         }
     }
 

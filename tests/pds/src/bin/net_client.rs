@@ -162,7 +162,8 @@ impl NetClient {
                 let _ = addresses.push(IpCidr::Ipv4(config.address));
             });
             self.gateway = config.router.map(IpAddress::Ipv4);
-            self.say(format_args!("has {}", config.address));
+            let address = config.address;
+            self.say(format_args!("has {address}"));
         }
         self.do_ping();
         if let Some(interface) = &mut self.interface {
