@@ -3,8 +3,8 @@
 //!
 //! Symbols: `driver_ch` and the driver's rings `driver_tx_queue`, `driver_tx_data`, `driver_tx_data_size` (to it), `driver_rx_*`
 //! (from it); for each client n = 0..=7 that there is, `client<n>_ch` and its rings `client<n>_tx_*` (from it) and
-//! `client<n>_rx_*` (to it); `config` and `config_size`, text with the clients' names (`client0=vmm_0`); `timer_ch`, the timer
-//! driver, if the system has one.
+//! `client<n>_rx_*` (to it, if it reads); `config` and `config_size`, text with the clients' names (`client0=vmm_0`);
+//! `timer_ch`, the timer driver, if the system has one.
 #![no_std]
 #![no_main]
 
@@ -50,12 +50,12 @@ impl SerialVirt {
         output: Option<SharedRegion>,
         input: Option<SharedRegion>,
     ) {
-        let (Some(channel), Some(output), Some(input)) = (channel, output, input) else { return };
+        let (Some(channel), Some(output)) = (channel, output) else { return };
         console(|console| {
             if let Some(place) = self.clients.get_mut(console.clients()) {
                 *place = Some(channel);
             }
-            console.add_client(Client::new(name(number), Consumer::new(output), Producer::new(input)));
+            console.add_client(Client::new(name(number), Consumer::new(output), input.map(Producer::new)));
         });
     }
 }

@@ -342,3 +342,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_client_that_only_writes_is_shown_and_loses_what_is_typed_for_it() {
+    let memory: [Memory; 3] = core::array::from_fn(|_| Memory::new());
+    let [to_driver, from_driver, output] = &memory;
+    let mut virtualiser = Virtualiser::new(Producer::new(to_driver), Consumer::new(from_driver), false);
+    let name: Name = "a".chars().collect();
+    virtualiser.add_client(Client::new(name, Consumer::new(output), None));
+    let (mut client, mut keyboard) = (Producer::new(output), Producer::new(from_driver));
+    assert_eq!((client.write(b"hello\n"), keyboard.write(b"typed")), (6, 5));
+    while virtualiser.service().again {}
+    let mut shown = [0; 64];
+    let count = Consumer::new(to_driver).read(&mut shown);
+    assert!(shown[..count].windows(5).any(|part| part == b"hello"));
+    assert!(virtualiser.take_driver_error().is_none());
+}

@@ -37,24 +37,24 @@ pub type Name = String<32>;
 /// Longest notice.
 const NOTICE: usize = 320;
 
-/// A client: its name and its two rings.
+/// A client: its name and its rings.
 #[derive(Debug)]
 pub struct Client<M> {
     name: Name,
     line: Line,
     /// What the client writes.
     output: Consumer<M>,
-    /// What the client reads.
-    input: Producer<M>,
+    /// What the client reads; some only write.
+    input: Option<Producer<M>>,
 }
 
 impl<M: RingMemory> Client<M> {
     /// A client called `name`.
-    pub fn new(name: Name, output: Consumer<M>, input: Producer<M>) -> Self {
+    pub fn new(name: Name, output: Consumer<M>, input: impl Into<Option<Producer<M>>>) -> Self {
         let mut tag: String<34> = String::new();
         // The name is at most 32 long.
         let _ = write!(tag, "{name}| ");
-        Self { line: Line::new(tag.as_bytes()), name, output, input }
+        Self { line: Line::new(tag.as_bytes()), name, output, input: input.into() }
     }
 }
 
@@ -173,14 +173,14 @@ impl<M: RingMemory> Virtualiser<M> {
     fn forward(&mut self, byte: u8) {
         if let Some(client) = self.clients.get_mut(self.focus) {
             // A client that does not read loses input; the UART cannot be held either.
-            self.awaiting_echo |= client.input.write(&[byte]) == 1;
+            self.awaiting_echo |= client.input.as_mut().is_some_and(|input| input.write(&[byte]) == 1);
         }
     }
 
     /// Tells the client with the focus about its input.
     fn notify_input(&mut self, outcome: &mut Outcome) {
         if let Some(client) = self.clients.get_mut(self.focus)
-            && client.input.should_notify()
+            && client.input.as_mut().is_some_and(Producer::should_notify)
         {
             outcome.notify.clients |= 1 << self.focus;
         }
@@ -355,7 +355,8 @@ impl<M: RingMemory> Virtualiser<M> {
         let mut any = false;
         for index in 0..self.clients.len() {
             let Some(client) = self.clients.get_mut(index) else { continue };
-            let error = client.output.take_error().or_else(|| client.input.take_error());
+            let error = client.output.take_error();
+            let error = error.or_else(|| client.input.as_mut().and_then(Producer::take_error));
             if let Some(error) = error {
                 let name = client.name.clone();
                 self.add_notice(format_args!("console: {name} is cut off: {error}"));

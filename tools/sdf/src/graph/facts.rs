@@ -3,7 +3,8 @@
 
 use super::connection::{Connection, connections};
 use crate::model::{
-    Map, MemoryRegion, PdIndex, ProtectionDomain, RegionIndex, SetvarValue, System, VirtualMachine,
+    ChannelEnd, Map, MemoryRegion, PdIndex, ProtectionDomain, RegionIndex, SetvarValue, System,
+    VirtualMachine,
 };
 use board::{Board, Device};
 use std::collections::BTreeMap;
@@ -114,7 +115,15 @@ impl Node {
             let parent = system.protection_domains.get(parent).map_or("", |parent| parent.name.as_str());
             notes.push(format!("child of {parent}"));
         }
-        let watched = |(_, peer): (_, &crate::ChannelEnd)| Some(peer.pd) == pd.parent;
+        // The frame's domain is no box that a line could go to.
+        let to_frame = |(own, peer): &(&ChannelEnd, &ChannelEnd)| {
+            Some(peer.pd) == frame && pd.parent != frame && !own.pp && !peer.pp
+        };
+        if let Some((_, peer)) = system.ends_of(index).find(to_frame) {
+            let name = system.protection_domains.get(peer.pd).map_or("", |pd| pd.name.as_str());
+            notes.push(format!("signals {name}"));
+        }
+        let watched = |(_, peer): (_, &ChannelEnd)| Some(peer.pd) == pd.parent;
         if system.ends_of(index).any(watched) {
             notes.push("watched".to_owned());
         }
@@ -124,7 +133,7 @@ impl Node {
             layer,
             name: pd.name.clone(),
             time: time(pd),
-            memory: own_memory(system, board, index, pd, layer),
+            memory: own_memory(system, board, index, layer, frame),
             notes,
             framed: frame.is_some() && pd.parent == frame,
             guest,
@@ -199,20 +208,31 @@ pub(super) fn owners(system: &System, region: RegionIndex) -> Vec<PdIndex> {
     pds.filter(|(_, pd)| rights(pd, region).is_some()).map(|(index, _)| index).collect()
 }
 
-/// Memory that no other domain has to do with.
+/// Memory that no other domain, or only that of the frame, has to do with.
 fn own_memory(
     system: &System,
     board: &Board,
     index: PdIndex,
-    pd: &ProtectionDomain,
     layer: Layer,
+    frame: Option<PdIndex>,
 ) -> Vec<String> {
     let mut lines = Vec::new();
     for (number, region) in system.memory_regions.iter().enumerate() {
-        if owners(system, number) != [index] {
+        let owners = owners(system, number);
+        let other = owners.iter().copied().find(|owner| *owner != index);
+        if !owners.contains(&index) || owners.len() > 2 || (other.is_some() && other != frame) {
             continue;
         }
-        let rights = rights(pd, number).unwrap_or_default();
+        let rights_of = |pd: PdIndex| {
+            system.protection_domains.get(pd).and_then(|pd| rights(pd, number)).unwrap_or_default()
+        };
+        let rights = match other {
+            Some(other) => {
+                let name = system.protection_domains.get(other).map_or("", |pd| pd.name.as_str());
+                format!("{} ({name} {})", rights_of(index), rights_of(other))
+            }
+            None => rights_of(index),
+        };
         match device_of(system, board, number) {
             Some(_) if layer == Layer::Driver => {}
             Some((device, _)) => lines.push(format!("{device} (device) {rights}")),

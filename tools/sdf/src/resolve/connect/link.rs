@@ -63,7 +63,10 @@ impl<'d> Connector<'_, '_, 'd> {
                 Kind::Link => self.link(connection, name, &mut new),
                 Kind::Serial => {
                     self.ring(connection, name, "tx_", "tx_size", TX_SIZE, &mut new);
-                    self.ring(connection, name, "rx_", "rx_size", RX_SIZE, &mut new);
+                    // A client that only writes has no ring to read from.
+                    if element.attribute("rx_size").is_none_or(|size| parse_number(size.value) != Ok(0)) {
+                        self.ring(connection, name, "rx_", "rx_size", RX_SIZE, &mut new);
+                    }
                 }
                 Kind::Ring => self.ring(connection, name, "", "size", RX_SIZE, &mut new),
                 Kind::Call => {}
