@@ -49,9 +49,10 @@ fn is_driver(pd: &ProtectionDomain) -> bool {
     pd.name.ends_with("_driver")
 }
 
-/// Drivers before virtualisers before VMMs.
+/// The heartbeat before drivers before virtualisers before VMMs.
 fn rank(pd: &ProtectionDomain) -> u8 {
     match pd {
+        pd if pd.name == "heartbeat" => 3,
         pd if pd.virtual_machine.is_some() => 0,
         pd if is_driver(pd) => 2,
         _ => 1,
