@@ -7,7 +7,7 @@ use crate::assign::Extent;
 use crate::client::DataRegion;
 
 /// Checks a request against the client's part of the disk, its memory and what the disk can do, and translates it in
-/// place. Barriers and flushes need neither.
+/// place. Barriers and flushes are about no sectors, whatever they say.
 ///
 /// # Errors
 /// The status that the client gets instead.
@@ -21,7 +21,10 @@ pub(crate) fn translate(
 ) -> Result<(), Status> {
     let has = |ability| disk.abilities.contains(ability);
     let limit = match request.code {
-        Code::Flush | Code::Barrier => return Ok(()),
+        Code::Flush | Code::Barrier => {
+            (request.sector, request.length) = (0, 0);
+            return Ok(());
+        }
         Code::Read | Code::Write => u64::from(disk.max_bytes),
         Code::Discard if has(Abilities::DISCARD) => bytes(disk.max_discard_sectors),
         Code::WriteZeroes if has(Abilities::WRITE_ZEROES) => bytes(disk.max_write_zeroes_sectors),

@@ -209,7 +209,7 @@ fn init() -> impl Handler {
         info: Info::default(),
         next: 0,
         answered: 0,
-        seed: *var!(seed: u64 = 1),
+        seed: pd_name().unwrap_or_default().bytes().map(u64::from).sum(),
     };
     this.service();
     this

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! A flood of one client delays another by a bounded number of requests.
+
+use super::*;
+use crate::SLOTS;
+
+/// The number of the flooding client's requests that the driver has to do before it has done `answers` of the other's, when
+/// it does them in order.
+fn delay(bench: &mut Bench, answers: usize) -> usize {
+    let (mut others, mut found) = (0, 0);
+    for _ in 0..2000 {
+        bench.look(0);
+        found += bench.look(1).len();
+        if found >= answers {
+            return others;
+        }
+        bench.service();
+        bench.drive();
+        if !bench.driver.at_device.is_empty() {
+            let sector = bench.driver.at_device[0].request.sector;
+            others += usize::from(sector < 100);
+            bench.driver.perform(0);
+            bench.driver.answer(0, Status::OK);
+            bench.drive();
+        }
+        bench.service();
+    }
+    panic!("never answered");
+}
+
+fn flood(bench: &mut Bench) {
+    for id in 0..500 {
+        bench.submit(0, id, Code::Read, id % 100, 1, 0);
+    }
+    bench.look(0);
+}
+
+#[test]
+fn flood_leaves_the_other_client_its_slots() {
+    let mut bench = Bench::new(&["extent:0+100", "extent:100+100"]);
+    flood(&mut bench);
+    bench.service();
+    bench.drive();
+    let share = bench.driver.at_device.len();
+    assert!(share <= SLOTS / 2);
+    bench.submit(1, 1, Code::Read, 0, 1, 0);
+    assert!(delay(&mut bench, 1) <= share, "behind what is at the device already");
+}
+
+#[test]
+fn two_that_flood_take_turns() {
+    let mut bench = Bench::new(&["extent:0+100", "extent:100+100"]);
+    flood(&mut bench);
+    for id in 0..200 {
+        bench.submit(1, id, Code::Read, id % 100, 1, 0);
+    }
+    let others = delay(&mut bench, 200);
+    assert!((150..=270).contains(&others), "{others} of the one for 200 of the other");
+}
+
+#[test]
+fn flood_of_requests_that_are_refused_delays_nobody() {
+    let mut bench = Bench::new(&["extent:0+100", "extent:100+100"]);
+    for id in 0..500 {
+        bench.submit(0, id, Code::Read, 100, 1, 0);
+    }
+    bench.look(0);
+    bench.submit(1, 1, Code::Read, 0, 1, 0);
+    bench.look(1);
+    bench.service();
+    bench.drive();
+    assert_eq!(bench.driver.at_device.len(), 1);
+    assert_eq!(bench.settle()[1], [ok(1)]);
+}
+
+#[test]
+fn client_that_takes_no_answers_stops_only_itself() {
+    let mut bench = Bench::new(&["extent:0+100", "extent:100+100"]);
+    let capacity = bench.clients[0].capacity() as usize;
+    let mut submitted = 0;
+    for _ in 0..40 {
+        while submitted < 4 * capacity && bench.clients[0].space() > 0 {
+            bench.submit(0, submitted as u64, Code::Read, 0, 1, 0);
+            submitted += 1;
+        }
+        let _ = bench.clients[0].commit();
+        bench.service();
+        bench.drive();
+        bench.driver.finish();
+        bench.drive();
+    }
+    assert!(submitted < 4 * capacity, "nobody answers what nobody reads");
+    bench.write(1, 1, 0, 1);
+    bench.look(1);
+    for _ in 0..3 {
+        bench.service();
+        bench.drive();
+        bench.driver.finish();
+        bench.drive();
+    }
+    assert_eq!(bench.look(1), [ok(1)]);
+}
+
+#[test]
+fn a_batch_is_one_notification_of_the_driver_and_one_of_the_client() {
+    let mut bench = Bench::new(&["disk"]);
+    for id in 0..32 {
+        bench.write(0, id, id, id);
+    }
+    bench.look(0);
+    assert!(bench.driver.link.wait());
+    let outcome = bench.virt.service(&mut bench.slots);
+    assert!(outcome.driver && outcome.clients == 0 && !outcome.again);
+    bench.drive();
+    bench.driver.finish();
+    assert!(bench.driver.link.commit(), "the virtualiser sleeps");
+    assert!(bench.clients[0].wait());
+    let outcome = bench.virt.service(&mut bench.slots);
+    assert!(!outcome.driver && outcome.clients == 1);
+    assert_eq!(bench.look(0).len(), 32);
+}
