@@ -181,7 +181,7 @@ impl<M: Memory> Client<M> {
     /// What the client takes.
     #[inline]
     fn accepted(&self) -> Abilities {
-        if self.policy.offload { OFFLOADS } else { Abilities::empty() }
+        if self.policy.offload { self.link.accepted() } else { Abilities::empty() }
     }
 
     #[inline]

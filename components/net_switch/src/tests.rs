@@ -48,6 +48,8 @@ struct Guest {
     free: VecDeque<u64>,
     /// Empty buffers that are not supplied.
     empty: VecDeque<u64>,
+    /// What its guest takes.
+    accepted: Abilities,
 }
 
 /// What arrived.
@@ -64,6 +66,7 @@ fn offsets() -> VecDeque<u64> {
 impl Guest {
     fn restart(&mut self) {
         self.link = ClientEnd::new(self.pages).unwrap();
+        self.link.set_accepted(self.accepted);
         self.free = offsets();
         self.empty = offsets();
     }
@@ -226,7 +229,8 @@ impl Network {
             let port = Client::new(number as u8, Server::new(pages).unwrap(), tx, rx, policy);
             switch.add_client(port).unwrap();
             let link = ClientEnd::new(pages).unwrap();
-            let mut guest = Guest { link, pages, tx, rx, free: VecDeque::new(), empty: VecDeque::new() };
+            let (free, empty) = (VecDeque::new(), VecDeque::new());
+            let mut guest = Guest { link, pages, tx, rx, free, empty, accepted: Abilities::all() };
             guest.restart();
             guests.push(guest);
         }
@@ -428,6 +432,27 @@ fn large_packets_pass_whole_between_guests_and_in_segments_outside() {
                 stream.extend_from_slice(TcpPacket::new_checked(&transport[..]).unwrap().payload());
             }
             assert_eq!(stream, payload);
+        }
+    }
+}
+
+#[test]
+fn guest_gets_only_what_it_takes() {
+    let mut net = Network::new(&["", ""], "");
+    let tcp = Tcp::new(Version::V4, mac(0), mac(1), vec![3; 4000]).bytes(true);
+    for (accepted, packets) in [
+        (Abilities::RX_CSUM | Abilities::RX_TSO4, 1),
+        (Abilities::RX_CSUM | Abilities::RX_TSO6, 4),
+        (Abilities::RX_TSO4, 4),
+        (Abilities::empty(), 4),
+    ] {
+        net.guests[1].link.set_accepted(accepted);
+        assert!(net.guests[0].send(&tcp, large(Version::V4, 1000)));
+        net.run();
+        let found = net.guests[1].receive();
+        assert_eq!(found.len(), packets, "{accepted:?}");
+        if packets > 1 {
+            found.iter().for_each(|packet| drop(check(&packet.bytes)));
         }
     }
 }

@@ -127,6 +127,15 @@ where
         self.link.phase == Phase::Up
     }
 
+    pub(crate) fn set_accepted(&mut self, accepted: u32) {
+        self.link.set_accepted(accepted);
+    }
+
+    #[inline]
+    pub(crate) fn accepted(&self) -> u32 {
+        self.link.accepted()
+    }
+
     pub(crate) fn publish_info(&mut self, info: Info) {
         self.link.publish_info(info);
     }

@@ -23,6 +23,8 @@ pub(super) const SIZE: usize = 0x08;
 pub(super) const EPOCH: usize = 0x0c;
 /// Server's line only: odd while the information is being written, 0 when there is none.
 pub(super) const INFO_SEQUENCE: usize = 0x10;
+/// Client's line only: what the client takes of what the server may do, as the kind of link defines it; 0 at first.
+pub(super) const ACCEPTED: usize = 0x14;
 /// Where the information lies in the region.
 pub(super) const INFO: usize = 0x80;
 

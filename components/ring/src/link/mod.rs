@@ -26,7 +26,7 @@ pub(crate) use header::{largest_capacity, offset_of_epoch};
 
 use core::sync::atomic::Ordering;
 
-use header::{EPOCH, IDENTITY, INFO_SEQUENCE, MAGIC_WORD, SIZE, identity, line};
+use header::{ACCEPTED, EPOCH, IDENTITY, INFO_SEQUENCE, MAGIC_WORD, SIZE, identity, line};
 
 use crate::pages::Memory;
 use crate::queue::Guard;
@@ -113,6 +113,17 @@ impl<M: Memory> Link<M> {
         self.memory.store(line(self.role) + word, value, order);
     }
 
+    /// Client: tells the server what this side takes, from now on and until this side restarts.
+    fn set_accepted(&self, accepted: u32) {
+        self.store(ACCEPTED, accepted, Ordering::Relaxed);
+    }
+
+    /// Server: what the client takes.
+    #[inline(always)]
+    fn accepted(&self) -> u32 {
+        self.load(Role::Client, ACCEPTED, Ordering::Relaxed)
+    }
+
     #[inline(always)]
     fn peer_epoch(&self) -> u32 {
         // Acquire: pairs with the store of the final epoch in `begin` and `accept`: the peer's words are zero.
@@ -129,6 +140,7 @@ impl<M: Memory> Link<M> {
         self.memory.fence();
         clear();
         self.store(INFO_SEQUENCE, 0, Ordering::Relaxed);
+        self.store(ACCEPTED, 0, Ordering::Relaxed);
         self.store(MAGIC_WORD, MAGIC, Ordering::Relaxed);
         self.store(IDENTITY, identity(self.kind, self.role), Ordering::Relaxed);
         self.store(SIZE, self.memory.size() as u32, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 
 use heapless::Vec;
 
-use super::{Buffer, BufferEntry, Info, Layout, Offload, PacketEntry, Taken, pop_packet, push_packet};
+use super::{Abilities, Buffer, BufferEntry, Info, Layout, Offload, PacketEntry, Taken, pop_packet, push_packet};
 use crate::link::{End, Kind, LayoutError, LinkError, Role, State};
 use crate::pages::{Memory, SharedPages};
 use crate::queue::{Consumer, Full, Producer};
@@ -130,6 +130,12 @@ impl<M: Memory> Client<M> {
     #[inline]
     pub fn wait(&mut self) -> bool {
         self.end.wait()
+    }
+
+    /// Tells the server which of its `RX_` abilities and `TSO_ECN` this side takes: none until this is called. Packets that are
+    /// on the way may still be of another form.
+    pub fn set_accepted(&mut self, abilities: Abilities) {
+        self.end.set_accepted(abilities.bits());
     }
 
     /// The network, if the link is up and the server has described it.

@@ -3,7 +3,7 @@
 
 use heapless::Vec;
 
-use super::{Buffer, BufferEntry, Info, Layout, Offload, PacketEntry, Taken, pop_packet, push_packet};
+use super::{Abilities, Buffer, BufferEntry, Info, Layout, Offload, PacketEntry, Taken, pop_packet, push_packet};
 use crate::link::{End, Kind, LayoutError, LinkError, Role, State};
 use crate::pages::{Memory, SharedPages};
 use crate::queue::{Consumer, Full, Producer};
@@ -157,6 +157,12 @@ impl<M: Memory> Server<M> {
     #[inline]
     pub fn wait(&mut self) -> bool {
         self.end.wait()
+    }
+
+    /// Which of the `RX_` abilities and `TSO_ECN` the client takes now: only these forms of packets may be delivered.
+    #[inline]
+    pub fn accepted(&self) -> Abilities {
+        Abilities::from_bits_retain(self.end.accepted())
     }
 
     /// Describes the network to the client. To be called in each life of this side; again when something changes.
