@@ -229,6 +229,19 @@ impl<P: Memory, D> NetLink<P, D> {
 }
 
 impl<M: GuestMemory, P: Memory, D: DataRegion<M>> Backend<M> for NetLink<P, D> {
+    fn accept(&mut self, offloads: u64) {
+        let mut accepted = Abilities::empty();
+        for (feature, ability) in [
+            (Feature::GUEST_CSUM, Abilities::RX_CSUM),
+            (Feature::GUEST_TSO4, Abilities::RX_TSO4),
+            (Feature::GUEST_TSO6, Abilities::RX_TSO6),
+            (Feature::GUEST_ECN, Abilities::TSO_ECN),
+        ] {
+            accepted.set(ability, offloads & feature != 0);
+        }
+        self.client.set_accepted(accepted);
+    }
+
     #[inline]
     fn send(&mut self, offload: &Offload, length: u32, data: &[Segment], memory: &M) -> Result<(), Full> {
         if !self.client.is_up() {
