@@ -19,21 +19,21 @@ pub struct DataRegion {
 
 /// A client.
 #[derive(Debug)]
-pub struct Client<M> {
-    pub(crate) link: Server<M>,
-    pub(crate) data: DataRegion,
+pub(crate) struct Client<M> {
+    pub link: Server<M>,
+    pub data: DataRegion,
     /// Its part of the disk.
-    pub(crate) part: Result<Extent, AssignError>,
+    pub part: Result<Extent, AssignError>,
     /// Its requests.
-    pub(crate) slots: Mask,
+    pub slots: Mask,
     /// Of them those that change the disk.
-    pub(crate) writes: Mask,
+    pub writes: Mask,
     /// Of them flushes that wait for such.
-    pub(crate) flushes: Mask,
+    pub flushes: Mask,
     /// Of them a barrier: nothing is taken until everything else is done.
-    pub(crate) barrier: Option<usize>,
+    pub barrier: Option<usize>,
     /// It is not there, or has restarted: what is left of its requests is not answered.
-    pub(crate) gone: bool,
+    pub gone: bool,
 }
 
 impl<M: Memory> Client<M> {
@@ -53,7 +53,7 @@ impl<M: Memory> Client<M> {
 
     /// A look at the link. `at_device` has the slots that must stay until the device is done with them.
     #[inline]
-    pub(crate) fn poll(&mut self, slots: &mut Slots, at_device: Mask) {
+    pub fn poll(&mut self, slots: &mut Slots, at_device: Mask) {
         let state = self.link.poll();
         if state == State::Up && !self.gone {
             return;
@@ -90,7 +90,7 @@ impl<M: Memory> Client<M> {
 
     /// Answers the request in `slot`, which is free afterwards.
     #[inline]
-    pub(crate) fn answer(&mut self, slots: &mut Slots, slot: usize, status: Status) {
+    pub fn answer(&mut self, slots: &mut Slots, slot: usize, status: Status) {
         let id = slots.get(slot).map_or(0, |slot| slot.client_id);
         slots.release(slot);
         self.slots.remove(slot);
@@ -99,7 +99,7 @@ impl<M: Memory> Client<M> {
 
     /// Answers a request, unless the client is gone.
     #[inline]
-    pub(crate) fn respond(&mut self, id: u64, status: Status) {
+    pub fn respond(&mut self, id: u64, status: Status) {
         if !self.gone {
             // Fails when the link has gone down since: nobody waits for the answer.
             let _ = self.link.complete(Response { id, status });
@@ -108,7 +108,7 @@ impl<M: Memory> Client<M> {
 
     /// The write in `slot` is done. Gives the flushes that need not wait any more.
     #[inline]
-    pub(crate) fn written(&mut self, slots: &mut Slots, slot: usize) -> Mask {
+    pub fn written(&mut self, slots: &mut Slots, slot: usize) -> Mask {
         self.writes.remove(slot);
         let mut ready = Mask::EMPTY;
         for flush in self.flushes {
@@ -124,7 +124,7 @@ impl<M: Memory> Client<M> {
 
     /// Answers the barrier if everything in front of it is done.
     #[inline]
-    pub(crate) fn pass_barrier(&mut self, slots: &mut Slots) {
+    pub fn pass_barrier(&mut self, slots: &mut Slots) {
         if let Some(barrier) = self.barrier
             && self.slots.len() == 1
         {

@@ -33,6 +33,6 @@ mod tests;
 mod virtualiser;
 
 pub use assign::{AssignError, Extent};
-pub use client::{Client, DataRegion};
+pub use client::DataRegion;
 pub use slots::{SLOTS, Slots};
 pub use virtualiser::{ChannelFlags, Event, MAX_CLIENTS, Outcome, Virtualiser};

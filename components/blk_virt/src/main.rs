@@ -11,8 +11,8 @@
 
 use core::ptr::NonNull;
 
-use blk_virt::{Client, DataRegion, MAX_CLIENTS, Outcome, Slots, Virtualiser, config};
-use ring::blk::{Client as DriverLink, Server};
+use blk_virt::{DataRegion, MAX_CLIENTS, Outcome, Slots, Virtualiser, config};
+use ring::blk::Client as DriverLink;
 use ring::pages::SharedPages;
 use sel4_microkit::{
     Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo, PdCell,
@@ -47,12 +47,11 @@ impl BlockVirtualiser {
         if data.size == 0 {
             data.size = config::data_size(config_text(), number).unwrap_or(0);
         }
-        let Ok(link) = Server::new(link) else {
-            panic!("the link of client {number} is too small");
-        };
+        if let Err(error) = self.virtualiser.add_client(number, link, data) {
+            panic!("client {number}: {error}");
+        }
         if let Some(place) = self.clients.get_mut(number) {
             *place = Some(channel);
-            self.virtualiser.add_client(number, Client::new(link, data));
         }
     }
 

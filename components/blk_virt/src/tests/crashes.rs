@@ -176,6 +176,26 @@ fn client_is_accepted_when_its_old_requests_are_done() {
 }
 
 #[test]
+fn client_that_restarts_with_the_virtualiser_waits_for_the_driver() {
+    let mut bench = Bench::new(&["extent:0+50"]);
+    bench.submit(0, 1, Code::Read, 10, 1, 0);
+    bench.look(0);
+    bench.service();
+    bench.drive();
+    bench.crash_virtualiser();
+    bench.crash_client(0);
+    for _ in 0..5 {
+        bench.look(0);
+        bench.service();
+    }
+    assert_eq!(bench.clients[0].poll(), State::Down, "the device may still write its memory");
+    bench.drive();
+    assert!(bench.driver.at_device.is_empty());
+    bench.service();
+    assert_eq!(bench.clients[0].poll(), State::Fresh);
+}
+
+#[test]
 fn client_that_restarts_while_its_flush_is_at_the_device_does_not_disturb_the_others() {
     let mut bench = Bench::new(&["extent:0+50", "extent:50+50"]);
     bench.flush(0, 1);

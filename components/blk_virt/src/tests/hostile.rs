@@ -76,6 +76,25 @@ fn driver_that_answers_what_it_was_not_given_is_restarted_and_nothing_is_lost() 
 }
 
 #[test]
+fn driver_that_answers_a_request_before_it_gets_it_is_restarted() {
+    let mut bench = Bench::new(&["disk"]);
+    while bench.virt.take_event().is_some() {}
+    bench.write(0, 1, 10, 1);
+    bench.flush(0, 2);
+    bench.look(0);
+    bench.service();
+    bench.drive();
+    assert_eq!(bench.driver.at_device.len(), 1, "the flush waits for the write");
+    // Names can be guessed.
+    let guess = bench.driver.at_device[0].request.id + crate::SLOTS as u64 + 1;
+    bench.driver.link.complete(ok(guess)).unwrap();
+    bench.drive();
+    bench.service();
+    assert_eq!(bench.virt.take_event(), Some(Event::Stray(guess)));
+    assert_eq!(bench.settle()[0], [ok(1), ok(2)]);
+}
+
+#[test]
 fn driver_that_answers_twice_is_restarted() {
     let mut bench = Bench::new(&["disk"]);
     while bench.virt.take_event().is_some() {}

@@ -17,7 +17,7 @@ use ring::pages::{LocalPages, Memory};
 
 use crate::config::Assignment;
 use crate::virtualiser::Assignments;
-use crate::{Client, DataRegion, MAX_CLIENTS, Slots, Virtualiser};
+use crate::{DataRegion, MAX_CLIENTS, Slots, Virtualiser};
 
 /// 64 KiB.
 pub type Pages = LocalPages<0x4000>;
@@ -257,7 +257,7 @@ impl Bench {
         let mut virt = Virtualiser::new(driver, table, TABLE, assignments);
         for (number, pages) in clients.iter().enumerate() {
             let region = DataRegion { physical: data(number), size: DATA };
-            virt.add_client(number, Client::new(Server::new(*pages).unwrap(), region));
+            virt.add_client(number, *pages, region).unwrap();
         }
         virt
     }
