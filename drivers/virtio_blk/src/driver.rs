@@ -1,49 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The driver's logic.
 
-use core::sync::atomic::{AtomicU8, AtomicU64};
-
 use heapless::Vec;
 use ring::blk::{Abilities, Code, Info, MAX_SEGMENTS, Request, Response, SECTOR, Segment, Server, Status};
 use ring::link::{LinkError, State};
 use ring::pages::Memory;
 use virtio_driver::registers::Registers;
-use virtio_driver::{
-    Buffer, Device, DeviceMisbehaved, Direction, DmaArray, DmaMemory, Error, Features, InterruptStatus,
-    Queue, Status as DeviceStatus,
-};
+use virtio_driver::{Device, DeviceMisbehaved, DmaMemory, Error, InterruptStatus, Status as DeviceStatus};
 
-use crate::protocol::{self, Features as BlockFeatures, ID_SIZE, NO_STATUS, UNMAP, request};
-
-/// Most requests at the device.
-const DEPTH: usize = 128;
-
-/// The queue that requests go to.
-const QUEUE: u16 = 0;
-
-/// Buffers of a request beside its segments: header and status.
-const EXTRA: usize = 2;
-
-/// Most buffers of a request.
-const MAX_BUFFERS: usize = MAX_SEGMENTS + EXTRA;
-
-/// Words of a header, and of the range of a discard or write-zeroes.
-const HEADER_WORDS: usize = 2;
-
-/// Most bytes in a request.
-const MAX_BYTES: u32 = 4 << 20;
+use crate::hardware::{DEPTH, Hardware, QUEUE};
+use crate::protocol;
 
 /// How often a device may be reset without having completed anything in between before it is given up.
 const MAX_FAILURES: u32 = 8;
 
 /// One interrupt for a quarter of what is outstanding: a busy device interrupts seldom, one with few requests at once.
 const INTERRUPT_SHARE: u16 = 4;
-
-/// Bytes of DMA memory for tables of `table` buffers, the most useful being 130 (a request of 128 segments). With less than
-/// 4 there are no tables, and requests take several descriptors.
-pub const fn dma_size(table: usize) -> usize {
-    DEPTH * (4 * HEADER_WORDS * 4 + 1) + 64 + Queue::<DEPTH>::memory_size(DEPTH, table)
-}
 
 /// Something that somebody should read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -75,24 +47,6 @@ pub struct Outcome {
     pub notify: bool,
     /// Call again at once: there is more to do.
     pub again: bool,
-}
-
-/// A device that works, and the memory it shares with the driver.
-#[derive(Debug)]
-struct Hardware<R> {
-    device: Device<R>,
-    features: Features,
-    queue: Queue<DEPTH>,
-    /// Of each request: type, sector.
-    headers: DmaArray<AtomicU64>,
-    /// Of each discard or write-zeroes: sector, length and flags.
-    ranges: DmaArray<AtomicU64>,
-    statuses: DmaArray<AtomicU8>,
-    name: DmaArray<AtomicU8>,
-    /// The request for the name, if it is at the device.
-    naming: Option<u16>,
-    /// Most segments in a request.
-    max_segments: u32,
 }
 
 /// A request that has been taken and does not fit into the queue yet.
@@ -383,118 +337,4 @@ fn answer_at_once(info: &Info, request: &Request, segments: &[Segment]) -> Optio
         Code::Barrier => None,
         Code::Unknown(_) => Some(Status::UNSUPPORTED),
     }
-}
-
-impl<R: Registers> Hardware<R> {
-    /// Sets up a device that has just been reset.
-    fn new(mut device: Device<R>, mut dma: DmaMemory) -> Result<Self, Event> {
-        let features = negotiate(&mut device).map_err(Event::NoDevice)?;
-        let headers = dma.take(DEPTH * HEADER_WORDS, 16).ok_or(Event::NoMemory)?;
-        let ranges = dma.take(DEPTH * HEADER_WORDS, 16).ok_or(Event::NoMemory)?;
-        let statuses = dma.take(DEPTH, 1).ok_or(Event::NoMemory)?;
-        let name = dma.take(ID_SIZE, 1).ok_or(Event::NoMemory)?;
-        // Tables as long as the rest of the region allows.
-        let rest = dma.left().saturating_sub(Queue::<DEPTH>::memory_size(DEPTH, 0));
-        let table = (rest / (DEPTH * 16)).min(MAX_BUFFERS);
-        let table = if table > EXTRA { table } else { 0 };
-        let max = device.queue_size_max(QUEUE);
-        let queue = Queue::new(&mut dma, max, features, table).ok_or(Event::NoMemory)?;
-        // With tables, the longest that has one: it always takes one descriptor. Without, a chain may fill the queue. The
-        // specification allows no table longer than the queue (2.7.5.3.1).
-        let buffers = match features.contains(Features::INDIRECT_DESC) && table > 0 {
-            true => table.min(queue.size().into()),
-            false => queue.size().into(),
-        };
-        let max_segments = buffers.saturating_sub(EXTRA).clamp(1, MAX_SEGMENTS) as u32;
-        device.set_up_queue(QUEUE, &queue).map_err(Event::NoDevice)?;
-        device.start();
-        Ok(Self { device, features, queue, headers, ranges, statuses, name, naming: None, max_segments })
-    }
-
-    /// Resets the device and sets it up again. Nothing is in flight then.
-    fn restart(&mut self) -> Result<(), Error> {
-        self.naming = None;
-        self.device.reset()?;
-        self.queue.reset();
-        let features = negotiate(&mut self.device)?;
-        if features != self.features {
-            return Err(Error::FeaturesRefused(self.features.bits(), features.bits()));
-        }
-        self.device.set_up_queue(QUEUE, &self.queue)?;
-        self.device.start();
-        Ok(())
-    }
-
-    fn describe(&mut self) -> Info {
-        protocol::describe(&mut self.device, self.max_segments, MAX_BYTES)
-    }
-
-    /// Whether nothing of the client's is at the device.
-    #[inline]
-    fn is_idle(&self) -> bool {
-        self.queue.outstanding() == u16::from(self.naming.is_some())
-    }
-
-    /// Adds a request to the queue; `None` when it does not fit now.
-    #[inline]
-    fn submit(&mut self, kind: u32, request: &Request, segments: &[Segment]) -> Option<u16> {
-        let slot = usize::from(self.queue.next_id());
-        // The sector of a flush is 0 (5.2.6.1).
-        self.headers.set(HEADER_WORDS * slot, kind.into());
-        let sector = if request.code.has_data() { request.sector } else { 0 };
-        self.headers.set(HEADER_WORDS * slot + 1, sector);
-        self.statuses.set(slot, NO_STATUS);
-        let mut buffers: Vec<Buffer, MAX_BUFFERS> = Vec::new();
-        let to_device = |address, length| Buffer { address, length, direction: Direction::ToDevice };
-        buffers.push(to_device(self.headers.physical(HEADER_WORDS * slot), 16)).ok()?;
-        let direction = if request.code == Code::Read { Direction::FromDevice } else { Direction::ToDevice };
-        for segment in segments {
-            buffers.push(Buffer { address: segment.offset, length: segment.length, direction }).ok()?;
-        }
-        if matches!(request.code, Code::Discard | Code::WriteZeroes) {
-            let flags = if request.unmap && request.code == Code::WriteZeroes { UNMAP } else { 0 };
-            // Checked to be within the device's limit, which has 32 bits.
-            let sectors = request.length / u64::from(SECTOR);
-            self.ranges.set(HEADER_WORDS * slot, request.sector);
-            self.ranges.set(HEADER_WORDS * slot + 1, sectors | flags << 32);
-            buffers.push(to_device(self.ranges.physical(HEADER_WORDS * slot), 16)).ok()?;
-        }
-        let status = self.statuses.physical(slot);
-        buffers.push(Buffer { address: status, length: 1, direction: Direction::FromDevice }).ok()?;
-        self.queue.add(&buffers).ok()
-    }
-
-    /// Asks the device for its name.
-    fn ask_name(&mut self) {
-        let slot = usize::from(self.queue.next_id());
-        self.headers.set(HEADER_WORDS * slot, request::GET_ID.into());
-        self.headers.set(HEADER_WORDS * slot + 1, 0);
-        self.statuses.set(slot, NO_STATUS);
-        let buffer = |address, length, direction| Buffer { address, length, direction };
-        let buffers = [
-            buffer(self.headers.physical(HEADER_WORDS * slot), 16, Direction::ToDevice),
-            buffer(self.name.physical(0), ID_SIZE as u32, Direction::FromDevice),
-            buffer(self.statuses.physical(slot), 1, Direction::FromDevice),
-        ];
-        self.naming = self.queue.add(&buffers).ok();
-    }
-
-    /// The name that the device has written: printable ASCII up to the first zero.
-    fn name(&self) -> [u8; ID_SIZE] {
-        let mut name = [0; ID_SIZE];
-        for (index, place) in name.iter_mut().enumerate() {
-            match self.name.get(index) {
-                0 => break,
-                byte if byte == b' ' || byte.is_ascii_graphic() => *place = byte,
-                _ => *place = b'?',
-            }
-        }
-        name
-    }
-}
-
-/// Agrees with the device on what this driver uses.
-fn negotiate<R: Registers>(device: &mut Device<R>) -> Result<Features, Error> {
-    let block = BlockFeatures::all().bits();
-    device.negotiate(block | (Features::INDIRECT_DESC | Features::EVENT_IDX).bits())
 }

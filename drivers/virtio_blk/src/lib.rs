@@ -13,8 +13,10 @@
 #![forbid(unsafe_code)]
 
 mod driver;
+mod hardware;
 pub mod protocol;
 #[cfg(test)]
 mod tests;
 
-pub use driver::{Driver, Event, Outcome, dma_size};
+pub use driver::{Driver, Event, Outcome};
+pub use hardware::dma_size;
