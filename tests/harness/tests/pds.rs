@@ -135,3 +135,17 @@ fn console_tags_lines_and_gives_the_input_to_who_has_the_focus() {
     let line = line.lines().rfind(|line| line.contains("some words")).unwrap();
     assert!(line.starts_with("second"), "{line}");
 }
+
+#[test]
+fn two_pds_get_addresses_and_answers_from_the_emulators_network() {
+    let mut machine = System::of("tests/systems/network.xml").machine();
+    machine.devices.network = Some("user".into());
+    let mut emulator = Emulator::start(&machine, std::io::sink()).unwrap();
+    expect(&mut emulator, &["passed", "passed"]);
+    let text = emulator.console().text();
+    for name in ["first", "second"] {
+        assert!(text.contains(&format!("TEST {name} copies are right")), "{text}");
+        assert!(text.contains(&format!("TEST {name} passed")), "{text}");
+    }
+    assert!(!text.contains("failed"), "{text}");
+}
