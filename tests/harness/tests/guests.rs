@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use harness::{Emulator, Guest, Machine, root};
+use harness::disk::guests_disk;
+use harness::{Devices, Disk, Emulator, Guest, Machine, root};
 use serde_json::Value;
 
 const KERNELS: [&str; 4] = ["debian-12", "debian-12-cloud", "debian-13", "debian-13-cloud"];
@@ -66,4 +67,33 @@ fn bare_machine_boots_the_default_guest_to_a_shell() {
     guest.send("poweroff\n");
     let status = guest.emulator().wait_end(Duration::from_secs(60)).unwrap();
     assert!(status.success());
+}
+
+#[test]
+fn bare_machine_boots_debian_from_its_disk() {
+    for (kernel, partition) in [(KERNELS[0], 0), (KERNELS[2], 1)] {
+        let description = description(kernel);
+        let cmdline = format!("console=ttyAMA0 quiet root=PARTLABEL=guest{partition} rw");
+        let mut machine =
+            Machine::bare(path(&description, "image"), path(&description, "initrd"), &cmdline, 512);
+        machine.devices = Devices {
+            disk: Some(Disk::discarding(guests_disk())),
+            network: Some("user".into()),
+            entropy: true,
+        };
+        let mut guest = Guest::wait_ready(Emulator::start(&machine, std::io::sink()).unwrap());
+        assert_eq!(guest.run("cat /proc/1/comm"), "systemd", "{kernel}");
+        assert_eq!(guest.run("hostname"), format!("guest{partition}"));
+        assert_eq!(guest.run("tty"), "/dev/ttyAMA0");
+        assert_eq!(guest.run("cat /sys/class/misc/hw_random/rng_current"), "virtio_rng.0");
+        assert_eq!(guest.run("systemctl --failed --no-legend"), "");
+        let owners = guest.run("find /bin/ /etc /usr -xdev ! -user root -o ! -group root | head");
+        assert_eq!(owners, "", "all files are root's");
+        let address = "for i in $(seq 60); do ip -4 addr show eth0 | grep -q 'inet 10.0.2.' && break; sleep 0.5; done; \
+                       ip -4 addr show eth0 | grep -c 'inet 10.0.2.'";
+        assert_eq!(guest.run(address), "1", "an address by DHCP");
+        guest.send("poweroff\n");
+        let status = guest.emulator().wait_end(Duration::from_secs(60)).unwrap();
+        assert!(status.success());
+    }
 }

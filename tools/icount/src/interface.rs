@@ -77,32 +77,47 @@ unsafe impl Send for Entry {}
 #[cfg(feature = "qemu9")]
 unsafe impl Sync for Entry {}
 
-#[cfg(not(feature = "qemu9"))]
-static COUNT: AtomicU64 = AtomicU64::new(0);
-#[cfg(feature = "qemu9")]
-static COUNT: OnceLock<Entry> = OnceLock::new();
+/// Number of counters.
+pub const COUNTERS: usize = 65;
 
-/// The number of instructions executed so far.
-pub struct Counter;
+#[cfg(not(feature = "qemu9"))]
+static COUNTS: [AtomicU64; COUNTERS] = [const { AtomicU64::new(0) }; COUNTERS];
+#[cfg(feature = "qemu9")]
+static BOARD: OnceLock<Entry> = OnceLock::new();
+
+/// How often something was executed so far.
+#[derive(Clone, Copy)]
+pub struct Counter(usize);
 
 impl Counter {
     /// Called once, before anything is counted.
-    pub fn create() {
+    pub fn create_all() {
         #[cfg(feature = "qemu9")]
-        COUNT.get_or_init(|| {
+        BOARD.get_or_init(|| {
             // SAFETY: allowed at any time after the plugin is loaded.
-            let score = unsafe { qemu_plugin_scoreboard_new(size_of::<u64>()) };
+            let score = unsafe { qemu_plugin_scoreboard_new(COUNTERS * size_of::<u64>()) };
             Entry { score, offset: 0 }
         });
     }
 
+    /// The counter of that number, below [`COUNTERS`]; the last one if there is none.
+    pub fn number(number: usize) -> Self {
+        Self(number.min(COUNTERS - 1))
+    }
+
+    /// Where it is in the scoreboard.
+    #[cfg(feature = "qemu9")]
+    fn entry(self) -> Option<Entry> {
+        BOARD.get().map(|board| Entry { offset: self.0 * size_of::<u64>(), ..*board })
+    }
+
     /// The count.
-    pub fn value() -> u64 {
+    pub fn value(self) -> u64 {
         #[cfg(not(feature = "qemu9"))]
-        return COUNT.load(Ordering::Relaxed);
+        return COUNTS[self.0].load(Ordering::Relaxed);
         #[cfg(feature = "qemu9")]
         // SAFETY: the entry is of a scoreboard that exists.
-        COUNT.get().map_or(0, |entry| unsafe { qemu_plugin_u64_sum(*entry) })
+        self.entry().map_or(0, |entry| unsafe { qemu_plugin_u64_sum(entry) })
     }
 }
 
@@ -136,17 +151,17 @@ impl Instruction {
         u32::from_le_bytes(bytes)
     }
 
-    /// Lets every execution of it count one.
-    pub fn count(&self) {
+    /// Lets every execution of it count one more in `counter`.
+    pub fn count(&self, counter: Counter) {
         #[cfg(not(feature = "qemu9"))]
         // SAFETY: the instruction is valid during translation, the counter lives for ever.
         unsafe {
-            qemu_plugin_register_vcpu_insn_exec_inline(self.0, ADD, &raw const COUNT, 1);
+            qemu_plugin_register_vcpu_insn_exec_inline(self.0, ADD, &raw const COUNTS[counter.0], 1);
         }
         #[cfg(feature = "qemu9")]
-        if let Some(entry) = COUNT.get() {
+        if let Some(entry) = counter.entry() {
             // SAFETY: as above.
-            unsafe { qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(self.0, ADD, *entry, 1) };
+            unsafe { qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(self.0, ADD, entry, 1) };
         }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! `xtask bench` builds it and passes it by `-plugin file=...,out=FILE,entry=OPCODE`. A mark is `movz xzr, #n` with n
 //! from 0xb000 to 0xb0ff, which does nothing. FILE gets one line a mark: its number in hexadecimal and the number of
-//! instructions executed before it since reset, all CPUs together. `entry` is an instruction word whose first execution
+//! instructions executed before it since reset, all CPUs together. Marks from 0xb0c0 are only counted: the line of every
+//! other mark goes on with ` NUMBER=COUNT` for each that was executed so far. `entry` is an instruction word whose first execution
 //! is written as mark `entry`: the first word of a guest's kernel image, which nothing else contains.
 //!
 //! Interface: QEMU's documentation "QEMU TCG Plugins", `qemu-plugin.h` version 1 (QEMU before 9) and 2 to 4.
@@ -16,13 +17,15 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use interface::{Counter, Instruction, TranslationBlock};
+use interface::{COUNTERS, Counter, Instruction, TranslationBlock};
 
 /// `movz xzr, #n` (DDI 0487 C6.2: MOVZ, 64-bit, no shift, register 31), without the immediate.
 const MARK: u32 = 0xd280_001f;
 /// The bits of it that are fixed, and the marks' own high byte within the immediate.
 const MARK_MASK: u32 = 0xffe0_001f;
 const MARK_NUMBERS: u32 = 0xb000;
+/// The first of the marks that are only counted; there are 64.
+const COUNTED: u32 = 0xb0c0;
 /// A mark in an endless loop must not fill the disk.
 const MOST_MARKS: u32 = 100_000;
 
@@ -61,7 +64,7 @@ pub unsafe extern "C" fn qemu_plugin_install(
             return 1;
         }
     }
-    Counter::create();
+    Counter::create_all();
     interface::on_translation(id, translated);
     0
 }
@@ -78,12 +81,15 @@ extern "C" fn translated(_id: u64, block: TranslationBlock) {
         let word = instruction.word();
         let number = word >> 5 & 0xffff;
         if word & MARK_MASK == MARK && number & 0xff00 == MARK_NUMBERS {
-            instruction.call(reached, number as usize);
+            match number.checked_sub(COUNTED) {
+                Some(counter) => instruction.count(Counter::number(1 + counter as usize)),
+                None => instruction.call(reached, number as usize),
+            }
         }
         if word != 0 && word == ENTRY.load(Ordering::Relaxed) {
             instruction.call(reached, 0);
         }
-        instruction.count();
+        instruction.count(Counter::number(0));
     }
 }
 
@@ -95,11 +101,18 @@ extern "C" fn reached(_cpu: c_uint, mark: *mut c_void) {
     {
         return;
     }
-    let count = Counter::value();
+    let count = Counter::number(0).value();
     if let Ok(mut out) = OUT.lock()
         && let Some(file) = out.as_mut()
     {
-        let line = if mark == 0 { format!("entry {count}\n") } else { format!("{mark:x} {count}\n") };
+        let mut line = if mark == 0 { format!("entry {count}") } else { format!("{mark:x} {count}") };
+        for number in 1..COUNTERS {
+            match Counter::number(number).value() {
+                0 => {}
+                executed => line += &format!(" {:x}={executed}", COUNTED as usize + number - 1),
+            }
+        }
+        line.push('\n');
         // The reader notices that a line is missing.
         let _ = file.write_all(line.as_bytes());
     }

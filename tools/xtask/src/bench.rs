@@ -5,7 +5,10 @@
 //! and CNTPCT in the bench PDs, which a deterministic machine advances by one tick for every 16 instructions, for round
 //! trips in which nothing ever waits. Results go to `build/bench.json`: an array of `{name, value, unit, reference,
 //! ratio}`, where `reference` is what the same thing costs without Bulkhead or on the reference platform, measured once
-//! with the same method (seL4 16 with Microkit 2.3) or in the same run (bare QEMU).
+//! with the same method (seL4 16 with Microkit 2.3) or in the same run (bare QEMU). `ratio` is value by reference, and
+//! for disk and network loads (see [`loads`]) reference by value: the part of bare QEMU's throughput that is left.
+
+mod loads;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +17,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use emulator::{Emulator, Machine, Payload, Time};
 use object::{Object, ObjectSection, SectionKind};
 use serde::Serialize;
@@ -30,6 +34,17 @@ const GUEST_RAM_MIB: u64 = 512;
 /// How long one measurement may take on this machine.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
+/// What to measure.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub struct Options {
+    #[command(flatten)]
+    image: image::Options,
+    /// One part only: `boots`, `calls` or `loads`.
+    #[arg(long, env = "BENCH")]
+    only: Option<String>,
+}
+
 /// One measurement.
 #[derive(Debug, Serialize)]
 struct Measurement {
@@ -44,12 +59,21 @@ struct Measurement {
 ///
 /// # Errors
 /// Something does not build, boot or finish.
-pub fn bench(options: &image::Options) -> Result<()> {
+pub fn bench(options: &Options) -> Result<()> {
+    let image = &options.image;
     let plugin = plugin()?;
     let mut results = Results::default();
-    boots(options, &plugin, &mut results)?;
-    round_trips(options, &mut results)?;
-    kernel_size(options, &mut results)?;
+    let wanted = |part: &str| options.only.as_deref().is_none_or(|only| only == part);
+    if wanted("boots") {
+        boots(image, &plugin, &mut results)?;
+        kernel_size(image, &mut results)?;
+    }
+    if wanted("calls") {
+        round_trips(image, &mut results)?;
+    }
+    if wanted("loads") {
+        loads::measure(image, &plugin, &mut results)?;
+    }
     let file = paths::build().join("bench.json");
     fs::write(&file, serde_json::to_string_pretty(&results.list)? + "\n")?;
     results.print();
@@ -67,6 +91,18 @@ impl Results {
     fn add(&mut self, name: &str, value: f64, unit: &'static str, reference: Option<f64>) {
         let ratio = reference.map(|reference| (value / reference * 10_000.0).round() / 10_000.0);
         self.list.push(Measurement { name: name.into(), value, unit, reference, ratio });
+    }
+
+    /// Adds the cost of a load: `ratio` says how much of bare QEMU's throughput is left.
+    fn add_load(&mut self, name: &str, value: f64, unit: &'static str, bare: f64) {
+        let round = |number: f64| (number * 10_000.0).round() / 10_000.0;
+        self.list.push(Measurement {
+            name: name.into(),
+            value: round(value),
+            unit,
+            reference: Some(round(bare)),
+            ratio: Some(round(bare / value)),
+        });
     }
 
     fn print(&self) {
@@ -173,7 +209,8 @@ fn count(machine: &Machine, guest: &Guest, plugin: &Path) -> Result<Boot> {
     let text = fs::read_to_string(&marks).context("the plugin wrote nothing")?;
     let mark = |name: &str| -> Result<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.with_context(|| format!("the machine never reached the mark {name}"))?
+        line.and_then(|line| line.split(' ').next())
+            .with_context(|| format!("the machine never reached the mark {name}"))?
             .parse()
             .context("the plugin's count")
     };

@@ -121,7 +121,7 @@ pub fn build(options: &Options) -> Result<Image> {
     let source = paths::root().join(&options.system);
     let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
     let needs = Needs::of(&text);
-    let variables::Result { variables, known_guest } = variables::collect(options, &text, needs, &output)?;
+    let variables::Result { variables, known_guest } = variables::collect(options, needs, &output)?;
     let name = options.system.display().to_string();
     let refused = |problems: Vec<sdf::Diagnostic>| {
         for problem in &problems {

@@ -62,7 +62,7 @@ enum Command {
     /// Check format, lints and documentation, and run the host tests.
     Check,
     /// Measure, counting instructions.
-    Bench(image::Options),
+    Bench(bench::Options),
     /// Boot a guest on QEMU without Bulkhead, for comparison.
     Bare(bare::Options),
 }

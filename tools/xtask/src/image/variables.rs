@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The variables of a system description: for guest 0 `KERNEL`, `INITRD`, `CMDLINE_FILE`, `RAM`, `VCPUS`, for guest n the
-//! same with `_n` behind. The user's variables have the same names (`CMDLINE` is a text), and what guest n is not given
-//! it has from guest 0.
+//! same with `_n` behind, if the user said something about it: what guest n is not given, descriptions give it from
+//! guest 0. The user's variables have the same names (`CMDLINE` is a text).
 
 use std::fs;
 use std::io::{self, Read};
@@ -52,7 +52,7 @@ pub const fn default_cmdline(needs: Needs) -> &'static str {
 ///
 /// # Errors
 /// One is wrong, or a guest cannot be fetched.
-pub fn collect(options: &Options, description: &str, needs: Needs, output: &Path) -> Outcome<Result> {
+pub fn collect(options: &Options, needs: Needs, output: &Path) -> Outcome<Result> {
     let mut result = Result { variables: sdf::Variables::new(), known_guest: true };
     let some = |option: &Option<String>| set(option.as_ref()).map(str::to_string);
     let first = Wishes {
@@ -65,18 +65,15 @@ pub fn collect(options: &Options, description: &str, needs: Needs, output: &Path
     first.apply("", needs, output, &mut result)?;
     for guest in 1..MAX_GUESTS {
         let suffix = format!("_{guest}");
-        if description.contains(&format!("${{KERNEL{suffix}")) {
-            let own = |name: &str| env::var(format!("{name}{suffix}")).ok().filter(|text| !text.is_empty());
-            let wishes = Wishes {
-                // A kernel of one's own does not come with the initramfs that is another's.
-                initrd: own("INITRD").or_else(|| first.initrd.clone().filter(|_| own("KERNEL").is_none())),
-                kernel: own("KERNEL").or_else(|| first.kernel.clone()),
-                cmdline: own("CMDLINE").or_else(|| first.cmdline.clone()),
-                ram: own("RAM").or_else(|| first.ram.clone()),
-                vcpus: own("VCPUS").or_else(|| first.vcpus.clone()),
-            };
-            wishes.apply(&suffix, needs, output, &mut result)?;
-        }
+        let own = |name: &str| env::var(format!("{name}{suffix}")).ok().filter(|text| !text.is_empty());
+        let wishes = Wishes {
+            kernel: own("KERNEL"),
+            initrd: own("INITRD"),
+            cmdline: own("CMDLINE"),
+            ram: own("RAM"),
+            vcpus: own("VCPUS"),
+        };
+        wishes.apply(&suffix, needs, output, &mut result)?;
     }
     let mut define = |text: &str, file: bool| -> Outcome<()> {
         let (name, value) = text.split_once('=').with_context(|| format!("{text}: NAME=VALUE"))?;
@@ -94,31 +91,40 @@ impl Wishes {
     fn apply(&self, suffix: &str, needs: Needs, output: &Path, result: &mut Result) -> Outcome<()> {
         let mut define =
             |name: &str, value: String| result.variables.insert(format!("{name}{suffix}"), value);
-        let stock = match &self.kernel {
-            None => guest::KERNELS.first(),
-            Some(name) => guest::find(name),
-        };
-        let fetched = match stock {
-            // A guest of the user's own needs nothing fetched when it brings its initramfs along.
-            None if self.initrd.is_some() => None,
-            None => guest::KERNELS.first().map(guest::fetch).transpose()?,
-            Some(kernel) => Some(guest::fetch(kernel)?),
-        };
-        let image = match (&self.kernel, &fetched) {
-            (Some(path), _) if stock.is_none() => kernel(path, suffix)?,
-            (_, Some(guest)) => guest.image.display().to_string(),
-            (_, None) => bail!("no kernel"),
-        };
-        define("KERNEL", image);
-        let initrd = match (self.initrd.as_deref(), &fetched) {
-            (Some("none"), _) => String::new(),
-            (Some(path), _) => file(path, &format!("INITRD{suffix}"))?,
-            (None, Some(guest)) => guest.initrd.display().to_string(),
-            (None, None) => bail!("no initramfs"),
-        };
-        define("INITRD", initrd);
-        let cmdline = self.cmdline.as_deref().unwrap_or(default_cmdline(needs));
-        define("CMDLINE_FILE", text_file(output, &format!("cmdline{suffix}.txt"), cmdline)?);
+        // A further guest has everything from guest 0 unless the user says otherwise.
+        let first = suffix.is_empty();
+        if first || self.kernel.is_some() || self.initrd.is_some() {
+            let stock = match &self.kernel {
+                None => guest::KERNELS.first(),
+                Some(name) => guest::find(name),
+            };
+            let fetched = match stock {
+                // A guest of the user's own needs nothing fetched when it brings its initramfs along.
+                None if self.initrd.is_some() => None,
+                None => guest::KERNELS.first().map(guest::fetch).transpose()?,
+                Some(kernel) => Some(guest::fetch(kernel)?),
+            };
+            let image = match (&self.kernel, &fetched) {
+                (Some(path), _) if stock.is_none() => Some(kernel(path, suffix)?),
+                (None, _) if !first => None,
+                (_, Some(guest)) => Some(guest.image.display().to_string()),
+                (_, None) => bail!("no kernel"),
+            };
+            if let Some(image) = image {
+                define("KERNEL", image);
+            }
+            let initrd = match (self.initrd.as_deref(), &fetched) {
+                (Some("none"), _) => String::new(),
+                (Some(path), _) => file(path, &format!("INITRD{suffix}"))?,
+                (None, Some(guest)) => guest.initrd.display().to_string(),
+                (None, None) => bail!("no initramfs"),
+            };
+            define("INITRD", initrd);
+        }
+        if first || self.cmdline.is_some() {
+            let cmdline = self.cmdline.as_deref().unwrap_or(default_cmdline(needs));
+            define("CMDLINE_FILE", text_file(output, &format!("cmdline{suffix}.txt"), cmdline)?);
+        }
         if let Some(ram) = &self.ram {
             let size = bytes(ram).with_context(|| format!("RAM{suffix}={ram}: for example 512M or 1G"))?;
             define("RAM", format!("{size:#x}"));

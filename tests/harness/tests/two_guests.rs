@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The default system: two stock Debian guests with root disks and a network, judged by their own tools. What can share a
+//! boot shares one: two guests take a while to come up.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use harness::disk::{copy, guests_disk, md5, scratch};
+use harness::peer::{ADDRESS, Peer};
+use harness::{Devices, Disk, Emulator, Guest, System};
+
+/// fio and file transfers of two guests on one emulated processor.
+const LONG: Duration = Duration::from_secs(400);
+
+/// The default system with all devices; what guests write to the disk is forgotten.
+fn devices(disk: Disk) -> Devices {
+    Devices { disk: Some(disk), network: Some("user".into()), entropy: true }
+}
+
+fn boot(system: &System, disk: Disk) -> Guest {
+    let mut machine = system.machine();
+    machine.devices = devices(disk);
+    Guest::wait_all_ready(Emulator::start(&machine, std::io::sink()).unwrap(), 2)
+}
+
+/// Waits for the address that the emulator's DHCP server gives the guest that has the input.
+fn address(guest: &mut Guest) -> String {
+    let command = "for i in $(seq 60); do ip -4 -o addr show dev eth0 scope global | grep -q inet && break; sleep 0.5; done; \
+                   ip -4 -o addr show dev eth0 scope global | awk '{print $4}' | cut -d/ -f1";
+    let address = guest.run_within(command, LONG);
+    assert!(address.starts_with("10.0.2."), "address by DHCP: {address:?}");
+    address
+}
+
+/// Starts a command in the guest that has the input, for [`finished`] to wait for.
+fn start(guest: &mut Guest, name: &str, command: &str) {
+    guest.run(&format!("({command}) > /tmp/{name}.out 2>&1; echo $? > /tmp/{name}.status &"));
+}
+
+/// Waits for what [`start`] started; it must have gone well.
+fn finished(guest: &mut Guest, name: &str) -> String {
+    let status = guest.run_within(
+        &format!("while ! [ -s /tmp/{name}.status ]; do sleep 0.5; done; cat /tmp/{name}.status"),
+        LONG,
+    );
+    let output = guest.run(&format!("cat /tmp/{name}.out"));
+    assert_eq!(status, "0", "{name}: {output}");
+    output
+}
+
+/// Nothing that a kernel complains about has happened.
+fn assert_no_complaints(guest: &mut Guest) {
+    let pattern = "oops|BUG:|Unable to handle|I/O error|rcu.*stall|hung task|EXT4-fs error|Call trace";
+    let complaints = guest.run(&format!("dmesg | grep -i -E '{pattern}'"));
+    assert_eq!(complaints, "");
+}
+
+fn power_off_all(guest: &mut Guest) {
+    for number in [0, 1] {
+        let mark = guest.console().mark();
+        guest.focus(number).send("poweroff\n");
+        guest
+            .console()
+            .expect_any(mark, &[&format!("vmm_{number}|INFO: guest powered off")], Duration::from_secs(120))
+            .unwrap_or_else(|error| panic!("guest {number}: {error}"));
+    }
+}
+
+const FIO_VERIFY: &str = "fio --name=verify --filename=/root/verify --size=24m --rw=randwrite --bsrange=4k-64k \
+                          --ioengine=libaio --iodepth=16 --direct=1 --verify=crc32c --verify_fatal=1 --do_verify=1";
+
+fn disks_network_entropy(system: &System, test: &str) {
+    let folder = scratch(test);
+    let disk = folder.join("disk.raw");
+    copy(&guests_disk(), &disk);
+    let mut guest = boot(system, Disk::keeping(&disk));
+
+    // Each has its own root disk, entropy from the hardware and an address.
+    let mut addresses = Vec::new();
+    let mut random = Vec::new();
+    for number in [0, 1] {
+        guest.focus(number);
+        assert_eq!(guest.run("hostname"), format!("guest{number}"));
+        assert_eq!(guest.run("findmnt -n -o SOURCE,FSTYPE /"), "/dev/vda ext4");
+        assert_eq!(guest.run("cat /sys/class/misc/hw_random/rng_current"), "virtio_rng.0");
+        random.push(guest.run("head -c 32 /dev/hwrng | od -An -tx1 | tr -d ' \\n'"));
+        addresses.push(address(&mut guest));
+        assert_eq!(guest.run(&format!("ping -q -c 2 {ADDRESS} > /dev/null; echo $?")), "0");
+    }
+    assert_ne!(addresses[0], addresses[1]);
+    assert_ne!(random[0], random[1]);
+    assert!(random.iter().all(|bytes| bytes.len() == 64 && *bytes != "0".repeat(64)), "{random:?}");
+
+    // Both write and verify at the same time.
+    for number in [0, 1] {
+        start(guest.focus(number), "fio", FIO_VERIFY);
+    }
+    for number in [0, 1] {
+        let output = finished(guest.focus(number), "fio");
+        assert!(output.contains("err= 0"), "{output}");
+    }
+
+    // Files over TCP: from one guest to the other, to this machine, and back.
+    guest.focus(0).run_within("dd if=/dev/urandom of=/root/file bs=1M count=24", LONG);
+    let sum = guest.run("md5sum < /root/file | cut -c1-32");
+    start(guest.focus(1), "receive", "nc -l -p 5000 > /root/file");
+    guest.focus(0).run_within(&format!("sleep 1; nc -N {} 5000 < /root/file", addresses[1]), LONG);
+    finished(guest.focus(1), "receive");
+    assert_eq!(guest.run_within("md5sum < /root/file | cut -c1-32", LONG), sum, "guest to guest");
+
+    let arrived = folder.join("arrived");
+    let host = Peer::receiving(arrived.clone()).unwrap();
+    guest.run_within(&format!("nc -N {ADDRESS} {} < /root/file", host.port), LONG);
+    assert!(host.wait_ended(1, Duration::from_secs(60)));
+    assert_eq!(md5(&arrived), sum, "guest to host");
+
+    let host = Peer::sending(arrived).unwrap();
+    guest.focus(0).run_within(&format!("nc -d {ADDRESS} {} > /root/back", host.port), LONG);
+    assert_eq!(guest.run_within("md5sum < /root/back | cut -c1-32", LONG), sum, "host to guest");
+
+    // A flood of packets: none is lost.
+    let output = guest.run_within(&format!("ping -q -f -c 3000 {}", addresses[1]), LONG);
+    assert!(output.contains("3000 received") && output.contains(" 0% packet loss"), "{output}");
+
+    // Both at once: disk and network of both.
+    start(guest.focus(1), "fio", FIO_VERIFY);
+    start(&mut guest, "serve", "timeout 300 nc -l -p 5001 | md5sum | cut -c1-32");
+    guest.focus(0).run_within(&format!("sleep 1; nc -N {} 5001 < /root/file", addresses[1]), LONG);
+    assert_eq!(finished(guest.focus(1), "serve"), sum, "guest to guest, beside a busy disk");
+    finished(&mut guest, "fio");
+
+    for number in [0, 1] {
+        assert_no_complaints(guest.focus(number));
+    }
+    power_off_all(&mut guest);
+    guest.emulator().kill();
+    assert_whole(&disk);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// The root file systems of both guests are clean after an orderly end.
+fn assert_whole(disk: &Path) {
+    for number in 0..2 {
+        let offset = (2048 + number * (768 << 11)) * 512;
+        let device = format!("{}?offset={offset}", disk.display());
+        harness::disk::assert_clean(Path::new(&device), &format!("guest {number}"));
+    }
+}
+
+#[test]
+fn disks_network_and_entropy_work_side_by_side_in_the_isolated_layout() {
+    disks_network_entropy(&System::standard().define("BLK_LAYOUT", "isolated"), "two-guests-isolated");
+}
+
+#[test]
+fn disks_network_and_entropy_work_side_by_side_in_the_direct_layout() {
+    disks_network_entropy(&System::standard().define("BLK_LAYOUT", "direct"), "two-guests-direct");
+}
+
+/// Newer and older kernels beside each other, and the cloud variants: each with its own modules.
+#[test]
+fn every_stock_kernel_finds_its_disk_and_network() {
+    for kernels in [["debian-13", "debian-12-cloud"], ["debian-13-cloud", "debian-12"]] {
+        let guests = root_files(kernels[1]);
+        let system =
+            System::standard().kernel(kernels[0]).define("KERNEL_1", &guests.0).define("INITRD_1", &guests.1);
+        let mut guest = boot(&system, Disk::discarding(guests_disk()));
+        for number in [0, 1] {
+            guest.focus(number);
+            let release = guest.run("uname -r");
+            assert_eq!(release.contains("cloud"), kernels[number as usize].contains("cloud"), "{release}");
+            address(&mut guest);
+            assert_eq!(guest.run("cat /sys/class/misc/hw_random/rng_current"), "virtio_rng.0");
+            let sums = guest.run_within(
+                "dd if=/dev/urandom of=/root/x bs=1M count=4 conv=fsync 2>/dev/null; md5sum < /root/x; \
+                 echo 1 > /proc/sys/vm/drop_caches; md5sum < /root/x",
+                LONG,
+            );
+            let sums: Vec<&str> = sums.lines().collect();
+            assert_eq!(sums.len(), 2, "{sums:?}");
+            assert_eq!(sums[0], sums[1]);
+            assert_no_complaints(&mut guest);
+        }
+    }
+}
+
+/// Kernel and initramfs of a fetched guest.
+fn root_files(name: &str) -> (String, String) {
+    let folder = harness::root().join("build/guests").join(name);
+    (folder.join("Image").display().to_string(), folder.join("initrd.cpio").display().to_string())
+}
