@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! A client of the block virtualiser: writes its whole part of the disk, flushes, reads it back and compares; then asks for
-//! what it must not have. Says what the server told about the disk.
+//! A client of the block virtualiser: writes its whole part of the disk, flushes, reads it back and compares, as often as
+//! its configuration says; then asks for what it must not have. Says what the server told about the disk. A server that
+//! restarts gets again what it has not answered.
 #![no_std]
 #![no_main]
 
 use core::fmt::Write;
+use core::ptr::NonNull;
 
 use ring::blk::{Client, Code, Info, Request, Response, Segment, Status};
+use ring::link::State;
 use ring::pages::{Memory, SharedPages};
 use sel4_microkit::{
     Channel, ChannelSet, Handler, Infallible, memory_region_symbol, pd_name, protection_domain, var,
@@ -42,7 +45,12 @@ struct BlockClient {
     /// Requests of this phase that were submitted and answered.
     next: u64,
     answered: u64,
+    /// Of the requests of this round, which have no answer: bit n is request n modulo `DEPTH`.
+    waiting: u64,
     seed: u64,
+    /// Write, flush and read so often.
+    passes: u64,
+    replays: u64,
 }
 
 impl BlockClient {
@@ -65,13 +73,13 @@ impl BlockClient {
         }
     }
 
-    /// The word that belongs at byte `at` of the part.
+    /// The word that belongs at byte `at` of the part, in this pass.
     fn word(&self, at: u64) -> u64 {
-        (at + self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        (at + self.seed + (self.passes << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    fn submit(&mut self) -> bool {
-        let id = self.next;
+    /// Submits request `id` of this phase.
+    fn submit(&mut self, id: u64) -> bool {
         let offset = id % DEPTH * BYTES;
         let (code, sector, length) = match self.phase {
             Phase::Write => (Code::Write, id * BYTES / 512, BYTES),
@@ -119,6 +127,11 @@ impl BlockClient {
                 }
             }
         }
+        let bit = 1 << (response.id % DEPTH);
+        if self.waiting & bit == 0 {
+            return self.fail(format_args!("request {} is answered twice", response.id));
+        }
+        self.waiting &= !bit;
         self.answered += 1;
         if self.answered == self.count() {
             (self.next, self.answered) = (0, 0);
@@ -130,10 +143,15 @@ impl BlockClient {
                     }
                     Phase::Read
                 }
+                Phase::Read if self.passes > 1 => {
+                    self.passes -= 1;
+                    Phase::Write
+                }
                 Phase::Read => Phase::Outside,
                 Phase::Outside => Phase::Foreign,
                 _ => {
-                    self.say(format_args!("passed"));
+                    let replays = self.replays;
+                    self.say(format_args!("passed, {replays} replays"));
                     Phase::Done
                 }
             };
@@ -142,7 +160,16 @@ impl BlockClient {
 
     fn service(&mut self) {
         loop {
-            self.link.poll();
+            if self.link.poll() == State::Fresh && self.phase != Phase::Waiting {
+                self.replays += 1;
+                // All of this round that have no answer.
+                let round = self.next.saturating_sub(1) / DEPTH * DEPTH;
+                for id in round..self.next {
+                    if self.waiting & 1 << (id % DEPTH) != 0 && !self.submit(id) {
+                        self.fail(format_args!("no place for a replay"));
+                    }
+                }
+            }
             if let Some(info) = self.link.changed_info()
                 && self.phase == Phase::Waiting
             {
@@ -159,8 +186,9 @@ impl BlockClient {
             // In rounds of `DEPTH`, so that each request has its place.
             while self.next < self.count()
                 && self.next < self.answered / DEPTH * DEPTH + DEPTH
-                && self.submit()
+                && self.submit(self.next)
             {
+                self.waiting |= 1 << (self.next % DEPTH);
                 self.next += 1;
             }
             if self.link.commit() {
@@ -183,6 +211,16 @@ impl Handler for BlockClient {
         self.service();
         Ok(())
     }
+}
+
+/// What the configuration, if there is one, says in its only line: `passes=<number>`.
+fn passes() -> u64 {
+    let (address, size) = (*var!(config: usize = 0), *var!(config_size: usize = 0));
+    let Some(text) = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)) else { return 1 };
+    // SAFETY: a region of at least this size that is mapped read-only for the PD's whole life and never changes.
+    let text = unsafe { core::slice::from_raw_parts(text.as_ptr(), size) };
+    let value = text.strip_prefix(b"passes=").and_then(|value| core::str::from_utf8(value).ok());
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(1)
 }
 
 #[protection_domain(stack_size = 16384)]
@@ -209,6 +247,9 @@ fn init() -> impl Handler {
         info: Info::default(),
         next: 0,
         answered: 0,
+        waiting: 0,
+        passes: passes(),
+        replays: 0,
         seed: pd_name().unwrap_or_default().bytes().map(u64::from).sum(),
     };
     this.service();
