@@ -9,7 +9,7 @@ SYSTEM ?= system.xml
 export BOARD CONFIG SYSTEM
 
 # Of `make run`, all optional; system.xml has the defaults.
-export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET
+export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET BLK_LAYOUT
 
 XTASK = tools/setup.sh && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
 	cargo run --quiet --package xtask --
@@ -19,14 +19,15 @@ XTASK = tools/setup.sh && . build/toolchain.env && { test -x target/debug/xtask 
 help:
 	@echo 'Bulkhead: unmodified operating systems side by side on one Arm machine'
 	@echo
-	@echo '  make run      boot a stock Linux guest in QEMU and connect this terminal to its console'
+	@echo '  make run      boot two stock Debian guests in QEMU and connect this terminal to their console'
 	@echo '  make test     run every test: on this machine and in the emulator'
 	@echo '  make check    format, lints, documentation, host tests: before a commit'
 	@echo '  make bench    measure, counting instructions; a table, and build/bench.json'
+	@echo '  make graph    draw the system: build/graph.svg'
 	@echo '  make image    build the system image only: build/image/'
-	@echo '  make graph    draw the system as a picture: build/graph.svg'
 	@echo '  make sdk      build the platform only: build/sdk/, a Microkit SDK'
 	@echo '  make fetch    fetch the guest kernels and build their initramfs images'
+	@echo '  make disk     make the disk of the guests: build/disk/disk.raw, or a copy of it, DISK=path'
 	@echo '  make setup    install what is missing on this machine, nothing else'
 	@echo '  make clean    remove all that was built; build/ keeps what was fetched'
 	@echo
@@ -35,14 +36,20 @@ help:
 	@echo '  MICROKIT_SDK=build/sdk     another Microkit SDK to build with'
 	@echo '  KERNEL=debian-12           a guest of `make fetch` (debian-12, debian-12-cloud, debian-13, debian-13-cloud),'
 	@echo '                             or the path of an arm64 kernel Image'
-	@echo '  INITRD=  CMDLINE=          the path of an initramfs, and the kernel command line'
-	@echo '  RAM=512M  VCPUS=1          of the guest'
+	@echo '  INITRD=  CMDLINE=          the path of an initramfs (or none), and the kernel command line'
+	@echo '  RAM=512M  VCPUS=1          of each guest'
+	@echo '  KERNEL_1= INITRD_1= ...    the same for guest 1 alone; what it is not given it has from guest 0'
+	@echo '  DISK=path                  a disk that keeps what guests write (made if it is not there); without it they'
+	@echo '                             start from a new one each time. BLK_LAYOUT=isolated (or direct: no copies)'
+	@echo '  NET=                       options of the network: those of the netdev `user` of QEMU, for example'
+	@echo '                             hostfwd=tcp:127.0.0.1:2222-10.0.2.15:22, or another netdev with its options'
+	@echo '  BENCH=boots|calls|loads    one part of `make bench`'
 	@echo
-	@echo 'With standard input not a terminal, `make run` types what it reads there into the guest, and ends when the'
-	@echo 'guest has powered off: echo "uname -a" | make run'
+	@echo 'With standard input not a terminal, `make run` types what it reads there into guest 0, and ends when all guests'
+	@echo 'have powered off: echo "uname -a" | make run'
 
-.PHONY: run test check bench image sdk graph fetch bare
-run test bench image sdk graph:
+.PHONY: run test check bench image sdk graph disk fetch
+run test bench image sdk graph disk:
 	@$(XTASK) $@
 fetch:
 	@$(XTASK) fetch all
@@ -55,4 +62,5 @@ setup:
 
 .PHONY: clean
 clean:
-	rm -rf target build/cargo build/sdk build/image build/pd build/test build/bench.json
+	rm -rf target build/cargo build/sdk build/image build/test build/bench build/bench.json build/graph.svg \
+		build/$(BOARD)

@@ -32,6 +32,7 @@ pub const USERS_VARIABLES: &[&str] = &[
     "VCPUS_1",
     "DISK",
     "NET",
+    "BLK_LAYOUT",
 ];
 
 /// A system to be booted: a description and what `make run` could be told about it.

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::cpio::Archive;
 
 /// Raised with every change of the content, so that cached ones are built again.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The kernel's modules that go in, in the order in which they are loaded. A kernel that has one built in ships none.
 pub const MODULES: &[&str] = &[
@@ -72,6 +72,7 @@ if [ -n \"$root\" ]; then
         device=$(find_root)
     done
     if mount -t ext4 -o $access$flags $device /mnt && [ -x /mnt$init -o -L /mnt$init ]; then
+        echo \"initramfs: $(uname -sr) goes on to $device\"
         mount --move /proc /mnt/proc
         mount --move /sys /mnt/sys
         mount --move /dev /mnt/dev

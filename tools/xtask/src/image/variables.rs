@@ -42,10 +42,11 @@ pub fn set(option: Option<&String>) -> Option<&str> {
     option.map(String::as_str).filter(|value| !value.is_empty())
 }
 
-/// The kernel command line of a guest that is not given one: on to its disk, if the system has one.
+/// The kernel command line of a guest that is not given one: on to its disk, if the system has one. Then it is quiet, too:
+/// several guests share a serial line.
 #[must_use]
 pub const fn default_cmdline(needs: Needs) -> &'static str {
-    if needs.disk { "console=ttyAMA0 root=/dev/vda rw" } else { "console=ttyAMA0" }
+    if needs.disk { "console=ttyAMA0 quiet root=/dev/vda rw" } else { "console=ttyAMA0" }
 }
 
 /// The variables for a description.
@@ -63,6 +64,12 @@ pub fn collect(options: &Options, needs: Needs, output: &Path) -> Outcome<Result
         vcpus: some(&options.vcpus),
     };
     first.apply("", needs, output, &mut result)?;
+    if let Ok(layout) = env::var("BLK_LAYOUT")
+        && !layout.is_empty()
+    {
+        ensure!(["isolated", "direct"].contains(&&*layout), "BLK_LAYOUT={layout}: isolated or direct");
+        result.variables.insert("BLK_LAYOUT".into(), layout);
+    }
     for guest in 1..MAX_GUESTS {
         let suffix = format!("_{guest}");
         let own = |name: &str| env::var(format!("{name}{suffix}")).ok().filter(|text| !text.is_empty());
