@@ -90,11 +90,10 @@ fn a_parent_goes_before_its_children() {
 }
 
 #[test]
-fn everything_above_the_guests_together_leaves_them_time() {
+fn nobody_above_the_guests_can_take_all_the_time() {
     let system = system(&[]);
-    let thousandths: u64 = system.protection_domains.iter().map(|p| p.budget_us * 1000 / p.period_us).sum();
-    assert!(thousandths <= 950, "{thousandths}");
-    assert!(system.protection_domains.iter().all(|p| p.budget_us < p.period_us));
+    let wildest = system.protection_domains.iter().max_by_key(|p| p.budget_us * 1000 / p.period_us).unwrap();
+    assert!(wildest.budget_us * 10 <= wildest.period_us * 6, "{}", wildest.name);
 }
 
 #[test]
@@ -195,5 +194,29 @@ fn initramfs_is_optional() {
     for (vmm, _) in guests(&with) {
         assert_eq!(symbol(&with, vmm, "initrd_image_size"), Some(7));
         assert_eq!(symbol(&with, vmm, "kernel_image_size"), Some(7));
+    }
+}
+
+#[test]
+fn only_the_direct_layout_tells_the_disks_virtualiser_where_guest_memory_is() {
+    for (layout, expected) in [("", 0), ("isolated", 0), ("direct", guests(&system(&[])).len())] {
+        let system = system(&[("BLK_LAYOUT", layout)]);
+        let ram = guest_ram(&system);
+        let told = system.protection_domains.iter().flat_map(|pd| pd.setvars.iter().map(move |s| (pd, s)));
+        let told = told.filter(|(_, s)| matches!(s.value, SetvarValue::PhysAddr(region) if ram.contains(&region)));
+        let told: Vec<_> = told.map(|(pd, _)| pd.name.as_str()).collect();
+        assert_eq!(told, vec!["blk_virt"; expected], "{layout}");
+    }
+}
+
+#[test]
+fn all_but_heartbeat_and_supervisor_are_watched_children() {
+    let system = system(&[]);
+    let supervisor = system.protection_domain("supervisor").unwrap();
+    for pd in &system.protection_domains {
+        let alone = matches!(pd.name.as_str(), "heartbeat" | "supervisor");
+        assert_eq!(pd.parent.is_none(), alone, "{}", pd.name);
+        assert!(alone || symbol(&system, pd, "watchdog_ch").is_some(), "{}", pd.name);
+        assert!(alone || symbol(&system, supervisor, &format!("child{}_ch", pd.child_id.unwrap())).is_some());
     }
 }
