@@ -35,4 +35,4 @@ mod virtualiser;
 pub use assign::{AssignError, Extent};
 pub use client::DataRegion;
 pub use slots::{SLOTS, Slots};
-pub use virtualiser::{ChannelFlags, Event, MAX_CLIENTS, Outcome, Virtualiser};
+pub use virtualiser::{ChannelFlags, Event, MAX_CLIENTS, Outcome, Virtualiser, Wake};

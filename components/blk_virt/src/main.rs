@@ -11,7 +11,7 @@
 
 use core::ptr::NonNull;
 
-use blk_virt::{DataRegion, MAX_CLIENTS, Outcome, Slots, Virtualiser, config};
+use blk_virt::{DataRegion, MAX_CLIENTS, Outcome, Slots, Virtualiser, Wake, config};
 use ring::blk::Client as DriverLink;
 use ring::pages::SharedPages;
 use sel4_microkit::{
@@ -55,10 +55,11 @@ impl BlockVirtualiser {
         }
     }
 
-    fn service(&mut self) -> Result<(), IrqAckError> {
+    fn service(&mut self, mut woken: Wake) -> Result<(), IrqAckError> {
         loop {
             let virtualiser = &mut self.virtualiser;
-            let outcome: Outcome = SLOTS.try_with(|slots| virtualiser.service(slots)).unwrap_or_default();
+            let outcome: Outcome =
+                SLOTS.try_with(|slots| virtualiser.service(slots, woken)).unwrap_or_default();
             for (index, channel) in self.clients.iter().enumerate() {
                 if outcome.clients & (1 << index) != 0
                     && let Some(channel) = channel
@@ -71,6 +72,7 @@ impl BlockVirtualiser {
             }
             self.report();
             if outcome.again {
+                woken = Wake::NOBODY;
                 continue;
             }
             if let Some(timer) = self.timer
@@ -125,7 +127,13 @@ impl Handler for BlockVirtualiser {
             self.waiting = false;
             self.virtualiser.check_progress();
         }
-        self.service()
+        let mut woken = Wake { driver: channels.contains(self.driver), clients: 0 };
+        for (index, channel) in self.clients.iter().enumerate() {
+            if channel.is_some_and(|channel| channels.contains(channel)) {
+                woken.clients |= 1 << index;
+            }
+        }
+        self.service(woken)
     }
 
     fn take_deferred_action(&mut self) -> Option<DeferredAction> {
@@ -190,7 +198,7 @@ fn init() -> impl Handler {
     client!(this 5 client5_ch client5_link client5_link_size client5_data_paddr client5_data_size);
     client!(this 6 client6_ch client6_link client6_link_size client6_data_paddr client6_data_size);
     client!(this 7 client7_ch client7_link client7_link_size client7_data_paddr client7_data_size);
-    if let Err(error) = this.service() {
+    if let Err(error) = this.service(Wake::ALL) {
         panic!("{error}");
     }
     if let Some(action) = this.deferred.take()

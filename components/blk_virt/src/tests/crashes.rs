@@ -251,7 +251,7 @@ fn driver_that_does_not_answer_is_restarted() {
     assert_eq!(bench.virt.take_event(), None, "nothing to do is no fault");
     bench.write(0, 1, 10, 1);
     bench.look(0);
-    assert!(bench.virt.service(&mut bench.slots).waiting);
+    assert!(bench.virt.service(&mut bench.slots, bench.woken).waiting);
     bench.drive();
     bench.virt.check_progress();
     assert_eq!(bench.virt.take_event(), Some(Event::Stalled));

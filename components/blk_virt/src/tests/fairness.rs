@@ -109,13 +109,14 @@ fn a_batch_is_one_notification_of_the_driver_and_one_of_the_client() {
     }
     bench.look(0);
     assert!(bench.driver.link.wait());
-    let outcome = bench.virt.service(&mut bench.slots);
+    let outcome = bench.virt.service(&mut bench.slots, bench.woken);
     assert!(outcome.driver && outcome.clients == 0 && !outcome.again);
     bench.drive();
     bench.driver.finish();
     assert!(bench.driver.link.commit(), "the virtualiser sleeps");
+    bench.woken = Wake { driver: true, clients: 0 };
     assert!(bench.clients[0].wait());
-    let outcome = bench.virt.service(&mut bench.slots);
+    let outcome = bench.virt.service(&mut bench.slots, bench.woken);
     assert!(!outcome.driver && outcome.clients == 1);
     assert_eq!(bench.look(0).len(), 32);
 }

@@ -44,6 +44,7 @@ fn client_that_corrupts_its_link_is_cut_off_and_comes_back_by_a_restart() {
     for offset in (ring::link::HEADER_SIZE..ring::link::HEADER_SIZE + 64).step_by(4) {
         bench.client_pages[0].store(offset, 0x7777_7777, Ordering::Relaxed);
     }
+    bench.woken.clients |= 1;
     bench.service();
     assert!(matches!(bench.virt.take_event(), Some(Event::Client(0, _))));
     bench.write(1, 1, 0, 1);
@@ -166,6 +167,7 @@ proptest! {
         bench.look(0);
         for (index, (word, value)) in noise.iter().enumerate() {
             bench.client_pages[0].store(word * 4, *value, Ordering::Relaxed);
+            bench.woken.clients |= 1;
             bench.service();
             bench.drive();
             if index % 4 == 0 {
@@ -193,12 +195,13 @@ proptest! {
         let link = bench.driver_pages();
         for (word, value) in noise {
             link.store(word * 4, value, Ordering::Relaxed);
+            bench.woken.driver = true;
             bench.service();
         }
         let answered = bench.look(0).len();
         // Its old life is over, whatever it did to the words of both.
         bench.driver.crash(|_| false);
-        let _ = bench.virt.service(&mut bench.slots);
+        let _ = bench.virt.service(&mut bench.slots, bench.woken);
         let later: usize = bench.settle()[0].len();
         prop_assert!(answered + later <= 10);
     }

@@ -17,7 +17,7 @@ use ring::pages::{LocalPages, Memory};
 
 use crate::config::Assignment;
 use crate::virtualiser::Assignments;
-use crate::{DataRegion, MAX_CLIENTS, Slots, Virtualiser};
+use crate::{DataRegion, MAX_CLIENTS, Slots, Virtualiser, Wake};
 
 /// 64 KiB.
 pub type Pages = LocalPages<0x4000>;
@@ -212,6 +212,8 @@ pub struct Bench {
     pub client_pages: Vec<&'static Pages>,
     pages: (&'static Pages, &'static Pages),
     assignments: Assignments<'static>,
+    /// Who has notified the virtualiser since it last worked.
+    pub woken: Wake,
 }
 
 impl Bench {
@@ -237,6 +239,7 @@ impl Bench {
             client_pages,
             pages: (link, table),
             assignments: parsed,
+            woken: Wake::NOBODY,
         };
         this.settle();
         for number in 0..this.clients.len() {
@@ -281,12 +284,14 @@ impl Bench {
     /// The virtualiser works until it sleeps. Gives the clients it has notified.
     pub fn service(&mut self) -> u8 {
         let mut notified = 0;
+        let mut woken = core::mem::replace(&mut self.woken, Wake::NOBODY);
         for _ in 0..1000 {
-            let outcome = self.virt.service(&mut self.slots);
+            let outcome = self.virt.service(&mut self.slots, woken);
             notified |= outcome.clients;
             if !outcome.again {
                 return notified;
             }
+            woken = Wake::NOBODY;
         }
         panic!("the virtualiser does not go to sleep");
     }
@@ -296,15 +301,20 @@ impl Bench {
         let client = &mut self.clients[number];
         client.poll();
         let responses = core::iter::from_fn(|| client.response()).collect();
-        let _ = client.commit();
+        if client.commit() {
+            self.woken.clients |= 1 << number;
+        }
+        // Whether it sleeps or not: it asks to be notified.
+        let _ = client.wait();
         responses
     }
 
     /// The driver shows what it has answered and taken.
     pub fn drive(&mut self) {
-        let _ = self.driver.link.commit();
+        self.woken.driver |= self.driver.link.commit();
         self.driver.take();
-        let _ = self.driver.link.commit();
+        self.woken.driver |= self.driver.link.commit();
+        let _ = self.driver.link.wait();
     }
 
     /// Everybody works until nothing is left. Gives the answers that each client has got.

@@ -10,7 +10,7 @@ use crate::disk::{self, Disk};
 use crate::slots::{Mask, Owner, Slots};
 use crate::table::{SECTOR, Step};
 
-use super::{Event, Virtualiser};
+use super::{ChannelFlags, Event, Virtualiser};
 
 /// A read of the partition table in pieces.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +112,8 @@ impl<M: Memory> Virtualiser<'_, M> {
         self.submit(slots, slot);
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn table_read(&mut self, slots: &mut Slots, readable: bool) {
         let Some(reading) = self.reading else { return };
         if readable && reading.sectors > 0 {
@@ -124,6 +126,8 @@ impl<M: Memory> Virtualiser<'_, M> {
 
     /// Tells all clients what they have.
     pub(super) fn publish(&mut self) {
+        // They are served from now on, or not any more.
+        self.looking = ChannelFlags::MAX;
         for client in self.clients.iter_mut().flatten() {
             let info = match &self.disk {
                 Disk::Ready(info) => disk::describe(info, client.part),

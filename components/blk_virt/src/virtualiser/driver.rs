@@ -11,7 +11,7 @@ use crate::disk;
 use crate::request::is_write;
 use crate::slots::{Mask, Owner, Slots};
 
-use super::{Event, Virtualiser};
+use super::{ChannelFlags, Event, Virtualiser};
 
 /// How often the driver's link may be restarted without a request done in between, before requests are answered with an
 /// error until the driver restarts by itself.
@@ -49,6 +49,7 @@ impl<M: Memory> Virtualiser<'_, M> {
                 && let Ok(link) = Server::new(link)
             {
                 *client = Some(Client::new(link, data));
+                self.looking = ChannelFlags::MAX;
             }
         }
     }
@@ -114,6 +115,7 @@ impl<M: Memory> Virtualiser<'_, M> {
                 }
                 client.answer(slots, slot, status);
                 client.pass_barrier(slots);
+                self.changed |= 1 << index;
             }
             Owner::Table => {
                 slots.release(slot);
@@ -126,6 +128,7 @@ impl<M: Memory> Virtualiser<'_, M> {
     #[cold]
     pub(super) fn restart_driver(&mut self, event: Event) {
         self.report(event);
+        self.unfinished.driver = true;
         self.failures += 1;
         if self.failures <= MAX_FAILURES {
             self.driver.restart();

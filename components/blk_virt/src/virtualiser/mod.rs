@@ -34,6 +34,22 @@ pub type ChannelFlags = u8;
 /// What a client was assigned by the configuration.
 pub type Assignments<'a> = [Option<Result<Assignment<'a>, ParseError>>; MAX_CLIENTS];
 
+/// Who has notified the virtualiser. Only they are looked at, and whom it had not finished with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wake {
+    /// The driver.
+    pub driver: bool,
+    /// Clients.
+    pub clients: ChannelFlags,
+}
+
+impl Wake {
+    /// Nobody.
+    pub const NOBODY: Self = Self { driver: false, clients: 0 };
+    /// Everybody.
+    pub const ALL: Self = Self { driver: true, clients: ChannelFlags::MAX };
+}
+
 /// What is to be done after [`Virtualiser::service`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outcome {
@@ -101,7 +117,13 @@ pub struct Virtualiser<'a, M> {
     /// Most requests of one client.
     share: u32,
     /// Whose turn it is.
-    turn: usize,
+    turn: u32,
+    /// To be looked at the next time though they have not notified.
+    unfinished: Wake,
+    /// Clients that are being looked at.
+    looking: ChannelFlags,
+    /// Clients for which there is something new.
+    changed: ChannelFlags,
     /// Answers of the driver, now and at the last check.
     progress: (u64, u64),
     failures: u32,
@@ -127,6 +149,9 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
             riding: Mask::EMPTY,
             share: SLOTS as u32,
             turn: 0,
+            unfinished: Wake::ALL,
+            looking: 0,
+            changed: 0,
             progress: (0, 0),
             failures: 0,
             given_up: false,
@@ -152,17 +177,26 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
         Ok(())
     }
 
-    /// Does what there is to do.
-    pub fn service(&mut self, slots: &mut Slots) -> Outcome {
-        self.look_at_driver(slots);
-        self.take_answers(slots);
-        for client in self.clients.iter_mut().flatten() {
-            client.poll(slots, self.at_driver);
+    /// Does what there is to do for those who have notified. When told to call again, nobody needs to have.
+    pub fn service(&mut self, slots: &mut Slots, woken: Wake) -> Outcome {
+        let unfinished = core::mem::replace(&mut self.unfinished, Wake::NOBODY);
+        let driver = woken.driver | unfinished.driver;
+        self.looking = woken.clients | unfinished.clients;
+        if driver {
+            self.look_at_driver(slots);
+            self.take_answers(slots);
         }
-        self.submit_waiting(slots);
+        for index in bits(self.looking) {
+            if let Some(client) = self.clients.get_mut(index).and_then(Option::as_mut) {
+                client.poll(slots, self.at_driver);
+            }
+        }
+        if !(self.queued | self.ready | self.riding).is_empty() {
+            self.submit_waiting(slots);
+        }
         self.take_requests(slots);
         self.flush(slots);
-        self.finish()
+        self.finish(driver)
     }
 
     /// To be called a while after `waiting` was told: restarts a driver that has not answered anything since the last call.
@@ -198,16 +232,19 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
     /// Takes requests from the clients in turn.
     #[inline]
     fn take_requests(&mut self, slots: &mut Slots) {
+        let mut active = self.looking;
         for _ in 0..ROUNDS {
-            let mut any = false;
-            for place in 0..MAX_CLIENTS {
-                any |= self.take_from(slots, (self.turn + place) % MAX_CLIENTS);
-            }
-            if !any {
+            if active == 0 {
                 break;
             }
+            for place in bits(active.rotate_right(self.turn)) {
+                let index = (place + self.turn as usize) % MAX_CLIENTS;
+                if !self.take_from(slots, index) {
+                    active &= !(1 << index);
+                }
+            }
         }
-        self.turn = (self.turn + 1) % MAX_CLIENTS;
+        self.turn = (self.turn + 1) % MAX_CLIENTS as u32;
     }
 
     /// A client's turn. Gives whether it may have more.
@@ -269,28 +306,51 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
 
     /// Shows everybody what is new, and decides whether to sleep.
     #[inline]
-    fn finish(&mut self) -> Outcome {
+    fn finish(&mut self, driver: bool) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut idle = true;
-        for index in 0..MAX_CLIENTS {
-            // One that has to wait for others is looked at when the driver has answered.
-            let listen = self.may_take(index);
+        let looking = core::mem::take(&mut self.looking);
+        for index in bits(looking | core::mem::take(&mut self.changed)) {
+            let bit = 1 << index;
+            let may_take = self.may_take(index);
             let Some(client) = self.clients.get_mut(index).and_then(Option::as_mut) else { continue };
             if client.link.commit() {
-                outcome.clients |= 1 << index;
+                outcome.clients |= bit;
             }
-            idle &= !listen || client.link.wait();
-            if let Some(error) = client.link.take_error() {
+            if looking & bit == 0 {
+                continue;
+            }
+            let sleeps = may_take && client.link.wait();
+            outcome.again |= may_take && !sleeps;
+            let error = client.link.take_error();
+            // One that has to wait for others is looked at when the driver has answered.
+            if !sleeps || error.is_some() {
+                self.unfinished.clients |= bit;
+            }
+            if let Some(error) = error {
                 self.report(Event::Client(index, error));
             }
         }
         outcome.driver = self.driver.commit();
-        idle &= self.driver.wait();
-        if let Some(error) = self.driver.take_error() {
+        if (driver || !(self.queued | self.ready).is_empty()) && !self.driver.wait() {
+            self.unfinished.driver = true;
+            outcome.again = true;
+        }
+        if driver && let Some(error) = self.driver.take_error() {
             self.report(Event::Driver(error));
         }
-        outcome.again = !idle;
         outcome.waiting = !self.at_driver.is_empty();
         outcome
     }
 }
+
+/// The numbers of the bits that are set, lowest first.
+#[inline]
+fn bits(mut of: ChannelFlags) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let index = of.trailing_zeros() as usize;
+        of &= of.wrapping_sub(1);
+        (index < MAX_CLIENTS).then_some(index)
+    })
+}
+
+const _: () = assert!(ChannelFlags::BITS as usize == MAX_CLIENTS);
