@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 
 use crate::barrier;
 use crate::device::Features;
-use crate::memory::{DmaArray, DmaMemory};
+use crate::memory::{Cell, DmaArray, DmaMemory};
 
 /// Descriptor flags (2.7.5).
 const NEXT: u64 = 1 << 32;
@@ -262,10 +262,12 @@ impl<const N: usize> Queue<N> {
     #[inline]
     fn fill_table(&self, tables: DmaArray<AtomicU64>, head: u16, buffers: &[Buffer]) -> u16 {
         let first = usize::from(head) * self.table_length;
+        let cells = tables.cells().get(2 * first..).unwrap_or_default();
         let last = buffers.len() - 1;
-        for (index, buffer) in buffers.iter().enumerate() {
-            let next = if index == last { 0 } else { NEXT | (index as u64 + 1) << 48 };
-            write_descriptor(&tables, first + index, buffer, next);
+        let mut next = 0;
+        for (place, (index, buffer)) in cells.as_chunks().0.iter().zip(buffers.iter().enumerate()) {
+            next += 1 << 48;
+            write_descriptor(place, buffer, if index == last { 0 } else { NEXT | next });
         }
         let table = tables.physical(2 * first);
         self.descriptors.set(2 * usize::from(head), table);
@@ -281,7 +283,9 @@ impl<const N: usize> Queue<N> {
         for (index, buffer) in buffers.iter().enumerate() {
             let following = self.next(descriptor);
             let next = if index == last { 0 } else { NEXT | u64::from(following) << 48 };
-            write_descriptor(&self.descriptors, usize::from(descriptor), buffer, next);
+            if let Some(place) = self.descriptors.cells().as_chunks().0.get(usize::from(descriptor)) {
+                write_descriptor(place, buffer, next);
+            }
             descriptor = following;
         }
         descriptor
@@ -405,13 +409,14 @@ impl<const N: usize> Queue<N> {
     }
 }
 
-/// Writes descriptor `index` of a table (2.7.5). `next` has the flag and the number.
+/// Writes a descriptor (2.7.5). `next` has the flag and the number.
 #[inline]
-fn write_descriptor(table: &DmaArray<AtomicU64>, index: usize, buffer: &Buffer, next: u64) {
+fn write_descriptor(place: &[AtomicU64; 2], buffer: &Buffer, next: u64) {
     let write = match buffer.direction {
         Direction::ToDevice => 0,
         Direction::FromDevice => WRITE,
     };
-    table.set(2 * index, buffer.address);
-    table.set(2 * index + 1, u64::from(buffer.length) | write | next);
+    let [address, rest] = place;
+    address.set(buffer.address);
+    rest.set(u64::from(buffer.length) | write | next);
 }

@@ -70,6 +70,10 @@ pub struct Driver<R, M> {
     held: Held,
     segments: Vec<Segment, MAX_SEGMENTS>,
     failures: u32,
+    /// The client's link is to be looked at though it has not notified.
+    look_at_client: bool,
+    /// The used ring is to be looked at.
+    look_at_device: bool,
     events: Vec<Event, 8>,
 }
 
@@ -85,6 +89,8 @@ impl<R: Registers, M: Memory> Driver<R, M> {
             held: Held::Nothing,
             segments: Vec::new(),
             failures: 0,
+            look_at_client: true,
+            look_at_device: true,
             events: Vec::new(),
         };
         match device.map_err(Event::NoDevice).and_then(|device| Hardware::new(device, dma)) {
@@ -102,6 +108,7 @@ impl<R: Registers, M: Memory> Driver<R, M> {
     /// The device's interrupt has come; [`service`](Self::service) follows.
     pub fn handle_interrupt(&mut self) {
         let Some(hardware) = &mut self.hardware else { return };
+        self.look_at_device = true;
         let why = hardware.device.acknowledge_interrupt();
         if !why.contains(InterruptStatus::CONFIG_CHANGE) {
             return;
@@ -117,27 +124,32 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         }
     }
 
-    /// Does what there is to do: requests to the device, completions to the client.
-    pub fn service(&mut self) -> Outcome {
-        let mut outcome = Outcome::default();
-        if self.link.poll() == State::PeerRestarted {
+    /// Does what there is to do: completions to the client if the interrupt has come, requests to the device if the client has
+    /// notified. When told to call again, it need not have.
+    pub fn service(&mut self, notified: bool) -> Outcome {
+        let device = core::mem::replace(&mut self.look_at_device, false);
+        let client = core::mem::replace(&mut self.look_at_client, false) | notified;
+        if client && self.link.poll() == State::PeerRestarted {
             self.drop_in_flight();
             self.link.accept();
             self.link.poll();
         }
-        self.take_completions();
-        self.take_requests();
+        // Behind what is held there may be more.
+        let client = client || !matches!(self.held, Held::Nothing);
+        if device {
+            self.take_completions();
+        }
+        if client {
+            self.take_requests();
+        }
         if let Some(hardware) = &mut self.hardware
             && hardware.queue.publish()
         {
             hardware.device.notify(QUEUE);
         }
-        outcome.notify = self.link.commit();
-        if let Some(error) = self.link.take_error() {
-            self.report(Event::Client(error));
-        }
-        outcome.again = !self.may_sleep();
-        outcome
+        let notify = self.link.commit();
+        self.sleep(client, device);
+        Outcome { notify, again: self.look_at_client || self.look_at_device }
     }
 
     /// Something to report, oldest first.
@@ -155,17 +167,22 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         let _ = self.events.push(event);
     }
 
+    /// Asks to be woken by what was looked at, unless there is more of it already.
     #[inline]
-    fn may_sleep(&mut self) -> bool {
-        let mut idle = true;
-        if let Some(hardware) = &mut self.hardware {
-            idle &= hardware.queue.enable_interrupts(hardware.queue.outstanding() / INTERRUPT_SHARE);
+    fn sleep(&mut self, client: bool, device: bool) {
+        if device && let Some(hardware) = &mut self.hardware {
+            let share = hardware.queue.outstanding() / INTERRUPT_SHARE;
+            self.look_at_device |= !hardware.queue.enable_interrupts(share);
         }
-        // While a request is held, a completion comes first.
-        if matches!(self.held, Held::Nothing) {
-            idle &= self.link.wait();
+        if client {
+            // While a request is held, a completion comes first.
+            if matches!(self.held, Held::Nothing) {
+                self.look_at_client |= !self.link.wait();
+            }
+            if let Some(error) = self.link.take_error() {
+                self.report(Event::Client(error));
+            }
         }
-        idle
     }
 
     #[inline]
@@ -265,6 +282,7 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         if hardware.is_idle() {
             return;
         }
+        self.look_at_device = true;
         if let Err(error) = hardware.restart() {
             self.give_up(Event::NoDevice(error));
         }
@@ -283,6 +301,8 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         }
         self.link.restart();
         self.link.publish_info(&self.info);
+        // The first interrupt of the device's new life is to be asked for.
+        (self.look_at_client, self.look_at_device) = (true, true);
     }
 
     #[cold]

@@ -3,7 +3,6 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU64};
 
-use heapless::Vec;
 use ring::blk::{Code, Info, MAX_SEGMENTS, Request, SECTOR, Segment};
 use virtio_driver::registers::Registers;
 use virtio_driver::{Buffer, Device, Direction, DmaArray, DmaMemory, Error, Features, Queue};
@@ -51,6 +50,8 @@ pub(crate) struct Hardware<R> {
     pub naming: Option<u16>,
     /// Most segments in a request.
     max_segments: u32,
+    /// Of the request that is being made.
+    buffers: [Buffer; MAX_BUFFERS],
 }
 
 impl<R: Registers> Hardware<R> {
@@ -76,7 +77,9 @@ impl<R: Registers> Hardware<R> {
         let max_segments = buffers.saturating_sub(EXTRA).clamp(1, MAX_SEGMENTS) as u32;
         device.set_up_queue(QUEUE, &queue).map_err(Event::NoDevice)?;
         device.start();
-        Ok(Self { device, features, queue, headers, ranges, statuses, name, naming: None, max_segments })
+        let buffers = [Buffer { address: 0, length: 0, direction: Direction::ToDevice }; MAX_BUFFERS];
+        let naming = None;
+        Ok(Self { device, features, queue, headers, ranges, statuses, name, naming, max_segments, buffers })
     }
 
     /// Resets the device and sets it up again. Nothing is in flight then.
@@ -112,24 +115,29 @@ impl<R: Registers> Hardware<R> {
         let sector = if request.code.has_data() { request.sector } else { 0 };
         self.headers.set(HEADER_WORDS * slot + 1, sector);
         self.statuses.set(slot, NO_STATUS);
-        let mut buffers: Vec<Buffer, MAX_BUFFERS> = Vec::new();
-        let to_device = |address, length| Buffer { address, length, direction: Direction::ToDevice };
-        buffers.push(to_device(self.headers.physical(HEADER_WORDS * slot), 16)).ok()?;
-        let direction = if request.code == Code::Read { Direction::FromDevice } else { Direction::ToDevice };
-        for segment in segments {
-            buffers.push(Buffer { address: segment.offset, length: segment.length, direction }).ok()?;
-        }
+        let buffer = |address, length, direction| Buffer { address, length, direction };
+        let (header, status) = (self.headers.physical(HEADER_WORDS * slot), self.statuses.physical(slot));
+        let (first, rest) = self.buffers.split_first_mut()?;
+        *first = buffer(header, 16, Direction::ToDevice);
+        let mut count = segments.len();
         if matches!(request.code, Code::Discard | Code::WriteZeroes) {
             let flags = if request.unmap && request.code == Code::WriteZeroes { UNMAP } else { 0 };
             // Checked to be within the device's limit, which has 32 bits.
             let sectors = request.length / u64::from(SECTOR);
             self.ranges.set(HEADER_WORDS * slot, request.sector);
             self.ranges.set(HEADER_WORDS * slot + 1, sectors | flags << 32);
-            buffers.push(to_device(self.ranges.physical(HEADER_WORDS * slot), 16)).ok()?;
+            let range = self.ranges.physical(HEADER_WORDS * slot);
+            *rest.first_mut()? = buffer(range, 16, Direction::ToDevice);
+            count = 1;
+        } else {
+            let direction =
+                if request.code == Code::Read { Direction::FromDevice } else { Direction::ToDevice };
+            for (place, segment) in rest.iter_mut().zip(segments) {
+                *place = buffer(segment.offset, segment.length, direction);
+            }
         }
-        let status = self.statuses.physical(slot);
-        buffers.push(Buffer { address: status, length: 1, direction: Direction::FromDevice }).ok()?;
-        self.queue.add(&buffers).ok()
+        *rest.get_mut(count)? = buffer(status, 1, Direction::FromDevice);
+        self.queue.add(self.buffers.get(..count + EXTRA)?).ok()
     }
 
     /// Asks the device for its name.

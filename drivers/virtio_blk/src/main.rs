@@ -25,14 +25,15 @@ struct BlockDriver {
 }
 
 impl BlockDriver {
-    fn service(&mut self) -> bool {
+    fn service(&mut self, mut notified: bool) -> bool {
         let mut notify = false;
         loop {
-            let outcome = self.driver.service();
+            let outcome = self.driver.service(notified);
             notify |= outcome.notify;
             if !outcome.again {
                 break;
             }
+            notified = false;
         }
         while let Some(event) = self.driver.take_event() {
             log::error!("{event}");
@@ -50,7 +51,7 @@ impl Handler for BlockDriver {
             // The device's line is low, or it has something new, for which it interrupts again.
             self.deferred.defer_irq_ack(self.interrupt)?;
         }
-        if self.service() {
+        if self.service(channels.contains(self.client)) {
             self.deferred.defer_notify(self.client)?;
         }
         Ok(())
@@ -82,7 +83,7 @@ fn init() -> impl Handler {
         client: Channel::new(*var!(virt_ch: usize = usize::MAX)),
         deferred: DeferredActionSlot::new(),
     };
-    if this.service() {
+    if this.service(true) {
         this.client.notify();
     }
     this

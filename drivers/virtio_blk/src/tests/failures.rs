@@ -8,10 +8,11 @@ fn client_that_restarts_finds_a_device_without_its_old_requests() {
     let pages = Pages::new();
     let mut bench = Bench::new(&pages, everything());
     bench.submit(1, Code::Write, 0, &[(0, 512)]);
-    let _ = bench.client.commit();
+    bench.commit();
     bench.service();
     let resets = bench.model.state().resets;
     bench.client = Client::new(&pages).unwrap();
+    bench.commit();
     bench.service();
     assert_eq!(bench.model.state().resets, resets + 1, "no DMA for the old life");
     assert_eq!(bench.settle(), []);
@@ -36,7 +37,7 @@ fn driver_that_restarts_resets_its_device_and_begins_a_new_epoch() {
     let pages = Pages::new();
     let mut bench = Bench::new(&pages, everything());
     bench.submit(1, Code::Write, 0, &[(0, 512)]);
-    let _ = bench.client.commit();
+    bench.commit();
     bench.service();
     let resets = bench.model.state().resets;
     bench.driver = Bench::driver(&bench.model, &pages);
@@ -51,7 +52,7 @@ fn device_that_needs_a_reset_gets_one_and_its_requests_are_replayed() {
     let pages = Pages::new();
     let mut bench = Bench::new(&pages, everything());
     bench.submit(1, Code::Write, 0, &[(0, 512)]);
-    let _ = bench.client.commit();
+    bench.commit();
     bench.service();
     bench.model.state().status |= 64;
     bench.model.state().interrupt = 2;
@@ -72,10 +73,12 @@ fn device_that_answers_what_nobody_asked_is_reset_and_in_the_end_given_up() {
         if bench.client.poll() == State::Fresh {
             epochs += 1;
         }
-        let _ = bench.client.commit();
+        bench.commit();
         bench.service();
         if bench.model.state().status & 4 != 0 {
             bench.model.complete(0, 77, 0);
+            bench.model.state().interrupt = 1;
+            bench.driver.handle_interrupt();
         }
     }
     let events: Vec<_> = core::iter::from_fn(|| bench.driver.take_event()).collect();
@@ -121,6 +124,7 @@ fn client_that_breaks_the_link_is_reported_and_may_come_back() {
     for offset in (ring::link::HEADER_SIZE..ring::link::HEADER_SIZE + 64).step_by(4) {
         (&pages).store(offset, 0x7777_7777, Ordering::Relaxed);
     }
+    bench.notified = true;
     bench.service();
     assert!(matches!(bench.driver.take_event(), Some(Event::Client(_))));
     bench.client = Client::new(&pages).unwrap();

@@ -35,6 +35,8 @@ struct Bench<'a> {
     client: Client<&'a Pages>,
     /// Types of the requests that the device has got.
     log: Vec<u32>,
+    /// The client has notified the driver since it last worked.
+    notified: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -60,6 +62,7 @@ impl<'a> Bench<'a> {
             driver,
             client: Client::new(pages).unwrap(),
             log: Vec::new(),
+            notified: false,
         };
         this.settle();
         this
@@ -74,7 +77,7 @@ impl<'a> Bench<'a> {
     fn service(&mut self) -> bool {
         let mut notified = false;
         for _ in 0..1000 {
-            let outcome = self.driver.service();
+            let outcome = self.driver.service(core::mem::take(&mut self.notified));
             notified |= outcome.notify;
             if !outcome.again {
                 return notified;
@@ -83,13 +86,19 @@ impl<'a> Bench<'a> {
         panic!("the driver does not go to sleep");
     }
 
+    /// The client shows what it has submitted.
+    fn commit(&mut self) {
+        self.notified |= self.client.commit();
+    }
+
     /// Lets driver and device work until nothing is left. Gives the client's responses.
     fn settle(&mut self) -> Vec<Response> {
         let mut responses = Vec::new();
         for _ in 0..20 {
             self.client.poll();
             responses.extend(core::iter::from_fn(|| self.client.response()));
-            let _ = self.client.commit();
+            self.commit();
+            let _ = self.client.wait();
             self.service();
             if self.model.state().status & 4 != 0 {
                 while let Some(chain) = self.model.take(0) {
@@ -245,7 +254,7 @@ fn a_batch_is_one_kick_one_interrupt_and_one_notification() {
     for id in 0..3 {
         bench.submit(id, Code::Read, 0, &[(0, 512)]);
     }
-    let _ = bench.client.commit();
+    bench.commit();
     assert!(!bench.service(), "nothing is done yet");
     assert_eq!(bench.model.state().queues[0].notified, kicks + 1);
     while let Some(chain) = bench.model.take(0) {
@@ -311,7 +320,7 @@ fn statuses_of_the_device_are_passed_on() {
         let pages = Pages::new();
         let mut bench = Bench::new(&pages, everything());
         bench.submit(1, Code::Read, 0, &[(0, 512)]);
-        let _ = bench.client.commit();
+        bench.commit();
         bench.service();
         let chain = bench.model.take(0).unwrap();
         bench.model.memory().write(chain.buffers.last().unwrap().address, &[byte]);
@@ -327,7 +336,7 @@ fn barrier_waits_for_what_is_before_it_and_holds_what_is_behind() {
     bench.submit(1, Code::Write, 0, &[(0, 512)]);
     bench.range(2, Code::Barrier, 0, 0, false);
     bench.submit(3, Code::Write, 0, &[(512, 512)]);
-    let _ = bench.client.commit();
+    bench.commit();
     bench.service();
     let chain = bench.model.take(0).unwrap();
     assert!(bench.model.take(0).is_none(), "the one behind is held");
