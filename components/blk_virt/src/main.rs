@@ -198,7 +198,7 @@ fn init() -> impl Handler {
     client!(this 5 client5_ch client5_link client5_link_size client5_data_paddr client5_data_size);
     client!(this 6 client6_ch client6_link client6_link_size client6_data_paddr client6_data_size);
     client!(this 7 client7_ch client7_link client7_link_size client7_data_paddr client7_data_size);
-    if let Err(error) = this.service(Wake::ALL) {
+    if let Err(error) = this.service(Wake::NOBODY) {
         panic!("{error}");
     }
     if let Some(action) = this.deferred.take()

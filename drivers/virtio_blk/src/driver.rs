@@ -282,7 +282,6 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         if hardware.is_idle() {
             return;
         }
-        self.look_at_device = true;
         if let Err(error) = hardware.restart() {
             self.give_up(Event::NoDevice(error));
         }
@@ -301,8 +300,6 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         }
         self.link.restart();
         self.link.publish_info(&self.info);
-        // The first interrupt of the device's new life is to be asked for.
-        (self.look_at_client, self.look_at_device) = (true, true);
     }
 
     #[cold]

@@ -128,7 +128,8 @@ fn disk_that_shrinks_takes_what_lies_behind_its_end() {
     let mut bench = Bench::new(&["extent:10+10", "extent:250+6"]);
     bench.driver.info.capacity = 200;
     bench.driver.link.publish_info(&bench.driver.info);
-    bench.settle();
+    bench.drive();
+    assert_eq!(bench.service(), 0b11, "both are told");
     assert!(bench.virt.part(0).unwrap().is_ok());
     assert_eq!(bench.virt.part(1), Some(Err(AssignError::Outside)));
     assert_eq!(bench.clients[1].info().unwrap().capacity, 0);

@@ -126,8 +126,7 @@ impl<M: Memory> Virtualiser<'_, M> {
 
     /// Tells all clients what they have.
     pub(super) fn publish(&mut self) {
-        // They are served from now on, or not any more.
-        self.looking = ChannelFlags::MAX;
+        self.changed = ChannelFlags::MAX;
         for client in self.clients.iter_mut().flatten() {
             let info = match &self.disk {
                 Disk::Ready(info) => disk::describe(info, client.part),

@@ -49,7 +49,7 @@ impl<M: Memory> Virtualiser<'_, M> {
                 && let Ok(link) = Server::new(link)
             {
                 *client = Some(Client::new(link, data));
-                self.looking = ChannelFlags::MAX;
+                self.changed = ChannelFlags::MAX;
             }
         }
     }

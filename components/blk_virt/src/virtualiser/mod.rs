@@ -177,7 +177,8 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
         Ok(())
     }
 
-    /// Does what there is to do for those who have notified. When told to call again, nobody needs to have.
+    /// Does what there is to do for those who have notified. The first time, and when told to call again, nobody needs to
+    /// have.
     pub fn service(&mut self, slots: &mut Slots, woken: Wake) -> Outcome {
         let unfinished = core::mem::replace(&mut self.unfinished, Wake::NOBODY);
         let driver = woken.driver | unfinished.driver;
@@ -331,7 +332,7 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
             }
         }
         outcome.driver = self.driver.commit();
-        if (driver || !(self.queued | self.ready).is_empty()) && !self.driver.wait() {
+        if driver && !self.driver.wait() {
             self.unfinished.driver = true;
             outcome.again = true;
         }
