@@ -9,7 +9,8 @@ SYSTEM ?= system.xml
 export BOARD CONFIG SYSTEM
 
 # Of `make run`, all optional; system.xml has the defaults.
-export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET BLK_LAYOUT
+export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET \
+	BLK_LAYOUT PARTITION_0 PARTITION_1 PORT_0 PORT_1
 
 XTASK = tools/setup.sh && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
 	cargo run --quiet --package xtask --
@@ -41,6 +42,9 @@ help:
 	@echo '  KERNEL_1= INITRD_1= ...    the same for guest 1 alone; what it is not given it has from guest 0'
 	@echo '  DISK=path                  a disk that keeps what guests write (made if it is not there); without it they'
 	@echo '                             start from a new one each time. BLK_LAYOUT=isolated (or direct: no copies)'
+	@echo '  PARTITION_0=label:guest0   the part of the disk that guest 0 gets: label:NAME, partition:NUMBER, disk or'
+	@echo '                             extent:FIRST+SECTORS, each with ,ro behind if it may not write; PARTITION_1 likewise'
+	@echo '  PORT_0=                    what guest 0 may do on the network, for example ,deny:client1; PORT_1 likewise'
 	@echo '  NET=                       options of the network: those of the netdev `user` of QEMU, for example'
 	@echo '                             hostfwd=tcp:127.0.0.1:2222-10.0.2.15:22, or another netdev with its options'
 	@echo '  BENCH=boots|calls|loads    one part of `make bench`'

@@ -33,6 +33,10 @@ pub const USERS_VARIABLES: &[&str] = &[
     "DISK",
     "NET",
     "BLK_LAYOUT",
+    "PARTITION_0",
+    "PARTITION_1",
+    "PORT_0",
+    "PORT_1",
 ];
 
 /// A system to be booted: a description and what `make run` could be told about it.

@@ -14,7 +14,7 @@ mod pd;
 
 use pd::console::{self, RingConsole};
 use pd::host::PdHost;
-use pd::{links, memory, symbols};
+use pd::{links, marks, memory, symbols};
 use sel4_microkit::{
     Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, protection_domain, restarted,
     set_log_sink,
@@ -36,6 +36,7 @@ impl Handler for Vmm {
     type Error = Infallible;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
+        marks::notified();
         let notified = |channel: Option<Channel>| channel.is_some_and(|channel| channels.contains(channel));
         for (channel, slot) in self.back_ends {
             if notified(channel) {
@@ -53,6 +54,7 @@ impl Handler for Vmm {
 
     #[inline]
     fn fault(&mut self, child: Child, info: MessageInfo) -> Result<Option<MessageInfo>, Infallible> {
+        marks::exit();
         Ok(match self.guest.exit(&mut self.registers, child.index(), exit(&info.fault())) {
             Reply::Resume => Some(MessageInfo::new(0, 0)),
             Reply::Hold => None,

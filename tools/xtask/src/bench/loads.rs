@@ -25,8 +25,8 @@ use crate::{disk, image, paths, run};
 const CMDLINE: &str = "console=ttyAMA0 quiet rw";
 /// Megabytes of the file that disk loads work on.
 const FILE_MIB: u64 = 128;
-/// What VMMs and drivers count by marks (see `icount`), and what a row of it is called.
-const COUNTED: &[(&str, &str)] = &[("b0c0", "exits"), ("b0c1", "notifications"), ("b0c2", "interrupts")];
+/// What the VMM marks (`vmm/pd/src/pd/marks.rs`), and what a row of it is called.
+const COUNTED: &[(&str, &str)] = &[("b0c0", "exits"), ("b0c1", "notifications"), ("b0c2", "wakeups")];
 
 /// One kind of work.
 struct Load {

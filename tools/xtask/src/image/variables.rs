@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The variables of a system description: for guest 0 `KERNEL`, `INITRD`, `CMDLINE_FILE`, `RAM`, `VCPUS`, for guest n the
 //! same with `_n` behind, if the user said something about it: what guest n is not given, descriptions give it from
-//! guest 0. The user's variables have the same names (`CMDLINE` is a text).
+//! guest 0. The user's variables have the same names (`CMDLINE` is a text). `BLK_LAYOUT`, `PARTITION_n` and `PORT_n` are
+//! passed on as they are.
 
 use std::fs;
 use std::io::{self, Read};
@@ -64,11 +65,15 @@ pub fn collect(options: &Options, needs: Needs, output: &Path) -> Outcome<Result
         vcpus: some(&options.vcpus),
     };
     first.apply("", needs, output, &mut result)?;
-    if let Ok(layout) = env::var("BLK_LAYOUT")
-        && !layout.is_empty()
-    {
-        ensure!(["isolated", "direct"].contains(&&*layout), "BLK_LAYOUT={layout}: isolated or direct");
-        result.variables.insert("BLK_LAYOUT".into(), layout);
+    let mut pass = |name: &str| {
+        if let Some(value) = env::var(name).ok().filter(|value| !value.is_empty()) {
+            result.variables.insert(name.into(), value);
+        }
+    };
+    pass("BLK_LAYOUT");
+    for guest in 0..MAX_GUESTS {
+        pass(&format!("PARTITION_{guest}"));
+        pass(&format!("PORT_{guest}"));
     }
     for guest in 1..MAX_GUESTS {
         let suffix = format!("_{guest}");

@@ -2,6 +2,7 @@
 //! The PD as the guest's host.
 
 use crate::pd::console::Handle;
+use crate::pd::marks;
 use crate::pd::memory::Regions;
 use crate::pd::ram::{GuestRam, Window};
 use crate::pd::symbols::Symbols;
@@ -97,6 +98,7 @@ impl Host for PdHost {
     #[inline]
     fn notify(&mut self, slot: Slot) {
         if let Some(channel) = self.back_ends.get(slot as usize).copied().flatten() {
+            marks::notifies();
             channel.notify();
         }
     }

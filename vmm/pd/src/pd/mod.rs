@@ -6,6 +6,7 @@ pub mod bytes;
 pub mod console;
 pub mod host;
 pub mod links;
+pub mod marks;
 pub mod memory;
 pub mod ram;
 pub mod symbols;
