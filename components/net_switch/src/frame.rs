@@ -153,7 +153,7 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// When it is none.
-    #[inline]
+    #[inline(always)]
     pub fn new(region: Region, fragments: &'a [Fragment], claim: Claim) -> Result<Self, Malformed> {
         let mut length = 0usize;
         for fragment in fragments {
