@@ -20,9 +20,11 @@ mod memory;
 pub mod mock;
 mod queue;
 pub mod registers;
+mod request;
 #[cfg(test)]
 mod tests;
 
 pub use device::{Device, DeviceType, Error, Features, InterruptStatus, Status};
 pub use memory::{Cell, DmaArray, DmaMemory};
-pub use queue::{AddError, Buffer, Completion, DeviceMisbehaved, Direction, Queue};
+pub use queue::Queue;
+pub use request::{AddError, Buffer, Completion, DeviceMisbehaved, Direction};
