@@ -25,6 +25,7 @@ mod packets;
 pub mod policy;
 #[allow(unsafe_code, reason = "copies between memory that other programs share")]
 pub mod region;
+mod rules;
 pub mod segment;
 mod switch;
 pub mod table;

@@ -11,11 +11,10 @@ use ring::pages::Memory;
 
 use crate::client::Client;
 use crate::counters::Loss;
-use crate::frame::{Claim, Fragment, Fragments, Frame, Work};
-use crate::headers::{Headers, Mac, Network};
+use crate::frame::{Claim, Fragment, Fragments, Frame};
 use crate::policy::{MAX_CLIENTS, Policy, Ports};
 use crate::region::Region;
-use crate::table::{Learned, Port, Table};
+use crate::table::{Port, Table};
 use crate::uplink::{KEPT, MIN_BUFFERS, Uplink};
 
 /// Most packets taken from one port before the next one's turn.
@@ -24,8 +23,6 @@ const TURN_PACKETS: usize = 32;
 const TURN_BYTES: usize = 96 * 1024;
 /// Most turns of all ports in one call of `service`.
 const ROUNDS: usize = 16;
-/// Ethernet header and two tags.
-const LINK_HEADERS: usize = 22;
 
 /// What to do after a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,15 +47,15 @@ enum Passed {
 /// The switch.
 #[derive(Debug)]
 pub struct Switch<M> {
-    clients: Vec<Client<M>, MAX_CLIENTS>,
+    pub(crate) clients: Vec<Client<M>, MAX_CLIENTS>,
     /// For each client in `clients`, the ports it may talk to.
-    reach: Vec<Ports, MAX_CLIENTS>,
-    uplink: Option<Uplink<M>>,
+    pub(crate) reach: Vec<Ports, MAX_CLIENTS>,
+    pub(crate) uplink: Option<Uplink<M>>,
     /// The ports that the uplink may talk to.
-    uplink_reach: Ports,
-    table: Table,
+    pub(crate) uplink_reach: Ports,
+    pub(crate) table: Table,
     /// Some port has stations that are not configured.
-    learns: bool,
+    pub(crate) learns: bool,
     turn: usize,
     /// The client that is first in line for room at the uplink.
     first_in_line: Option<Port>,
@@ -138,7 +135,7 @@ impl<M: Memory> Switch<M> {
         }
     }
 
-    fn mtu(&self) -> u16 {
+    pub(crate) fn mtu(&self) -> u16 {
         self.uplink.as_ref().map_or(1500, Uplink::mtu)
     }
 
@@ -308,108 +305,6 @@ impl<M: Memory> Switch<M> {
                     client.lose(loss);
                 }
             }
-        }
-    }
-
-    /// Whether the sender is who it says to be.
-    #[inline]
-    fn check_source(&self, from: Port, headers: &Headers) -> Result<(), Loss> {
-        let source = headers.source;
-        let owner = self.clients.iter().find(|client| client.policy().mac == source);
-        // An address that is configured for a client is that client's alone.
-        if owner.is_some_and(|owner| owner.port() != from) || !source.is_station() {
-            return Err(Loss::Spoofed);
-        }
-        let policy = match from {
-            Port::Uplink => return Ok(()),
-            Port::Client(_) => self.clients.iter().find(|client| client.port() == from).map(Client::policy),
-        };
-        let Some(policy) = policy else { return Err(Loss::Spoofed) };
-        if !policy.any_source && source != policy.mac {
-            return Err(Loss::Spoofed);
-        }
-        if policy.any_source && policy.addresses.is_empty() {
-            return Ok(());
-        }
-        let is_own = |address: [u8; 4]| {
-            // 0.0.0.0: DHCP, and probing whether an address is taken (RFC 5227).
-            policy.addresses.is_empty() || address == [0; 4] || policy.addresses.contains(&address)
-        };
-        let is_good = match headers.network {
-            Network::Ipv4 { source, .. } => is_own(source),
-            Network::Arp { sender_mac, sender } => {
-                (policy.any_source || sender_mac == source) && is_own(sender)
-            }
-            Network::Malformed => policy.addresses.is_empty(),
-            Network::Ipv6 { .. } | Network::Other => true,
-        };
-        if is_good { Ok(()) } else { Err(Loss::Spoofed) }
-    }
-
-    /// Whether the packet, or each segment of it, fits a wire.
-    #[inline]
-    fn check_length(&self, frame: &Frame<'_>) -> Result<(), Loss> {
-        let length = match frame.work {
-            Work::Segments { layout, size, .. } => layout.headers + size,
-            _ => frame.length(),
-        };
-        if length > usize::from(self.mtu()) + LINK_HEADERS { Err(Loss::Oversize) } else { Ok(()) }
-    }
-
-    /// Where a packet goes.
-    #[inline]
-    fn route(&self, from: Port, destination: Mac) -> Result<Ports, Loss> {
-        // Addresses that no bridge forwards (IEEE 802.1D, table 7-10).
-        const RESERVED: [u8; 5] = [0x01, 0x80, 0xc2, 0x00, 0x00];
-        if destination.0.starts_with(&RESERVED) && destination.0[5] < 0x10 {
-            return Err(Loss::NoRoute);
-        }
-        let reach = match from {
-            Port::Uplink => self.uplink_reach,
-            Port::Client(_) => {
-                let index = self.clients.iter().position(|client| client.port() == from);
-                index.and_then(|index| self.reach.get(index)).copied().unwrap_or(Ports::NONE)
-            }
-        };
-        if destination.is_group() {
-            return Ok(reach);
-        }
-        let wanted = match self.clients.iter().find(|client| client.policy().mac == destination) {
-            Some(client) => Ports::one(client.port()),
-            None => match self.table.port_of(destination) {
-                Some(port) => Ports::one(port),
-                None => self.flooded(),
-            },
-        };
-        let wanted = wanted.without(Ports::one(from));
-        let allowed = wanted.and(reach);
-        if !allowed.is_empty() {
-            Ok(allowed)
-        } else if wanted.is_empty() {
-            Err(Loss::NoRoute)
-        } else {
-            Err(Loss::Denied)
-        }
-    }
-
-    /// Ports that get packets for unknown stations.
-    fn flooded(&self) -> Ports {
-        let uplink = self.uplink.as_ref().map(|uplink| (Port::Uplink, uplink.policy()));
-        let clients = self.clients.iter().map(|client| (client.port(), client.policy()));
-        clients
-            .chain(uplink)
-            .filter(|(_, policy)| policy.flood)
-            .fold(Ports::NONE, |all, (port, _)| all.or(Ports::one(port)))
-    }
-
-    /// Remembers where a station is that is not configured.
-    #[inline]
-    fn learn(&mut self, from: Port, source: Mac) {
-        if !self.learns || self.clients.iter().any(|client| client.policy().mac == source) {
-            return;
-        }
-        if let Learned::Moved(before) = self.table.learn(source, from) {
-            log::debug!("{source} moved from {before} to {from}");
         }
     }
 }
