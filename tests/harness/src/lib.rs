@@ -37,3 +37,21 @@ pub fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.ancestors().nth(2).unwrap_or(manifest).to_path_buf()
 }
+
+/// Starts a machine. What it prints is kept in `build/test/console/`, in a file named like the test.
+///
+/// # Panics
+/// QEMU does not start.
+#[must_use]
+pub fn start(machine: &Machine) -> Emulator {
+    let folder = root().join("build/test/console");
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("test").replace("::", ".");
+    let log = std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::File::options().create(true).append(true).open(folder.join(name + ".log")));
+    match log {
+        Ok(file) => Emulator::start(machine, file),
+        Err(_) => Emulator::start(machine, std::io::sink()),
+    }
+    .expect("QEMU starts")
+}

@@ -174,7 +174,7 @@ impl System {
     /// It does not build, or QEMU does not start.
     #[must_use]
     pub fn start(&self) -> Emulator {
-        Emulator::start(&self.machine(), std::io::sink()).expect("QEMU starts")
+        crate::start(&self.machine())
     }
 
     /// Builds and boots it, and waits for the shell of its first guest.

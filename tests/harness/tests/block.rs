@@ -41,7 +41,7 @@ fn boot(system: &str, disk: &Path) -> Emulator {
     let mut machine = System::of(&format!("tests/systems/{system}.xml")).machine();
     machine.time = Time::Instructions;
     machine.devices.disk = Some(Disk::keeping(disk));
-    Emulator::start(&machine, std::io::sink()).unwrap()
+    harness::start(&machine)
 }
 
 fn expect(emulator: &mut Emulator, pattern: &str) {

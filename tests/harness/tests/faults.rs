@@ -22,7 +22,7 @@ fn dead_pd_is_reborn_as_new_and_its_callers_are_answered() {
         let system = System::of("tests/systems/restart.xml");
         let mut machine = if debug { system.debug().machine() } else { system.machine() };
         machine.time = Time::Deterministic;
-        let mut emulator = Emulator::start(&machine, std::io::sink()).unwrap();
+        let mut emulator = harness::start(&machine);
         expect(&mut emulator, "TEST mourner passed");
         if debug {
             let text = emulator.console().text();

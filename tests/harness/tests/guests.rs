@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::disk::guests_disk;
-use harness::{Devices, Disk, Emulator, Guest, Machine, root};
+use harness::{Devices, Disk, Guest, Machine, root};
 use serde_json::Value;
 
 const KERNELS: [&str; 4] = ["debian-12", "debian-12-cloud", "debian-13", "debian-13-cloud"];
@@ -60,7 +60,7 @@ fn bare_machine_boots_the_default_guest_to_a_shell() {
     let description = description(KERNELS[0]);
     let machine =
         Machine::bare(path(&description, "image"), path(&description, "initrd"), "console=ttyAMA0", 512);
-    let mut guest = Guest::wait_ready(Emulator::start(&machine, std::io::sink()).unwrap());
+    let mut guest = Guest::wait_ready(harness::start(&machine));
     assert_eq!(guest.run("uname -m"), "aarch64");
     assert_eq!(guest.run("cat /proc/1/comm"), "busybox");
     assert_eq!(guest.run("tty"), "/dev/ttyAMA0");
@@ -81,7 +81,7 @@ fn bare_machine_boots_debian_from_its_disk() {
             network: Some("user".into()),
             entropy: true,
         };
-        let mut guest = Guest::wait_ready(Emulator::start(&machine, std::io::sink()).unwrap());
+        let mut guest = Guest::wait_ready(harness::start(&machine));
         assert_eq!(guest.run("cat /proc/1/comm"), "systemd", "{kernel}");
         assert_eq!(guest.run("hostname"), format!("guest{partition}"));
         assert_eq!(guest.run("tty"), "/dev/ttyAMA0");

@@ -50,7 +50,7 @@ fn expectations_hold_on_the_bare_machine() {
     if let harness::Payload::Linux { initrd, .. } = &mut machine.payload {
         *initrd = None;
     }
-    let mut emulator = Emulator::start(&machine, std::io::sink()).unwrap();
+    let mut emulator = harness::start(&machine);
     expect(&mut emulator, "HOSTILE DONE ");
     expect(&mut emulator, "skipped");
     let text = emulator.console().text();

@@ -27,7 +27,7 @@ fn idle_guest_executes_next_to_nothing_and_its_timer_still_fires() {
     let file = system.folder().join("marks-idle");
     machine.time = harness::Time::Deterministic;
     machine.plugin = Some(format!("file={},out={}", plugin().display(), file.display()));
-    let mut guest = Guest::wait_ready(harness::Emulator::start(&machine, std::io::sink()).unwrap());
+    let mut guest = Guest::wait_ready(harness::start(&machine));
     guest.run("sleep 2");
     guest.run("mark; sleep 100; mark");
     let marks = marks(&file);

@@ -16,7 +16,7 @@ fn boot(name: &str, debug: bool) -> Emulator {
     let system = System::of(&format!("tests/systems/{name}.xml"));
     let mut machine = if debug { system.debug().machine() } else { system.machine() };
     machine.time = harness::Time::Deterministic;
-    Emulator::start(&machine, std::io::sink()).unwrap()
+    harness::start(&machine)
 }
 
 /// Waits for texts in this order.
@@ -140,7 +140,7 @@ fn console_tags_lines_and_gives_the_input_to_who_has_the_focus() {
 fn two_pds_get_addresses_and_answers_from_the_emulators_network() {
     let mut machine = System::of("tests/systems/network.xml").machine();
     machine.devices.network = Some("user".into());
-    let mut emulator = Emulator::start(&machine, std::io::sink()).unwrap();
+    let mut emulator = harness::start(&machine);
     expect(&mut emulator, &["passed", "passed"]);
     let text = emulator.console().text();
     for name in ["first", "second"] {

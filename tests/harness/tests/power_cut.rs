@@ -130,7 +130,7 @@ fn bare_machine_keeps_what_was_synced() {
     let path = |key: &str| description[key].as_str().unwrap().to_string();
     let mut machine = Machine::bare(path("image"), path("initrd"), "console=ttyAMA0 quiet", 256);
     machine.devices = devices;
-    let mut guest = Guest::wait_ready(Emulator::start(&machine, std::io::sink()).unwrap());
+    let mut guest = Guest::wait_ready(harness::start(&machine));
     guest.run("for m in $(cat /etc/root-modules); do insmod /lib/modules/$m.ko; done");
     guest.send(&work("/dev/vda1", FILES));
     let synced = run(guest.into_emulator(), &[""], &folder.join("log"));
@@ -143,7 +143,7 @@ fn guests_keep_what_they_synced_and_whole_file_systems() {
     let (folder, devices) = prepare("power-cut");
     let mut machine = System::standard().cmdline("console=ttyAMA0 quiet").machine();
     machine.devices = Devices { network: Some("user".into()), entropy: true, ..devices };
-    let mut guest = Guest::wait_all_ready(Emulator::start(&machine, std::io::sink()).unwrap(), 2);
+    let mut guest = Guest::wait_all_ready(harness::start(&machine), 2);
     for number in [1, 0] {
         guest.focus(number).run("for m in $(cat /etc/root-modules); do insmod /lib/modules/$m.ko; done");
         guest.send(&work("/dev/vda", FILES));

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use harness::disk::{SmallDisk, md5, scratch};
 use harness::peer::ADDRESS;
-use harness::{Devices, Disk, Emulator, Guest, System};
+use harness::{Devices, Disk, Guest, System};
 
 const DISK: SmallDisk = SmallDisk { partitions: 2, sectors: 16 << 11 };
 
@@ -18,7 +18,7 @@ fn boot(system: System, disk: &Path) -> Guest {
     let mut machine = system.cmdline("console=ttyAMA0 quiet").machine();
     machine.devices =
         Devices { disk: Some(Disk::keeping(disk)), network: Some("user".into()), entropy: true };
-    Guest::wait_all_ready(Emulator::start(&machine, std::io::sink()).unwrap(), 2)
+    Guest::wait_all_ready(harness::start(&machine), 2)
 }
 
 /// Whether the guest that has the input reaches an address.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use harness::disk::{copy, guests_disk, md5, scratch};
 use harness::peer::{ADDRESS, Peer};
-use harness::{Devices, Disk, Emulator, Guest, System};
+use harness::{Devices, Disk, Guest, System};
 
 /// fio and file transfers of two guests on one emulated processor.
 const LONG: Duration = Duration::from_secs(400);
@@ -23,7 +23,7 @@ fn devices(disk: Disk) -> Devices {
 fn boot(system: &System, disk: Disk) -> Guest {
     let mut machine = system.machine();
     machine.devices = devices(disk);
-    Guest::wait_all_ready(Emulator::start(&machine, std::io::sink()).unwrap(), 2)
+    Guest::wait_all_ready(harness::start(&machine), 2)
 }
 
 /// Waits for the address that the emulator's DHCP server gives the guest that has the input.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::cargo::protection_domains;
 use crate::process::{run, say};
 use crate::sdk::{self, Config, Sdk};
 use crate::{guest, image, paths};
@@ -27,7 +28,7 @@ pub struct Options {
 /// The board that whole systems are tested on.
 const BOARD: &str = "qemu_virt_aarch64";
 
-/// What only runs on the target: package, target, features.
+/// What only runs on the target, besides protection domains: package, target, features.
 const TARGET_PACKAGES: &[(&str, &str, &str)] = &[
     ("kernel", KERNEL_TARGET, ""),
     ("kernel", KERNEL_TARGET, "debug"),
@@ -35,11 +36,6 @@ const TARGET_PACKAGES: &[(&str, &str, &str)] = &[
     ("loader", PD_TARGET, ""),
     ("initialiser", PD_TARGET, ""),
     ("monitor", PD_TARGET, ""),
-    ("pl011-driver", PD_TARGET, "pd"),
-    ("timer-driver", PD_TARGET, "pd"),
-    ("serial-virt", PD_TARGET, "pd"),
-    ("vmm", PD_TARGET, "pd"),
-    ("test-pds", PD_TARGET, "pd"),
 ];
 const KERNEL_TARGET: &str = "aarch64-unknown-none-softfloat";
 const PD_TARGET: &str = "aarch64-unknown-none";
@@ -63,6 +59,8 @@ pub fn test(options: &Options) -> Result<()> {
         crate::hostile::build()?;
         sdk::install(&crate::bench::plugin()?, &paths::build().join("libicount.so"))?;
     }
+    // What machines print is kept there, each run's anew.
+    let _ = std::fs::remove_dir_all(paths::build().join("test/console"));
     let runner = Runner::find();
     let mut count = Count::default();
     say(format!("running the tests with cargo {}", runner.name()));
@@ -104,7 +102,10 @@ pub fn check() -> Result<()> {
     run(&mut cargo(&["clippy", "--all-targets", "--package", "harness", "--", "-D", "warnings"]))?;
     say("lints of what runs on the target");
     sdk::build(BOARD, &[Config::Debug])?;
-    for &(package, target, features) in TARGET_PACKAGES {
+    let mut programs = protection_domains()?;
+    programs.dedup_by(|one, other| one.package == other.package);
+    let programs = programs.iter().map(|program| (&*program.package, PD_TARGET, "pd"));
+    for (package, target, features) in TARGET_PACKAGES.iter().copied().chain(programs) {
         let mut command =
             cargo(&["clippy", "--package", package, "--target", target, "--features", features]);
         command

@@ -25,7 +25,7 @@ pub const GUESTS: u64 = 2;
 /// Size of each, in sectors: 768 MiB.
 const SECTORS: u64 = 768 << 11;
 /// Raised when something changes that the recipe's text does not show.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Makes sure that the disk is there, from the cache or new. Returns its file, which nobody may write to.
 ///
@@ -97,7 +97,7 @@ fn unpack(root: &Path) -> Result<()> {
             .spawn()
             .context("dpkg-deb")?;
         let mut tar = Command::new("tar");
-        tar.arg("-C").arg(root).args(["--keep-directory-symlink", "--no-same-owner", "-xf", "-"]);
+        tar.arg("-C").arg(root).args(["--keep-directory-symlink", "--no-same-owner", "-p", "-xf", "-"]);
         tar.args(recipe::LEFT_OUT.iter().map(|pattern| format!("--exclude={pattern}")));
         tar.stdin(archive.stdout.take().context("dpkg-deb has no output")?);
         let unpacked = tar.status().context("tar")?;
