@@ -3,7 +3,7 @@
 //!
 //! A device is in the device tree iff its link or rings are there. A disk or a network interface is what its virtualiser
 //! says it is, so until that has spoken for the first time a vCPU that looks at the device is held: a guest sees a pause,
-//! and no device without a size. Later pauses of the virtualiser only make requests wait.
+//! and no device without a size. If it says that there is no disk for this guest, the slot is empty. Later pauses of the virtualiser only make requests wait.
 
 use crate::device::{BlockLink, ConsoleRings, EntropyRing, NetLink};
 use crate::exit::Reply;
@@ -18,6 +18,7 @@ use vmm_fdt::machine::map;
 use vmm_virtio::block::Block;
 use vmm_virtio::console::Console;
 use vmm_virtio::entropy::Entropy;
+use vmm_virtio::mmio::registers;
 use vmm_virtio::model::Progress;
 use vmm_virtio::net::Net;
 use vmm_virtio::{BlockDevice, ConsoleDevice, EntropyDevice, GuestMemory, Mmio, Model, NetDevice, Written};
@@ -138,6 +139,21 @@ impl<V: crate::Vcpu> Register<'_, '_, V> {
     }
 }
 
+impl<V: crate::Vcpu> Register<'_, '_, V> {
+    /// The register of a slot without a device (section 4.2.2: device id 0), as QEMU has them too.
+    fn perform_empty(&mut self) {
+        if !self.access.write {
+            let value = match self.offset {
+                registers::MAGIC => registers::MAGIC_VALUE,
+                registers::VERSION => registers::VERSION_VALUE,
+                registers::VENDOR_ID => registers::VENDOR_VALUE,
+                _ => 0,
+            };
+            self.trap.set_gpr(self.access.register, self.access.loaded(value.into()));
+        }
+    }
+}
+
 impl<H: Host> Guest<H> {
     /// An access to the virtio slots.
     #[inline]
@@ -152,6 +168,13 @@ impl<H: Host> Guest<H> {
         }
         let mut register = Register { offset: offset % map::VIRTIO_SIZE, access, trap };
         let mut written = self.access_register(slot, &mut register);
+        if written.is_none()
+            && slot == Slot::Block
+            && self.links.block.as_ref().is_some_and(BlockLink::is_absent)
+        {
+            register.perform_empty();
+            return Accessed::Done;
+        }
         if written == Some(Written::Again) {
             // What has not gone to the back end yet is dropped, and need not be waited for.
             self.work(slot);

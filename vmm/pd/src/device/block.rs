@@ -42,18 +42,20 @@ pub struct BlockLink<P, D> {
     client: Client<P>,
     /// `None`: requests name guest memory.
     isolated: Option<Isolated<D>>,
+    /// The virtualiser has said that there is no disk.
+    absent: bool,
 }
 
 impl<P: Memory, D> BlockLink<P, D> {
     /// In the direct layout: the link's data region is guest memory.
     pub fn direct(client: Client<P>) -> Self {
-        Self { client, isolated: None }
+        Self { client, isolated: None, absent: false }
     }
 
     /// In the isolated layout, with a data region of `bytes` bytes.
     pub fn isolated(client: Client<P>, region: D, bytes: u64) -> Self {
         let isolated = Isolated { region, bounce: Bounce::new(bytes), records: [None; RECORDS] };
-        Self { client, isolated: Some(isolated) }
+        Self { client, isolated: Some(isolated), absent: false }
     }
 
     /// A look at the link. After [`State::Fresh`] the device has to submit again what it waits for.
@@ -74,9 +76,18 @@ impl<P: Memory, D> BlockLink<P, D> {
         self.client.is_up()
     }
 
-    /// The disk, if its description is new.
+    /// Whether the virtualiser has said that there is no disk for this guest.
+    pub const fn is_absent(&self) -> bool {
+        self.absent
+    }
+
+    /// The disk, if there is one and its description is new.
     pub fn changed_info(&mut self) -> Option<Info> {
-        let info = self.client.changed_info().filter(|info| info.abilities.contains(Abilities::PRESENT))?;
+        let info = self.client.changed_info()?;
+        self.absent = !info.abilities.contains(Abilities::PRESENT);
+        if self.absent {
+            return None;
+        }
         let can = |ability, value| if info.abilities.contains(ability) { value } else { 0 };
         // As much as a link takes; and in the room for copies there should be place for two.
         let most = match &self.isolated {

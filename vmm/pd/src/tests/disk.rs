@@ -149,6 +149,20 @@ fn vcpu_that_looks_at_a_disk_nobody_has_described_waits_for_it() {
 }
 
 #[test]
+fn disk_that_does_not_exist_is_an_empty_slot() {
+    let (mut guest, mut virtualiser) = with_silent_disk(1, false);
+    let magic = register(DISK, registers::MAGIC);
+    assert_eq!(memory(&mut guest, magic, access(1, false)), Reply::Hold);
+    virtualiser.server.publish_info(&Info::default());
+    guest.virtio_event(DISK);
+    assert_eq!(guest.machine().cpus[0].run, Run::Running);
+    assert_eq!(read(&mut guest, DISK, registers::MAGIC), registers::MAGIC_VALUE);
+    assert_eq!(read(&mut guest, DISK, registers::DEVICE_ID), 0);
+    assert_eq!(write(&mut guest, DISK, registers::STATUS, 1), Reply::Resume);
+    assert_eq!(read(&mut guest, DISK, registers::STATUS), 0);
+}
+
+#[test]
 fn virtualiser_is_told_that_the_client_is_there() {
     let (guest, _) = with_silent_disk(1, false);
     assert_eq!(guest.host().notified.first(), Some(&DISK));
