@@ -200,7 +200,7 @@ fn direct_layout_names_guest_memory() {
 fn isolated_layout_copies_both_ways() {
     let (mut guest, mut virtualiser, mut queue) = with_disk(true);
     let ram = guest.host().memory.0;
-    let text: Vec<u8> = (0..5120u32).map(|byte| (byte * 7 >> 3) as u8).collect();
+    let text: Vec<u8> = (0..5120u32).map(|byte| ((byte * 7) >> 3) as u8).collect();
     ram.poke(DATA + 3, &text);
     // Cut as no link could have it.
     let data = [Buffer::readable(DATA + 3, 1000), Buffer::readable(DATA + 1003, 4120)];

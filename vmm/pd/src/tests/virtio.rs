@@ -10,7 +10,7 @@ use vmm_virtio::mock::DriverQueue;
 use vmm_virtio::mock::driver::QUEUE_BYTES;
 
 /// Where the driver keeps its buffers: behind its queues.
-pub const BUFFERS: u64 = map::RAM + 0x10_0000;
+pub const BUFFERS: u64 = map::RAM + 0x20_0000;
 
 /// The address of a register.
 pub fn register(slot: Slot, offset: u64) -> u64 {
@@ -25,7 +25,7 @@ pub fn read(guest: &mut TestGuest, slot: Slot, offset: u64) -> u32 {
     load(guest, register(slot, offset)) as u32
 }
 
-/// Brings a device up with all features it offers and `queues` queues of 16, and lets its interrupt through.
+/// Brings a device up with all features it offers and `queues` queues of at most 16, and lets its interrupt through.
 pub fn bring_up(guest: &mut TestGuest, slot: Slot, queues: u16) -> Vec<DriverQueue> {
     enable(guest, u64::from(map::VIRTIO_INTID) + slot as u64);
     assert_eq!(read(guest, slot, registers::MAGIC), registers::MAGIC_VALUE);
@@ -43,7 +43,9 @@ pub fn bring_up(guest: &mut TestGuest, slot: Slot, queues: u16) -> Vec<DriverQue
     let queues: Vec<_> = (0..queues)
         .map(|index| {
             let base = map::RAM + 0x4_0000 * (1 + slot as u64) + QUEUE_BYTES * u64::from(index);
-            set_up(guest, slot, DriverQueue::new(index, 16, base, true))
+            write(guest, slot, registers::QUEUE_SEL, index.into());
+            let size = read(guest, slot, registers::QUEUE_NUM_MAX).min(16) as u16;
+            set_up(guest, slot, DriverQueue::new(index, size, base, true))
         })
         .collect();
     write(guest, slot, registers::STATUS, status | Status::DRIVER_OK);
