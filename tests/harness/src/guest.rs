@@ -50,7 +50,11 @@ impl Guest {
             }
         }
         let mut guest = Self { emulator, commands: 0, tag: None };
-        guest.focus(0);
+        for number in (0..count).rev() {
+            guest.focus(number);
+            // Commands are long; a shell that wraps its lines prints a multiple of them.
+            guest.run("stty cols 1000");
+        }
         guest
     }
 

@@ -38,7 +38,7 @@ fn address(guest: &mut Guest) -> String {
 /// Starts a command in the guest that has the input, for [`finished`] to wait for.
 fn start(guest: &mut Guest, name: &str, command: &str) {
     // In a shell of its own, so that this one does not report the end.
-    guest.run(&format!("( {{ ({command}) > /tmp/{name}.out 2>&1; echo $? > /tmp/{name}.status; }} & )"));
+    guest.run(&format!("rm -f /tmp/{name}.status; ( {{ ({command}) > /tmp/{name}.out 2>&1; echo $? > /tmp/{name}.status; }} & )"));
 }
 
 /// Waits for what [`start`] started; it must have gone well.

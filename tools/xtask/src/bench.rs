@@ -50,7 +50,7 @@ pub struct Options {
 struct Measurement {
     name: String,
     value: f64,
-    unit: &'static str,
+    unit: String,
     reference: Option<f64>,
     ratio: Option<f64>,
 }
@@ -88,29 +88,29 @@ struct Results {
 }
 
 impl Results {
-    fn add(&mut self, name: &str, value: f64, unit: &'static str, reference: Option<f64>) {
+    fn add(&mut self, name: &str, value: f64, unit: &str, reference: Option<f64>) {
         let ratio = reference.map(|reference| (value / reference * 10_000.0).round() / 10_000.0);
-        self.list.push(Measurement { name: name.into(), value, unit, reference, ratio });
+        self.list.push(Measurement { name: name.into(), value, unit: unit.into(), reference, ratio });
     }
 
     /// Adds the cost of a load: `ratio` says how much of bare QEMU's throughput is left.
-    fn add_load(&mut self, name: &str, value: f64, unit: &'static str, bare: f64) {
+    fn add_load(&mut self, name: &str, value: f64, unit: &str, bare: f64) {
         let round = |number: f64| (number * 10_000.0).round() / 10_000.0;
         self.list.push(Measurement {
             name: name.into(),
             value: round(value),
-            unit,
+            unit: unit.into(),
             reference: Some(round(bare)),
             ratio: Some(round(bare / value)),
         });
     }
 
     fn print(&self) {
-        println!("{:<34} {:>16} {:>16} {:>8}  unit", "measurement", "value", "reference", "ratio");
+        println!("{:<42} {:>16} {:>16} {:>8}  unit", "measurement", "value", "reference", "ratio");
         for line in &self.list {
             let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value}"));
             let (reference, ratio) = (number(line.reference), number(line.ratio));
-            println!("{:<34} {:>16} {:>16} {:>8}  {}", line.name, line.value, reference, ratio, line.unit);
+            println!("{:<42} {:>16} {:>16} {:>8}  {}", line.name, line.value, reference, ratio, line.unit);
         }
     }
 }

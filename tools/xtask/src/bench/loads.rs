@@ -28,11 +28,17 @@ const FILE_MIB: u64 = 128;
 /// What the VMM marks (`vmm/pd/src/pd/marks.rs`), and what a row of it is called.
 const COUNTED: &[(&str, &str)] = &[("b0c0", "exits"), ("b0c1", "notifications"), ("b0c2", "wakeups")];
 
+const MIB: f64 = (1 << 20) as f64;
+/// Bytes of a request of the sequential loads.
+const SEQUENTIAL_BYTES: f64 = (128 << 10) as f64;
+
 /// One kind of work.
 struct Load {
     name: &'static str,
-    /// What is counted.
+    /// What is counted: what the instructions are of.
     unit: &'static str,
+    /// What events are counted by, and how many units that is.
+    per: (&'static str, f64),
     /// The small and the large amount, in units.
     amounts: (u64, u64),
     /// The command that does so much of it.
@@ -70,8 +76,14 @@ pub fn measure(options: &image::Options, plugin: &Path, results: &mut Results) -
                 bare.instructions,
             );
             for (mark, event) in COUNTED {
-                let count = own.events.get(*mark).copied().unwrap_or(0.0);
-                results.add(&format!("{}_{layout}_{event}", load.name), round(count), load.unit, None);
+                let (per, units) = load.per;
+                let count = own.events.get(*mark).copied().unwrap_or(0.0) * units;
+                results.add(
+                    &format!("{}_{layout}_{event}", load.name),
+                    round(count),
+                    &format!("{event}/{per}"),
+                    None,
+                );
             }
         }
         // Both ends run on the one processor here: as much work as sending to the host and receiving from it.
@@ -85,7 +97,7 @@ pub fn measure(options: &image::Options, plugin: &Path, results: &mut Results) -
 const GUEST_TO_GUEST: &str = "tcp_guest_to_guest";
 
 fn round(value: f64) -> f64 {
-    (value * 1e6).round() / 1e6
+    (value * 1e4).round() / 1e4
 }
 
 /// Who answers on the network.
@@ -106,11 +118,12 @@ impl Peers {
 }
 
 fn disk_loads() -> Vec<Load> {
-    const BYTE: &str = "instructions/byte";
-    const REQUEST: &str = "instructions/request";
+    const BYTE: &str = "byte";
+    const REQUEST: &str = "request";
     let fio = |name, unit, amounts, unit_bytes: u64, how: &'static str| Load {
         name,
         unit,
+        per: ("request", if unit == BYTE { SEQUENTIAL_BYTES } else { 1.0 }),
         amounts,
         command: Box::new(move |amount| {
             format!(
@@ -167,13 +180,14 @@ fn network_loads(peers: &Peers) -> Vec<Load> {
     let stream = |name, unit, amounts, what: &'static str, port: u16| Load {
         name,
         unit,
+        per: if unit == "byte" { ("MiB", MIB) } else { (unit, 1.0) },
         amounts,
         command: Box::new(move |amount| format!("stream {what} {} {port} {amount}", peer::ADDRESS)),
     };
     vec![
-        stream("tcp_to_host", "instructions/byte", (4 << 20, 36 << 20), "send", peers.sink.port),
-        stream("tcp_from_host", "instructions/byte", (4 << 20, 36 << 20), "receive", peers.source.port),
-        stream("udp_to_host", "instructions/datagram", (1000, 11_000), "datagrams", peers.datagrams.port),
+        stream("tcp_to_host", "byte", (4 << 20, 36 << 20), "send", peers.sink.port),
+        stream("tcp_from_host", "byte", (4 << 20, 36 << 20), "receive", peers.source.port),
+        stream("udp_to_host", "datagram", (1000, 11_000), "datagrams", peers.datagrams.port),
     ]
 }
 
@@ -226,7 +240,8 @@ fn bulkhead(
     shell.focus(0)?;
     let between = Load {
         name: GUEST_TO_GUEST,
-        unit: "instructions/byte",
+        unit: "byte",
+        per: ("MiB", MIB),
         amounts: (8 << 20, 72 << 20),
         command: Box::new(move |amount| format!("stream send {address} {PORT} {amount}")),
     };
@@ -288,6 +303,8 @@ impl Shell {
 
     /// Makes the file that disk loads work on.
     fn prepare(&mut self) -> Result<()> {
+        // Lines that wrap are redrawn.
+        self.run("stty cols 1000")?;
         self.run(&format!("dd if=/dev/zero of=/root/load bs=1M count={FILE_MIB} conv=fsync"))?;
         // Nothing but the loads, please.
         self.run(
@@ -312,7 +329,7 @@ impl Shell {
             })
             .collect();
         let cost = Cost { instructions: per_unit(many, few), events };
-        say(format!("{}: {:.3} {}", load.name, cost.instructions, load.unit));
+        say(format!("{}: {:.3} instructions/{}", load.name, cost.instructions, load.unit));
         Ok(cost)
     }
 
