@@ -5,6 +5,7 @@
 
 use kernel_core::Machine;
 use kernel_core::fault::Fault;
+use kernel_core::syscall::{FastCall, number};
 
 use crate::hardware::Hardware;
 use crate::sysreg::read;
@@ -31,10 +32,46 @@ const PAGE_MASK: u64 = 0xfff;
 /// TcbSetFlags: the thread may not use FP.
 const FLAG_FPU_DISABLED: u64 = 1;
 
-/// A system call, `svc` of a native thread, number in x7: the fast paths. 0: `trap_syscall` has to follow.
+/// A system call, `svc` of a native thread, number in x7: the fast paths. 0: `trap_syscall` has to follow. Each is a
+/// function of its own, so that none saves registers that only another one needs, and goes straight to the exit.
 #[unsafe(no_mangle)]
 extern "C" fn trap_syscall_fast(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64, _: u64, number: u64) -> u64 {
-    kernel().fast_syscall(number).map_or(0, crate::hardware::registers_of)
+    match number as i64 {
+        number::CALL => fast_call(),
+        number::REPLY_RECV => fast_reply_recv(),
+        number::SEND | number::NB_SEND => fast_send(),
+        number::RECV => fast_recv(),
+        number::NB_SEND_RECV => fast_nb_send_recv(),
+        _ => 0,
+    }
+}
+
+macro_rules! fast_calls {
+    ($($name:ident: $call:ident,)*) => { $(
+        #[inline(never)]
+        extern "C" fn $name() -> u64 {
+            match kernel().fast_syscall(FastCall::$call) {
+                Some(thread) => resume(crate::hardware::registers_of(thread)),
+                None => 0,
+            }
+        }
+    )* };
+}
+
+fast_calls! {
+    fast_call: Call,
+    fast_reply_recv: ReplyRecv,
+    fast_send: Send,
+    fast_recv: Recv,
+    fast_nb_send_recv: NBSendRecv,
+}
+
+/// Leaves the kernel; nothing on its stack is needed any more.
+#[inline(always)]
+fn resume(registers: u64) -> ! {
+    // SAFETY: `restore_user` takes the register area of the thread that is loaded, and the kernel's next entry starts
+    // with an empty stack.
+    unsafe { core::arch::asm!("b restore_user", in("x0") registers, options(noreturn)) }
 }
 
 /// A system call that no fast path took.

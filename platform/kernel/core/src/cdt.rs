@@ -123,7 +123,7 @@ impl<M: Machine> Kernel<M> {
             && at == new
             && bits == new_bits
         {
-            from.set_cap(&mut self.m, Cap::Untyped { at, bits, device, used: 1 << bits });
+            self.put(from, Cap::Untyped { at, bits, device, used: 1 << bits });
         }
         let flags = if original { ORIGINAL | FIRST_BADGED } else { 0 };
         self.insert_behind(cap, from, to, flags);
@@ -136,13 +136,13 @@ impl<M: Machine> Kernel<M> {
 
     /// Puts `cap` into the empty slot `to` as the root of a tree of its own (boot).
     pub fn insert_root(&mut self, cap: Cap, to: Slot) {
-        to.set_cap(&mut self.m, cap);
+        self.put(to, cap);
         to.set_links(&mut self.m, None, None, ORIGINAL | FIRST_BADGED);
     }
 
     fn insert_behind(&mut self, cap: Cap, from: Slot, to: Slot, flags: u64) {
         let next = from.next(&self.m);
-        to.set_cap(&mut self.m, cap);
+        self.put(to, cap);
         to.set_links(&mut self.m, Some(from), next, flags);
         from.set_next(&mut self.m, Some(to));
         if let Some(next) = next {
@@ -163,7 +163,7 @@ impl<M: Machine> Kernel<M> {
             let word = next.mdb0(&self.m) | first;
             next.set_mdb0(&mut self.m, word);
         }
-        slot.set_cap(&mut self.m, Cap::Null);
+        self.put(slot, Cap::Null);
         slot.set_links(&mut self.m, None, None, 0);
     }
 
@@ -171,9 +171,9 @@ impl<M: Machine> Kernel<M> {
     pub fn move_cap(&mut self, cap: Cap, from: Slot, to: Slot) {
         let (prev, next) = (from.prev(&self.m), from.next(&self.m));
         let flags = from.mdb0(&self.m) & FLAGS;
-        to.set_cap(&mut self.m, cap);
+        self.put(to, cap);
         to.set_links(&mut self.m, prev, next, flags);
-        from.set_cap(&mut self.m, Cap::Null);
+        self.put(from, Cap::Null);
         from.set_links(&mut self.m, None, None, 0);
         self.relink(to);
     }
@@ -199,10 +199,10 @@ impl<M: Machine> Kernel<M> {
                     address
                 }
         };
-        b.set_cap(&mut self.m, cap_a);
+        self.put(b, cap_a);
         b.set_mdb0(&mut self.m, swapped(a0));
         b.set_mdb1(&mut self.m, swapped(a1));
-        a.set_cap(&mut self.m, cap_b);
+        self.put(a, cap_b);
         a.set_mdb0(&mut self.m, swapped(b0));
         a.set_mdb1(&mut self.m, swapped(b1));
         self.relink(a);

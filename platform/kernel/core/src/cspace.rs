@@ -9,6 +9,57 @@ use crate::machine::Machine;
 
 const WORD_BITS: u64 = 64;
 
+/// What the fast paths have looked up, as a processor remembers translations: a thread's capability address, and the
+/// slot that it names. What a lookup finds depends on nothing but CNode capabilities on the way, the first of them in
+/// the thread; whenever a slot gets or loses one ([`Kernel::put`]), everything is forgotten.
+#[derive(Clone, Debug)]
+pub struct Lookups {
+    entries: [Remembered; REMEMBERED],
+    any: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+struct Remembered {
+    tcb: Option<Tcb>,
+    address: u64,
+    slot: Option<Slot>,
+}
+
+/// Lookups that are remembered.
+const REMEMBERED: usize = 64;
+
+impl Lookups {
+    /// None yet.
+    #[expect(clippy::new_without_default, reason = "one place makes them")]
+    pub const fn new() -> Self {
+        Self { entries: [Remembered { tcb: None, address: 0, slot: None }; REMEMBERED], any: false }
+    }
+
+    /// Addresses are small numbers with a meaning in bits 6 and up; threads differ from bit 11 on.
+    #[inline(always)]
+    fn place(tcb: Tcb, address: u64) -> usize {
+        (address ^ address >> 6 ^ tcb.addr().0 >> kernel_abi::object::TCB_BITS) as usize % REMEMBERED
+    }
+
+    #[inline(always)]
+    fn get(&self, tcb: Tcb, address: u64) -> Option<Slot> {
+        let entry = &self.entries[Self::place(tcb, address)];
+        if entry.tcb == Some(tcb) && entry.address == address { entry.slot } else { None }
+    }
+
+    fn forget(&mut self) {
+        if self.any {
+            *self = Self::new();
+        }
+    }
+
+    /// All that are remembered: thread, address, slot.
+    pub fn iter(&self) -> impl Iterator<Item = (Tcb, u64, Slot)> + '_ {
+        self.entries.iter().filter_map(|entry| Some((entry.tcb?, entry.address, entry.slot?)))
+    }
+}
+
 impl<M: Machine> Kernel<M> {
     /// Walks CNodes from `root` along the `depth` low bits of `address`, until the bits are used up or something
     /// that is no CNode is met. Returns the slot and the bits that are left.
@@ -55,6 +106,33 @@ impl<M: Machine> Kernel<M> {
         let root = tcb.slot(TcbSlot::CSpace);
         let words = [root.word0(&self.m), root.word1(&self.m)];
         self.resolve_words(words, address, WORD_BITS).map(|(slot, _)| slot)
+    }
+
+    /// As [`lookup_slot`](Self::lookup_slot), remembered. `None` when there is no such slot.
+    #[inline(always)]
+    pub(crate) fn find_slot(&mut self, tcb: Tcb, address: u64) -> Option<Slot> {
+        match self.lookups.get(tcb, address) {
+            None => self.find_slot_anew(tcb, address),
+            found => found,
+        }
+    }
+
+    #[inline(never)]
+    fn find_slot_anew(&mut self, tcb: Tcb, address: u64) -> Option<Slot> {
+        let slot = self.lookup_slot(tcb, address).ok()?;
+        self.lookups.entries[Lookups::place(tcb, address)] =
+            Remembered { tcb: Some(tcb), address, slot: Some(slot) };
+        self.lookups.any = true;
+        Some(slot)
+    }
+
+    /// Puts a capability into a slot. All writing of slots that may hold or get a CNode capability comes through here.
+    #[inline]
+    pub(crate) fn put(&mut self, slot: Slot, cap: Cap) {
+        if matches!(cap, Cap::CNode { .. }) || cap::CNodeWord::of(slot.word0(&self.m)).is_some() {
+            self.lookups.forget();
+        }
+        slot.set_cap(&mut self.m, cap);
     }
 
     /// The capability that a thread's capability address names, with its slot.

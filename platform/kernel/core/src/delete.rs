@@ -38,7 +38,7 @@ impl<M: Machine> Kernel<M> {
                     // Unless what was deleted took this slot along.
                     if slot.cap(&self.m) == Cap::Zombie(zombie) {
                         let less = Zombie { remaining: zombie.remaining - 1, ..zombie };
-                        slot.set_cap(&mut self.m, Cap::Zombie(less));
+                        self.put(slot, Cap::Zombie(less));
                     }
                 }
                 None => return Ok(()),
@@ -73,7 +73,7 @@ impl<M: Machine> Kernel<M> {
         match zombie {
             // The last slot to be emptied may be this one.
             Some(zombie) if zombie.remaining > 1 || zombie.remaining == 1 && zombie.at != slot => {
-                slot.set_cap(&mut self.m, Cap::Zombie(zombie));
+                self.put(slot, Cap::Zombie(zombie));
                 Some(zombie)
             }
             _ => {

@@ -2,13 +2,17 @@
 //! Fast paths: the common system calls and faults, with everything checked first and nothing decoded twice.
 //!
 //! A fast path either does exactly what the slow one would and returns the thread that runs now, or changes nothing
-//! and returns `None`. Refinement tests run both from the same states (`kernel/refine`). They run after the clock was
+//! (but what lookups it remembers, [`Lookups`](crate::cspace::Lookups)) and returns `None`. Refinement tests run both from the same states (`kernel/refine`). They run after the clock was
 //! read and the budget checked, as the slow paths do.
 //!
 //! * call to a server that waits with a reply object, passive (the caller's time goes along) or active;
 //! * reply to such a caller, or to one that waits with a fault that has nothing to be written back, and receive from an
 //!   endpoint in which nobody waits;
-//! * a translation fault or a virtual CPU's trap, to a handler that waits.
+//! * a fault that a virtual CPU's monitor serves, or a pager, to a handler that waits;
+//! * signals, interrupts and their receipt ([`signal`]), and short invocations ([`invoke`]).
+
+mod invoke;
+mod signal;
 
 use crate::PhysAddr;
 use crate::fault::Fault;
@@ -20,17 +24,48 @@ use crate::machine::Machine;
 use crate::sched::Action;
 use kernel_abi::{CapRights, MessageInfo, fault, ipc};
 
-/// A message word that says more than that up to four words are sent: more, or capabilities.
-const NOT_SHORT: u64 = 0x1ff;
+/// What is counted in host tests, to show that the fast paths are really taken there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+#[allow(missing_docs, reason = "named after what was done")]
+pub enum Path {
+    Call,
+    CallLong,
+    Reply,
+    Fault,
+    SignalMark,
+    SignalSwitch,
+    SignalStay,
+    ReceiveBadge,
+    ReceiveWait,
+    ReceiveWaitSignal,
+    SendReceive,
+    Interrupt,
+    ReadRegisters,
+    WriteRegisters,
+    Vcpu,
+    IrqAck,
+}
+
+impl Path {
+    /// How many there are.
+    pub const COUNT: usize = Self::IrqAck as usize + 1;
+}
+
+/// The IPC buffers of sender and receiver, for a message that does not fit into registers.
+type Buffers = Option<(PhysAddr, PhysAddr)>;
 
 impl<M: Machine> Kernel<M> {
-    /// Call through an endpoint in which a server waits with a reply object.
+    /// Call through an endpoint in which a server waits with a reply object, or of an object of the kernel.
     #[inline(always)]
     pub fn fast_call(&mut self, thread: Tcb) -> Option<Tcb> {
-        let info = self.short_message(thread)?;
-        let slot = self.lookup_slot(thread, thread.reg(&self.m, 0)).ok()?;
-        let (endpoint, badge, rights) = slot.endpoint(&self.m)?;
+        let info = self.message_without_caps(thread)?;
+        let slot = self.find_slot(thread, thread.reg(&self.m, 0))?;
+        let Some((endpoint, badge, rights)) = slot.endpoint(&self.m) else {
+            return self.fast_invocation(thread, slot, info);
+        };
         let (server, reply) = self.waiting_server(endpoint, rights)?;
+        let buffers = self.buffers(thread, server, info)?;
         let sc = thread.sched_context(&self.m).filter(|&sc| sc == self.current_sc)?;
         let servers = server.sched_context(&self.m);
         if servers.is_some_and(|servers| !self.can_run_on(server, servers)) || !self.runs_next(server) {
@@ -40,7 +75,8 @@ impl<M: Machine> Kernel<M> {
         // Nothing can fail from here on.
         self.leave_endpoint(endpoint, server);
         self.wait_for_reply(thread, reply);
-        self.fast_transfer(thread, server, info, badge);
+        self.fast_transfer(thread, server, info, badge, buffers);
+        self.took(if buffers.is_some() { Path::CallLong } else { Path::Call });
         if servers.is_some() {
             self.run_on_own_time(server);
         } else {
@@ -60,8 +96,8 @@ impl<M: Machine> Kernel<M> {
     /// Reply to a caller or faulting thread, and receive from an endpoint in which nobody waits.
     #[inline(always)]
     pub fn fast_reply_receive(&mut self, thread: Tcb) -> Option<Tcb> {
-        let info = self.short_message(thread)?;
-        let slot = self.lookup_slot(thread, thread.reg(&self.m, 6)).ok()?;
+        let info = self.message_without_caps(thread)?;
+        let slot = self.find_slot(thread, thread.reg(&self.m, 6))?;
         let (reply, _) = slot.reply(&self.m)?;
         let caller = reply.tcb(&self.m)?;
         if caller.state(&self.m) != State::BlockedOnReply {
@@ -84,7 +120,7 @@ impl<M: Machine> Kernel<M> {
         if !can_run {
             return None;
         }
-        let slot = self.lookup_slot(thread, thread.reg(&self.m, 0)).ok()?;
+        let slot = self.find_slot(thread, thread.reg(&self.m, 0))?;
         let (endpoint, _, rights) = slot.endpoint(&self.m)?;
         if rights & CapRights::READ == 0 || endpoint.head_word(&self.m) != queue_state::IDLE {
             return None;
@@ -98,24 +134,19 @@ impl<M: Machine> Kernel<M> {
         if !self.runs_next(caller) {
             return None;
         }
+        let buffers = if label == fault::NULL { self.buffers(thread, caller, info)? } else { None };
 
         // Nothing can fail from here on.
+        self.took(Path::Reply);
         caller.set_reply(&mut self.m, None);
         if label == fault::NULL {
-            self.fast_transfer(thread, caller, info, 0);
+            self.fast_transfer(thread, caller, info, 0, buffers);
         } else {
             caller.set_fault_label(&mut self.m, fault::NULL);
             let pc = caller.restart_pc(&self.m);
             caller.set_reg(&mut self.m, kernel_abi::context::stored::PC, pc);
         }
-        reply.set_tcb(&mut self.m, Some(thread));
-        thread.set_reply(&mut self.m, Some(reply));
-        thread.set_state(&mut self.m, State::BlockedOnReceive);
-        thread.set_blocked_on(&mut self.m, endpoint.addr().0);
-        thread.set_queue_next(&mut self.m, None);
-        thread.set_queue_prev(&mut self.m, None);
-        endpoint.set_head_word(&mut self.m, thread.addr().0 | queue_state::RECEIVE);
-        endpoint.set_tail(&mut self.m, Some(thread));
+        self.start_receiving(endpoint, reply, thread);
         if callers.is_some() {
             self.run_on_own_time(caller);
         } else {
@@ -138,6 +169,10 @@ impl<M: Machine> Kernel<M> {
         let (label, kept, length) = match what {
             Fault::Vm { address, fsr, prefetch } => (fault::VM_FAULT, [address, fsr, u64::from(prefetch)], 4),
             Fault::Vcpu { syndrome } => (fault::VCPU_FAULT, [syndrome, 0, 0], 1),
+            Fault::VppiEvent { irq } => (fault::VPPI_EVENT, [irq, 0, 0], 1),
+            Fault::VgicMaintenance { index } => {
+                (fault::VGIC_MAINTENANCE, [index.unwrap_or(u64::MAX), 0, 0], 1)
+            }
             _ => return None,
         };
         let (endpoint, badge, rights) = thread.slot(TcbSlot::FaultHandler).endpoint(&self.m)?;
@@ -151,6 +186,7 @@ impl<M: Machine> Kernel<M> {
         }
 
         // Nothing can fail from here on.
+        self.took(Path::Fault);
         thread.set_fault_label(&mut self.m, label);
         thread.set_fault0(&mut self.m, kept[0]);
         thread.set_fault1(&mut self.m, kept[1]);
@@ -173,12 +209,20 @@ impl<M: Machine> Kernel<M> {
 
     // ---- what has to be so
 
-    /// The message word of a thread that sends up to four words and no capabilities.
+    /// The message word of a thread that sends no capabilities.
     #[inline(always)]
-    fn short_message(&self, thread: Tcb) -> Option<MessageInfo> {
+    fn message_without_caps(&self, thread: Tcb) -> Option<MessageInfo> {
         let info = MessageInfo(thread.reg(&self.m, 1));
-        (info.0 & NOT_SHORT <= ipc::MSG_REGISTERS && thread.fault_label(&self.m) == fault::NULL)
-            .then_some(info)
+        (info.extra_caps() == 0 && thread.fault_label(&self.m) == fault::NULL).then_some(info)
+    }
+
+    /// The buffers through which a message goes, `Some(None)` when registers suffice.
+    #[inline(always)]
+    fn buffers(&self, from: Tcb, to: Tcb, info: MessageInfo) -> Option<Buffers> {
+        if info.length() <= ipc::MSG_REGISTERS {
+            return Some(None);
+        }
+        Some(Some((self.send_buffer(from)?, self.ipc_buffer(to, true)?)))
     }
 
     /// The thread that waits first in an endpoint, with its reply object, for a caller with these rights.
@@ -218,27 +262,76 @@ impl<M: Machine> Kernel<M> {
             None => true,
             Some(best) => tcb.priority(&self.m) >= best,
         };
-        best && self.action == Action::ResumeCurrent
-            && !self.reprogram
+        best && !self.reprogram && self.nothing_due()
+    }
+
+    /// Whether no thread's waiting for time is over, and no choice is due.
+    #[inline(always)]
+    fn nothing_due(&self) -> bool {
+        self.action == Action::ResumeCurrent
             && match self.release_head {
                 None => true,
                 Some(tcb) => tcb.sched_context(&self.m).is_some_and(|sc| !self.refill_ready(sc)),
             }
     }
 
+    /// Counts a fast path that was taken; in host tests only.
+    #[inline(always)]
+    fn took(&mut self, path: Path) {
+        #[cfg(any(test, feature = "sim"))]
+        {
+            self.taken[path as usize] += 1;
+        }
+        let _ = path;
+    }
+
     // ---- what is done
 
-    /// Copies a short message that carries no capabilities.
+    /// Copies a message that carries no capabilities.
     #[inline(always)]
-    fn fast_transfer(&mut self, from: Tcb, to: Tcb, info: MessageInfo, badge: u64) {
+    fn fast_transfer(&mut self, from: Tcb, to: Tcb, info: MessageInfo, badge: u64, buffers: Buffers) {
+        let length = info.length();
+        if length > 0 {
+            self.fast_copy(from, to, length, buffers);
+        }
+        to.set_reg(&mut self.m, 0, badge);
+        to.set_reg(&mut self.m, 1, MessageInfo::new(info.label(), 0, 0, length).0);
+    }
+
+    #[inline(always)]
+    fn fast_copy(&mut self, from: Tcb, to: Tcb, length: u64, buffers: Buffers) {
         for register in 2..2 + ipc::MSG_REGISTERS as usize {
-            if (register as u64 - 2) < info.length() {
+            if (register as u64 - 2) < length {
                 let word = from.reg(&self.m, register);
                 to.set_reg(&mut self.m, register, word);
             }
         }
-        to.set_reg(&mut self.m, 0, badge);
-        to.set_reg(&mut self.m, 1, MessageInfo::new(info.label(), 0, 0, info.length()).0);
+        if let Some((source, target)) = buffers {
+            let mut offset = ipc::IPC_BUFFER_MSG + 8 * ipc::MSG_REGISTERS;
+            let end = ipc::IPC_BUFFER_MSG + 8 * length;
+            while offset < end {
+                let word = self.m.load_at(source, offset);
+                self.m.store_at(target, offset, word);
+                offset += 8;
+            }
+        }
+    }
+
+    /// `thread` waits in `endpoint` with its reply object.
+    #[inline(always)]
+    fn start_receiving(&mut self, endpoint: Endpoint, reply: Reply, thread: Tcb) {
+        reply.set_tcb(&mut self.m, Some(thread));
+        thread.set_reply(&mut self.m, Some(reply));
+        thread.set_state(&mut self.m, State::BlockedOnReceive);
+        thread.set_blocked_on(&mut self.m, endpoint.addr().0);
+        if endpoint.head_word(&self.m) == queue_state::IDLE {
+            thread.set_queue_next(&mut self.m, None);
+            thread.set_queue_prev(&mut self.m, None);
+            endpoint.set_head_word(&mut self.m, thread.addr().0 | queue_state::RECEIVE);
+            endpoint.set_tail(&mut self.m, Some(thread));
+        } else {
+            self.endpoint_insert(endpoint, queue_state::RECEIVE, thread);
+        }
     }
 
     /// The first receiver leaves its endpoint.

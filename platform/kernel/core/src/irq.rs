@@ -13,7 +13,8 @@ use kernel_abi::{CapRights, Invocation};
 const SGIS: u64 = 16;
 
 impl<M: Machine> Kernel<M> {
-    fn irq_state_of(&self, irq: u64) -> IrqState {
+    #[inline(always)]
+    pub(crate) fn irq_state_of(&self, irq: u64) -> IrqState {
         self.irq_state.get(irq as usize).copied().unwrap_or(IrqState::Reserved)
     }
 

@@ -2,6 +2,7 @@
 //! The kernel's own state: everything it knows besides the objects that users hold capabilities to.
 
 use crate::addr::PhysAddr;
+use crate::cspace::Lookups;
 use crate::layout::{SchedContext, Slot, State, Tcb};
 use crate::machine::Machine;
 use crate::sched::{Action, ReadyQueues};
@@ -68,6 +69,11 @@ pub struct Kernel<M: Machine> {
     pub work_units: u32,
     /// Thread whose registers and translation are in the hardware; `None`: the idle thread's.
     pub loaded: Option<Tcb>,
+    /// Lookups of the fast paths.
+    pub lookups: Lookups,
+    /// How often each fast path was taken.
+    #[cfg(any(test, feature = "sim"))]
+    pub taken: [u64; crate::fastpath::Path::COUNT],
 }
 
 impl<M: Machine> Kernel<M> {
@@ -90,6 +96,9 @@ impl<M: Machine> Kernel<M> {
             irq_slots: memory.irq_slots,
             work_units: 0,
             loaded: None,
+            lookups: Lookups::new(),
+            #[cfg(any(test, feature = "sim"))]
+            taken: [0; crate::fastpath::Path::COUNT],
         };
         kernel.init_idle();
         Some(kernel)

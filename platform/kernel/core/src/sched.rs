@@ -263,7 +263,7 @@ impl<M: Machine> Kernel<M> {
         self.action = Action::ResumeCurrent;
     }
 
-    fn take_best(&mut self) -> Option<Tcb> {
+    pub(crate) fn take_best(&mut self) -> Option<Tcb> {
         let best = self.ready.queue(self.ready.highest()?).head?;
         self.dequeue(best);
         Some(best)

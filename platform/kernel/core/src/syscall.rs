@@ -10,9 +10,37 @@ use crate::layout::{Reply, State, Tcb};
 use crate::machine::Machine;
 use kernel_abi::context::stored;
 use kernel_abi::{CapRights, Syscall};
+use number::{CALL, NB_SEND, NB_SEND_RECV, RECV, REPLY_RECV, SEND};
 
-const CALL: i64 = Syscall::Call as i64;
-const REPLY_RECV: i64 = Syscall::ReplyRecv as i64;
+/// Numbers of the system calls that have a fast path.
+pub mod number {
+    use kernel_abi::Syscall;
+    /// [`Syscall::Call`].
+    pub const CALL: i64 = Syscall::Call as i64;
+    /// [`Syscall::ReplyRecv`].
+    pub const REPLY_RECV: i64 = Syscall::ReplyRecv as i64;
+    /// [`Syscall::Send`].
+    pub const SEND: i64 = Syscall::Send as i64;
+    /// [`Syscall::NBSend`].
+    pub const NB_SEND: i64 = Syscall::NBSend as i64;
+    /// [`Syscall::Recv`].
+    pub const RECV: i64 = Syscall::Recv as i64;
+    /// [`Syscall::NBSendRecv`].
+    pub const NB_SEND_RECV: i64 = Syscall::NBSendRecv as i64;
+}
+
+/// A system call that has a fast path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named after the system calls")]
+pub enum FastCall {
+    Call,
+    ReplyRecv,
+    /// NBSend as well.
+    Send,
+    Recv,
+    NBSendRecv,
+}
+
 /// Bytes of an instruction.
 const INSTRUCTION: u64 = 4;
 /// Register of the reply object, or of NBSendWait's destination.
@@ -24,7 +52,15 @@ impl<M: Machine> Kernel<M> {
     /// A system call of the current thread (`svc` from EL0). Registers are stored; x7 is `number`; the stored PC is
     /// behind the instruction.
     pub fn handle_syscall(&mut self, number: u64) {
-        if self.fast_syscall(number).is_none() {
+        let fast = match number as i64 {
+            CALL => self.fast_syscall(FastCall::Call),
+            REPLY_RECV => self.fast_syscall(FastCall::ReplyRecv),
+            SEND | NB_SEND => self.fast_syscall(FastCall::Send),
+            RECV => self.fast_syscall(FastCall::Recv),
+            NB_SEND_RECV => self.fast_syscall(FastCall::NBSendRecv),
+            _ => None,
+        };
+        if fast.is_none() {
             self.slow_syscall(number);
         }
     }
@@ -32,26 +68,38 @@ impl<M: Machine> Kernel<M> {
     /// The part of [`handle_syscall`](Self::handle_syscall) that the fast paths do. Returns the thread that is loaded
     /// now, or `None` when [`slow_syscall`](Self::slow_syscall) has to follow.
     #[inline(always)]
-    pub fn fast_syscall(&mut self, number: u64) -> Option<Tcb> {
+    pub fn fast_syscall(&mut self, call: FastCall) -> Option<Tcb> {
+        let thread = self.enter_syscall();
+        if !self.current_sc_has_budget() {
+            return None;
+        }
+        let next = match call {
+            FastCall::Call => self.fast_call(thread)?,
+            FastCall::ReplyRecv => self.fast_reply_receive(thread)?,
+            FastCall::Send => self.fast_signal(thread)?,
+            FastCall::Recv => self.fast_receive(thread)?,
+            FastCall::NBSendRecv => self.fast_send_receive(thread)?,
+        };
+        // Unless it just goes on, it waited in an endpoint or for a reply: it is neither to be restarted nor yielding.
+        if self.loaded != Some(next) {
+            self.load_thread(next);
+        }
+        Some(next)
+    }
+
+    /// The thread that made a system call, and the time it did.
+    #[inline(always)]
+    fn enter_syscall(&mut self) -> Tcb {
         let thread = self.current;
         let pc = thread.reg(&self.m, stored::PC).wrapping_sub(INSTRUCTION);
         thread.set_restart_pc(&mut self.m, pc);
         self.update_time();
-        if !self.current_sc_has_budget() {
-            return None;
-        }
-        let next = match number as i64 {
-            CALL => self.fast_call(thread)?,
-            REPLY_RECV => self.fast_reply_receive(thread)?,
-            _ => return None,
-        };
-        // It waited in an endpoint or for a reply: it is neither to be restarted nor yielding.
-        self.load_thread(next);
-        Some(next)
+        thread
     }
 
     /// A system call that no fast path took.
     pub fn slow_syscall(&mut self, number: u64) {
+        self.enter_syscall();
         if self.check_budget_restart() {
             self.dispatch(number);
         }
@@ -95,7 +143,15 @@ impl<M: Machine> Kernel<M> {
 
     /// An interrupt, while a user thread or nobody ran. `None`: the kernel's deadline.
     pub fn handle_interrupt(&mut self, irq: Option<u64>) {
-        self.interrupted();
+        self.stopped_here();
+        self.update_time();
+        if let Some(irq) = irq
+            && self.current_sc_has_budget()
+            && self.fast_interrupt(irq)
+        {
+            return;
+        }
+        self.check_budget_restart();
         match irq {
             Some(irq) => self.user_irq(irq),
             // The deadline is used up, whatever comes next.
@@ -109,15 +165,15 @@ impl<M: Machine> Kernel<M> {
     pub fn handle_vcpu_event(&mut self, what: Fault) {
         self.stopped_here();
         self.update_time();
+        if self.current_sc_has_budget()
+            && let Some(next) = self.fast_fault(self.current, what)
+        {
+            self.load_thread(next);
+            return;
+        }
         self.fault_current(what);
         self.check_budget_restart();
         self.leave();
-    }
-
-    fn interrupted(&mut self) {
-        self.stopped_here();
-        self.update_time();
-        self.check_budget_restart();
     }
 
     /// The current thread was interrupted between two instructions, and goes on there.

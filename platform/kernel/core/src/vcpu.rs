@@ -31,7 +31,10 @@ impl<M: Machine> Kernel<M> {
                 self.bind_vcpu(at, tcb);
                 Ok(0)
             }
-            Some(Invocation::ArmVcpuInjectIrq) => self.vcpu_inject(at, msg),
+            Some(Invocation::ArmVcpuInjectIrq) => {
+                self.require(msg, 1, 0)?;
+                self.vcpu_inject(at, self.arg(msg, 0))
+            }
             Some(Invocation::ArmVcpuReadReg) => {
                 self.require(msg, 1, 0)?;
                 let reg = VcpuReg::from_index(self.arg(msg, 0)).ok_or(Error::InvalidArgument(1))?;
@@ -61,9 +64,8 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn vcpu_inject(&mut self, at: Vcpu, msg: &Message) -> Outcome {
-        self.require(msg, 1, 0)?;
-        let word = self.arg(msg, 0);
+    /// Injects the virtual interrupt that `word` describes (`ARM_VCPU_InjectIRQ`). Changes nothing when it fails.
+    pub(crate) fn vcpu_inject(&mut self, at: Vcpu, word: u64) -> Outcome {
         let (virq, priority, group, lr) =
             (word & 0xffff, word >> 16 & 0xff, word >> 24 & 0xff, word >> 32 & 0xff);
         for (value, most) in [

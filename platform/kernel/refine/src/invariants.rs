@@ -18,7 +18,19 @@ pub fn check(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
     memory_is_disjoint(state)?;
     queues(kernel, state)?;
     bindings(kernel, state)?;
+    lookups(kernel)?;
     time(kernel, state)
+}
+
+/// What the fast paths remember of lookups is what a lookup finds now.
+fn lookups(kernel: &Kernel<SimMachine>) -> Result<(), String> {
+    for (tcb, address, slot) in kernel.lookups.iter() {
+        let found = kernel.lookup_slot(tcb, address);
+        ensure(found == Ok(slot), || {
+            format!("{tcb:x?} remembers {slot:x?} for {address:#x}, not {found:x?}")
+        })?;
+    }
+    Ok(())
 }
 
 fn ensure(holds: bool, what: impl Fn() -> String) -> Result<(), String> {
