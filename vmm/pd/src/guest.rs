@@ -39,6 +39,12 @@ pub struct Guest<H: Host> {
     pub(crate) unfinished: u32,
     /// vCPUs that wait to try an access to a device again, a bit each.
     pub(crate) retrying: u32,
+    /// Bytes of the guest's memory that were scrubbed so far, before a reboot.
+    pub(crate) scrubbed: u64,
+    /// Slots whose interrupt waits for others to come.
+    pub(crate) late: u32,
+    /// Physical count until which it may.
+    pub(crate) late_until: Option<u64>,
     /// This PD was restarted, and requests of its former life may still be at the disk.
     pub(crate) recovering: bool,
 }
@@ -56,6 +62,9 @@ impl<H: Host> Guest<H> {
             links,
             unfinished: 0,
             retrying: 0,
+            scrubbed: 0,
+            late: 0,
+            late_until: None,
             recovering: false,
         };
         this.make_devices();

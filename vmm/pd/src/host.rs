@@ -64,7 +64,10 @@ pub trait Host {
     /// Puts instructions at the start of the guest's RAM.
     fn place(&mut self, code: &[u32]);
 
-    /// Loads the guest's memory for a start: for the first one it is zero, otherwise it is scrubbed before.
+    /// Scrubs `length` bytes of the guest's memory from byte `offset` on, as far as there are any. False: none are left.
+    fn scrub(&mut self, offset: u64, length: u64) -> bool;
+
+    /// Loads the guest's memory for a start. All of it is zero: new, or scrubbed.
     ///
     /// # Errors
     /// The images cannot be placed.
@@ -76,6 +79,6 @@ pub trait Host {
 pub enum Memory {
     /// Zeroes, everywhere.
     Zeroed,
-    /// What a guest left there.
+    /// What a guest left there until it was scrubbed.
     Used,
 }

@@ -29,6 +29,8 @@ const QUIESCE_AND_WAIT: [u32; vgic::QUIESCE.len() + 2] = {
 };
 /// Where that loop is when the code is at the start of the guest's RAM.
 const QUIESCED: u64 = map::RAM + 4 * vgic::QUIESCE.len() as u64;
+/// Bytes of memory that are scrubbed without a pause.
+const SCRUB_STEP: u64 = 2 << 20;
 /// X0.
 const X0: Gpr = Gpr::new(0);
 
@@ -45,8 +47,12 @@ impl<H: Host> Guest<H> {
         };
         self.life = Life::Running;
         self.recovering = false;
+        // What was asked for while it was being scrubbed.
+        self.timeout = None;
         self.unfinished = 0;
         self.retrying = 0;
+        self.late = 0;
+        self.late_until = None;
         self.input_waits = self.host.console().has_input();
         self.connect();
         self.power_on(0, start.entry, &[start.device_tree]);
@@ -133,6 +139,8 @@ impl<H: Host> Guest<H> {
         self.machine.reset();
         self.unfinished = 0;
         self.retrying = 0;
+        self.late = 0;
+        self.late_until = None;
         self.reset_devices();
         self.update_lines();
         self.arm_timeout();
@@ -165,8 +173,20 @@ impl<H: Host> Guest<H> {
     /// Starts over when no vCPU is busy any more and no device uses the guest's memory, which is scrubbed then.
     pub(crate) fn reboot_when_quiet(&mut self) {
         if self.machine.cpus.iter().all(|cpu| cpu.run == Run::Off) && self.devices_are_quiet() {
-            self.start(Memory::Used);
+            self.scrub();
         }
+    }
+
+    /// Scrubs a step of the memory; the next one follows when others, a watchdog for one, have had their turn.
+    fn scrub(&mut self) {
+        if !self.host.scrub(self.scrubbed, SCRUB_STEP) {
+            self.scrubbed = 0;
+            return self.start(Memory::Used);
+        }
+        self.scrubbed += SCRUB_STEP;
+        let now = self.host.now();
+        self.timeout = Some(now);
+        self.host.set_timeout(Some(now));
     }
 
     /// Starts the guest anew after a crash of this PD, which has left it as it was: vCPUs running, requests at the disk,

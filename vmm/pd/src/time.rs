@@ -18,9 +18,15 @@ const PHYSICAL_TIMER: Option<IntId> = IntId::new(map::PHYSICAL_TIMER_INTID as u1
 impl<H: Host> Guest<H> {
     /// The deadline that the host was asked for has been reached (or an earlier one that has been replaced since).
     pub fn timeout(&mut self) {
+        if self.life == Life::Rebooting {
+            return self.reboot_when_quiet();
+        }
         let now = self.host.now();
         if self.timeout.is_some_and(|deadline| deadline <= now) {
             self.timeout = None;
+        }
+        if self.late_until.is_some_and(|until| until <= now) {
+            self.deliver_late();
         }
         for index in 0..self.machine.vcpus() {
             if let Some(Run::Held { deadline: Some(deadline), .. }) =
@@ -115,6 +121,6 @@ impl<H: Host> Guest<H> {
             let ticks = u64::from(seconds).saturating_add(1).saturating_mul(self.host.frequency_hz());
             self.host.now().saturating_add(ticks)
         });
-        timers.chain([alarm]).flatten().min()
+        timers.chain([alarm, self.late_until]).flatten().min()
     }
 }

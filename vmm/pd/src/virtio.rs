@@ -26,6 +26,9 @@ use vmm_virtio::{BlockDevice, ConsoleDevice, EntropyDevice, GuestMemory, Mmio, M
 /// How often a device works on in one event, when there is ever more to do. Then others have their turn.
 const ROUNDS: usize = 8;
 
+/// How many times a second a vCPU that is busy is interrupted by its disk, at most.
+const DISK_INTERRUPTS_HZ: u64 = 5000;
+
 /// A device, by its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -234,7 +237,11 @@ impl<H: Host> Guest<H> {
         }
         match self.life {
             Life::Running => {
+                if slot == Slot::Block {
+                    self.may_be_late();
+                }
                 self.work(slot);
+                self.bound_delay();
                 self.retry();
             }
             Life::Rebooting => {
@@ -423,9 +430,48 @@ impl<H: Host> Guest<H> {
             Slot::Entropy => devices.entropy.as_ref().is_some_and(Mmio::asserted),
             Slot::Console => devices.console.as_ref().is_some_and(Mmio::asserted),
         };
-        if asserted != (devices.lines & slot.bit() != 0) {
+        if asserted != (devices.lines & slot.bit() != 0) && !(asserted && self.late & slot.bit() != 0) {
             devices.lines ^= slot.bit();
             self.set_level(slot.intid(), asserted);
+        }
+    }
+
+    /// The disk is about to complete requests. A guest whose vCPUs all run has something to do, often the next request:
+    /// it is told of all completions together, when it waits, at its timer's next event, or after a moment.
+    #[inline]
+    fn may_be_late(&mut self) {
+        if self.late != 0 || self.machine.cpus.iter().any(|cpu| matches!(cpu.run, Run::Held { .. })) {
+            return;
+        }
+        let asserted = self.machine.devices.block.as_ref().is_some_and(Mmio::asserted);
+        if !asserted {
+            self.late = Slot::Block.bit();
+        }
+    }
+
+    /// Sees to it that an interrupt that waits does not wait for long; called when the work that may have raised it is done.
+    #[inline]
+    fn bound_delay(&mut self) {
+        if self.late == 0 || self.late_until.is_some() {
+            return;
+        }
+        if self.machine.devices.block.as_ref().is_some_and(Mmio::asserted) {
+            let moment = self.host.frequency_hz() / DISK_INTERRUPTS_HZ;
+            self.late_until = Some(self.host.now().saturating_add(moment));
+            self.arm_timeout();
+        } else {
+            // Nothing was raised.
+            self.late = 0;
+        }
+    }
+
+    /// Delivers interrupts that waited.
+    #[inline]
+    pub(crate) fn deliver_late(&mut self) {
+        if self.late != 0 {
+            self.late = 0;
+            self.late_until = None;
+            self.update_virtio_line(Slot::Block);
         }
     }
 

@@ -134,9 +134,13 @@ impl Host for PdHost {
         self.regions.place(code);
     }
 
-    fn load(&mut self, memory: Memory) -> Result<Start, BootError> {
+    fn scrub(&mut self, offset: u64, length: u64) -> bool {
+        self.regions.scrub(offset, length)
+    }
+
+    fn load(&mut self, _memory: Memory) -> Result<Start, BootError> {
         self.set_wall_clock();
-        self.regions.load(memory, &self.machine)
+        self.regions.load(&self.machine)
     }
 }
 

@@ -5,7 +5,6 @@ use crate::pd::bytes;
 use crate::pd::ram::Window;
 use crate::pd::symbols::{Region, Symbols};
 use vmm::boot::Description;
-use vmm::host::Memory;
 use vmm::{Images, boot};
 use vmm_fdt::layout::DEVICE_TREE_SIZE;
 use vmm_fdt::machine::map;
@@ -47,22 +46,26 @@ impl Regions {
     ///
     /// # Errors
     /// See [`boot::load`].
-    pub fn load(
-        &mut self,
-        memory: Memory,
-        machine: &Description<'_>,
-    ) -> Result<boot::Start, boot::BootError> {
+    pub fn load(&mut self, machine: &Description<'_>) -> Result<boot::Start, boot::BootError> {
         let images = Images { kernel: self.kernel, initrd: self.initrd, command_line: self.command_line };
         let ram = self.ram();
-        if memory == Memory::Used {
-            scrub(ram);
-        }
         let start = boot::load(ram, &images, machine, load)?;
         let tree = start.device_tree.saturating_sub(map::RAM) as usize;
         write_back(
             ram.get(tree..).and_then(|rest| rest.get(..DEVICE_TREE_SIZE as usize)).unwrap_or_default(),
         );
         Ok(start)
+    }
+
+    /// Fills a part of the guest's memory with zeroes, in memory too; false when there is none at `offset`. No vCPU may be
+    /// running, and no device be writing to it.
+    pub fn scrub(&mut self, offset: u64, length: u64) -> bool {
+        let ram = self.ram();
+        let start = ram.len().min(offset as usize);
+        let end = ram.len().min(start.saturating_add(length as usize));
+        let Some(part) = ram.get_mut(start..end).filter(|part| !part.is_empty()) else { return false };
+        scrub(part);
+        true
     }
 
     /// Puts instructions at the start of the guest's RAM. No vCPU may be running.

@@ -188,12 +188,53 @@ fn direct_layout_names_guest_memory() {
     queue.want_interrupt(guest.host().memory.0);
     virtualiser.complete(&guest, Status::OK);
     guest.virtio_event(DISK);
+    take(&mut guest, 0, Exit::Trapped(0x07e0_0000));
     assert_eq!(interrupts(&guest, DISK), 1);
     let ram = guest.host().memory.0;
     assert_eq!((queue.take(ram), ram.peek::<1>(status)), (Some((0, 2049)), [0]));
     assert_eq!([ram.peek::<1>(DATA), ram.peek(DATA + 512), ram.peek(DATA + 4096)], [[7], [8], [10]]);
     assert_eq!(acknowledge(&mut guest, DISK), 1);
     assert_eq!(read(&mut guest, DISK, registers::INTERRUPT_STATUS), 0);
+}
+
+#[test]
+fn busy_guest_is_told_of_completions_together() {
+    for end in 0..3 {
+        let (mut guest, mut virtualiser, mut queue) = with_disk(false);
+        queue.want_interrupt(guest.host().memory.0);
+        for number in 0..3 {
+            let data = [Buffer::writable(DATA + 0x1000 * number, 0x1000)];
+            add(&guest, &mut queue, BUFFERS + 64 * number, READ, number, &data);
+            kick(&mut guest, DISK, &mut queue);
+        }
+        virtualiser.look();
+        while !virtualiser.taken.is_empty() {
+            virtualiser.complete(&guest, Status::OK);
+            guest.virtio_event(DISK);
+        }
+        assert_eq!(interrupts(&guest, DISK), 0, "it has something to do");
+        assert_eq!(guest.host().timeouts.len(), 1, "not for ever");
+        match end {
+            0 => assert_eq!(take(&mut guest, 0, Exit::Trapped(0x07e0_0000)), Reply::Resume),
+            1 => assert_eq!(take(&mut guest, 0, Exit::PrivateInterrupt(27)), Reply::Resume),
+            _ => guest.timeout(),
+        }
+        assert_eq!(interrupts(&guest, DISK), 1);
+        assert_eq!(acknowledge(&mut guest, DISK), 1);
+    }
+}
+
+#[test]
+fn guest_that_waits_is_told_at_once() {
+    let (mut guest, mut virtualiser, mut queue) = with_disk(false);
+    queue.want_interrupt(guest.host().memory.0);
+    add(&guest, &mut queue, BUFFERS, READ, 0, &[Buffer::writable(DATA, 512)]);
+    kick(&mut guest, DISK, &mut queue);
+    virtualiser.look();
+    assert_eq!(take(&mut guest, 0, Exit::Trapped(0x07e0_0000)), Reply::Hold);
+    virtualiser.complete(&guest, Status::OK);
+    guest.virtio_event(DISK);
+    assert_eq!((interrupts(&guest, DISK), guest.machine().cpus[0].run), (1, Run::Running));
 }
 
 #[test]

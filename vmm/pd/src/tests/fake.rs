@@ -209,6 +209,8 @@ pub struct FakeHost {
     pub placed: Vec<u32>,
     pub memory: FakeMemory,
     pub notified: Vec<Slot>,
+    pub scrubs: Vec<u64>,
+    pub to_scrub: u64,
     pub broken: bool,
 }
 
@@ -254,6 +256,11 @@ impl Host for FakeHost {
 
     fn place(&mut self, code: &[u32]) {
         self.placed = code.to_vec();
+    }
+
+    fn scrub(&mut self, offset: u64, _length: u64) -> bool {
+        self.scrubs.push(offset);
+        offset < self.to_scrub
     }
 
     fn load(&mut self, memory: Memory) -> Result<Start, BootError> {
@@ -302,6 +309,8 @@ pub fn connected(vcpus: usize, links: Links<FakeHost>) -> TestGuest {
         placed: Vec::new(),
         memory: FakeMemory(leak(Ram::new(map::RAM, 4 << 20))),
         notified: Vec::new(),
+        scrubs: Vec::new(),
+        to_scrub: 0,
         broken: false,
     };
     Guest::new(host, Machine::new(vcpus, 512 << 20).expect("possible"), links)

@@ -105,6 +105,20 @@ fn reboot_scrubs_resets_and_starts_again() {
 }
 
 #[test]
+fn memory_is_scrubbed_in_steps_before_the_guest_starts_again() {
+    let mut guest = guest(1);
+    guest.host_mut().to_scrub = 5 << 20;
+    assert_eq!(smc(&mut guest, 0, [SYSTEM_RESET, 0, 0, 0]).0, Reply::Hold);
+    for step in 1..=3 {
+        assert_eq!((guest.life(), guest.host().scrubs.len()), (Life::Rebooting, step));
+        assert_eq!(guest.host().timeouts.len(), step, "goes on soon");
+        guest.timeout();
+    }
+    assert_eq!(guest.host().scrubs, [0, 2 << 20, 4 << 20, 6 << 20]);
+    assert_eq!((guest.life(), guest.host().loads.last()), (Life::Running, Some(&Memory::Used)));
+}
+
+#[test]
 fn list_registers_are_emptied_by_their_vcpus_before_the_guest_starts_again() {
     let mut guest = guest(2);
     enable(&mut guest, 27);
