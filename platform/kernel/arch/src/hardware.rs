@@ -7,6 +7,7 @@ use kernel_abi::context::stored;
 use kernel_abi::vcpu::VcpuReg;
 use kernel_core::layout::{Tcb, Vcpu};
 use kernel_core::machine::{CacheOp, ListRegisterActive};
+use kernel_core::syscall::number;
 use kernel_core::{Machine, PhysAddr};
 
 use crate::board::{self, MEMORY};
@@ -265,4 +266,13 @@ impl Machine for Hardware {
     }
 }
 
-global_asm!(include_str!("vectors.s"));
+// Of the system calls that have a fast path, the numbers, positive.
+global_asm!(
+    include_str!("vectors.s"),
+    CALL = const -number::CALL,
+    REPLY_RECV = const -number::REPLY_RECV,
+    SEND = const -number::SEND,
+    NB_SEND = const -number::NB_SEND,
+    RECV = const -number::RECV,
+    NB_SEND_RECV = const -number::NB_SEND_RECV,
+);

@@ -5,7 +5,7 @@
 
 use kernel_core::Machine;
 use kernel_core::fault::Fault;
-use kernel_core::syscall::{FastCall, number};
+use kernel_core::syscall::FastCall;
 
 use crate::hardware::Hardware;
 use crate::sysreg::read;
@@ -32,27 +32,15 @@ const PAGE_MASK: u64 = 0xfff;
 /// TcbSetFlags: the thread may not use FP.
 const FLAG_FPU_DISABLED: u64 = 1;
 
-/// A system call, `svc` of a native thread, number in x7: the fast paths. 0: `trap_syscall` has to follow. Each is a
-/// function of its own, so that none saves registers that only another one needs, and goes straight to the exit.
-#[unsafe(no_mangle)]
-extern "C" fn trap_syscall_fast(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64, _: u64, number: u64) -> u64 {
-    match number as i64 {
-        number::CALL => fast_call(),
-        number::REPLY_RECV => fast_reply_recv(),
-        number::SEND | number::NB_SEND => fast_send(),
-        number::RECV => fast_recv(),
-        number::NB_SEND_RECV => fast_nb_send_recv(),
-        _ => 0,
-    }
-}
-
+/// System calls, `svc` of a native thread, that have a fast path. Each is a function of its own, so that none saves
+/// registers that only another one needs, and goes straight to the exit.
 macro_rules! fast_calls {
     ($($name:ident: $call:ident,)*) => { $(
-        #[inline(never)]
-        extern "C" fn $name() -> u64 {
+        #[unsafe(no_mangle)]
+        extern "C" fn $name() -> ! {
             match kernel().fast_syscall(FastCall::$call) {
                 Some(thread) => resume(crate::hardware::registers_of(thread)),
-                None => 0,
+                None => resume(trap_syscall()),
             }
         }
     )* };
@@ -75,6 +63,7 @@ fn resume(registers: u64) -> ! {
 }
 
 /// A system call that no fast path took.
+#[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn trap_syscall() -> u64 {
     let kernel = kernel();

@@ -76,8 +76,18 @@ synchronous:
     lsr     x25, x24, #26
     cmp     x25, #0x15              // SVC from AArch64: only threads without a virtual CPU bring it here
     b.ne    1f
-    bl      trap_syscall_fast       // x0..x7 are still the caller's
-    cbnz    x0, restore_user
+    cmn     x7, #{CALL}             // each leaves by itself
+    b.eq    fast_call
+    cmn     x7, #{REPLY_RECV}
+    b.eq    fast_reply_recv
+    cmn     x7, #{RECV}
+    b.eq    fast_recv
+    cmn     x7, #{SEND}
+    b.eq    fast_send
+    cmn     x7, #{NB_SEND_RECV}
+    b.eq    fast_nb_send_recv
+    cmn     x7, #{NB_SEND}
+    b.eq    fast_send
     bl      trap_syscall
     b       restore_user
 1:  mov     x0, x24

@@ -166,13 +166,11 @@ impl<M: Machine> Kernel<M> {
     /// A fault of the current thread whose handler waits and has time of its own.
     #[inline(always)]
     pub fn fast_fault(&mut self, thread: Tcb, what: Fault) -> Option<Tcb> {
-        let (label, kept, length) = match what {
-            Fault::Vm { address, fsr, prefetch } => (fault::VM_FAULT, [address, fsr, u64::from(prefetch)], 4),
-            Fault::Vcpu { syndrome } => (fault::VCPU_FAULT, [syndrome, 0, 0], 1),
-            Fault::VppiEvent { irq } => (fault::VPPI_EVENT, [irq, 0, 0], 1),
-            Fault::VgicMaintenance { index } => {
-                (fault::VGIC_MAINTENANCE, [index.unwrap_or(u64::MAX), 0, 0], 1)
-            }
+        let (label, kept) = match what {
+            Fault::Vm { address, fsr, prefetch } => (fault::VM_FAULT, [address, fsr, u64::from(prefetch)]),
+            Fault::Vcpu { syndrome } => (fault::VCPU_FAULT, [syndrome, 0, 0]),
+            Fault::VppiEvent { irq } => (fault::VPPI_EVENT, [irq, 0, 0]),
+            Fault::VgicMaintenance { index } => (fault::VGIC_MAINTENANCE, [index.unwrap_or(u64::MAX), 0, 0]),
             _ => return None,
         };
         let (endpoint, badge, rights) = thread.slot(TcbSlot::FaultHandler).endpoint(&self.m)?;
@@ -193,16 +191,19 @@ impl<M: Machine> Kernel<M> {
         thread.set_fault2(&mut self.m, kept[2]);
         self.leave_endpoint(endpoint, handler);
         self.wait_for_reply(thread, reply);
-        let words = if length == 1 {
-            [kept[0], 0, 0, 0]
+        let length = if label == fault::VM_FAULT {
+            let pc = thread.restart_pc(&self.m);
+            handler.set_reg(&mut self.m, 2, pc);
+            handler.set_reg(&mut self.m, 3, kept[0]);
+            handler.set_reg(&mut self.m, 4, kept[2]);
+            handler.set_reg(&mut self.m, 5, kept[1]);
+            4
         } else {
-            [thread.restart_pc(&self.m), kept[0], kept[2], kept[1]]
+            handler.set_reg(&mut self.m, 2, kept[0]);
+            1
         };
-        for (register, &word) in (2..).zip(words.iter().take(length)) {
-            handler.set_reg(&mut self.m, register, word);
-        }
         handler.set_reg(&mut self.m, 0, badge);
-        handler.set_reg(&mut self.m, 1, MessageInfo::new(label, 0, 0, length as u64).0);
+        handler.set_reg(&mut self.m, 1, MessageInfo::new(label, 0, 0, length).0);
         self.run_on_own_time(handler);
         Some(handler)
     }

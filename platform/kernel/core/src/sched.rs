@@ -263,9 +263,20 @@ impl<M: Machine> Kernel<M> {
         self.action = Action::ResumeCurrent;
     }
 
+    /// Takes the first thread of the best queue.
+    #[inline]
     pub(crate) fn take_best(&mut self) -> Option<Tcb> {
-        let best = self.ready.queue(self.ready.highest()?).head?;
-        self.dequeue(best);
+        let priority = self.ready.highest()?;
+        let mut queue = self.ready.queue(priority);
+        let best = queue.head?;
+        queue.head = best.sched_next(&self.m);
+        match queue.head {
+            Some(next) => next.set_sched_prev(&mut self.m, None),
+            None => queue.tail = None,
+        }
+        self.ready.set(priority, queue);
+        best.set_sched_next(&mut self.m, None);
+        best.set_queued(&mut self.m, queued::NONE);
         Some(best)
     }
 

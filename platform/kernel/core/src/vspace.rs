@@ -210,15 +210,22 @@ impl<M: Machine> Kernel<M> {
     /// Puts a thread's translation into the hardware; an address space that is missing or gone maps nothing.
     #[inline(always)]
     pub fn load_vspace(&mut self, tcb: Tcb) {
-        let slot = tcb.slot(TcbSlot::VSpace);
-        let word0 = slot.word0(&self.m);
-        let mut root = None;
+        const SLOT: u64 = (TcbSlot::VSpace as u64) << size::SLOT_BITS;
+        let word0 = self.m.load_at(tcb.addr(), SLOT);
         if word0 >> cap::TAG_SHIFT == cap::tag::VSPACE {
             let at = PhysAddr(word0 & cap::ADDR_MASK);
             // ASID 0 is in no pool's hands: a VSpace that has none maps nothing.
-            let asid = slot.word1(&self.m) as u16;
-            root = self.vmid_of(asid, at).map(|vmid| (at, vmid));
+            let asid = self.m.load_at(tcb.addr(), SLOT + 8) as u16;
+            if let Some(vmid) = self.vmid_of(asid, at) {
+                return self.m.set_vspace(Some((at, vmid)));
+            }
         }
-        self.m.set_vspace(root);
+        self.load_nothing();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load_nothing(&mut self) {
+        self.m.set_vspace(None);
     }
 }
