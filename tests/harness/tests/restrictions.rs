@@ -88,7 +88,8 @@ fn boot_damaged(test: &str, damage: impl Fn(&File, u64)) -> Guest {
     let disk = File::options().read(true).write(true).open(&file).unwrap();
     let sectors = disk.metadata().unwrap().len() / 512;
     damage(&disk, sectors);
-    boot(System::standard(), &file)
+    // The debug platform prints what the block virtualiser has to say.
+    boot(System::standard().debug(), &file)
 }
 
 /// Whether the guest that has the input has a disk with something on it.
