@@ -270,10 +270,13 @@ const REFERENCES: &[(&str, f64)] = &[
     ("protected_call_passive_0w", 721.0),
     ("protected_call_passive_4w", 768.0),
     ("protected_call_passive_5w", 2408.0),
+    ("protected_call_16w", 2518.0),
     ("protected_call_active_0w", 2471.0),
     ("notification_ping_pong", 2223.0),
     ("mmio_exit_empty", 2062.0),
     ("mmio_exit_value", 3295.0),
+    ("mmio_exit_value_x20", 4019.0),
+    ("vtimer_cycle", 5330.0),
     ("hvc_exit_empty", 2116.0),
     ("wfi_exit_empty", 2039.0),
 ];

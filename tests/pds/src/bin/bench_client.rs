@@ -72,6 +72,7 @@ fn init() -> impl Handler {
         measure_calls(&mut uart, "protected_call_passive_0w", server, 0);
         measure_calls(&mut uart, "protected_call_passive_4w", server, 4);
         measure_calls(&mut uart, "protected_call_passive_5w", server, 5);
+        measure_calls(&mut uart, "protected_call_16w", server, 16);
     }
     if let Some(server) = connected(*var!(active_ch: usize = NOT_CONNECTED)) {
         measure_calls(&mut uart, "protected_call_active_0w", server, 0);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Measures exits of a guest of four instructions: a read of an address where nothing is, answered without effect, with
-//! the program counter advanced, and with a value; an HVC; a WFI.
+//! Measures exits of a guest of few instructions: a read of an address where nothing is, answered without effect, with
+//! the program counter advanced, and with a value; an HVC; a WFI; and the virtual timer's whole cycle (exit, injection,
+//! end of interrupt, exit, acknowledgement).
 //!
-//! Symbols: `uart`, `guest_ram` (a page, which the guest sees at 0x4000_0000; it sees nothing else).
+//! Symbols: `uart`, `guest_ram` (a page, which the guest sees at 0x4000_0000; besides it sees the GIC's virtual CPU
+//! interface at 0x801_0000).
 #![no_std]
 #![no_main]
 
@@ -36,6 +38,27 @@ global_asm!(
     "0: wfi",
     "b 0b",
     ".balign 16",
+    "0: ldr w20, [x0]",
+    "b 0b",
+    ".balign 16",
+    // A timer that has always fired: VBAR_EL1, GICV_PMR, GICV_CTLR, the timer, interrupts.
+    "add x1, x4, #0x800",
+    "msr vbar_el1, x1",
+    "mov x2, #0x08010000",
+    "mov w3, #0xff",
+    "str w3, [x2, #4]",
+    "mov w3, #1",
+    "str w3, [x2]",
+    "msr cntv_cval_el0, xzr",
+    "msr cntv_ctl_el0, x3",
+    "isb",
+    "msr daifclr, #2",
+    "0: b 0b",
+    // The vector of interrupts from the same level: GICV_IAR, GICV_EOIR.
+    ".org guest_code + 0xa80",
+    "ldr w3, [x2, #0xc]",
+    "str w3, [x2, #0x10]",
+    "eret",
     "guest_code_end:",
     ".previous",
 );
@@ -44,6 +67,11 @@ unsafe extern "C" {
     static guest_code: u8;
     static guest_code_end: u8;
 }
+
+/// Bytes of the guest's page.
+const GUEST_BYTES: usize = 4096;
+/// The smallest cache line.
+const LINE: usize = 16;
 
 /// How an exit is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +82,10 @@ enum Answer {
     Advance,
     /// With a value in x1 and the program counter advanced.
     Value,
+    /// As `Value`, in x20.
+    ValueFar,
+    /// The timer's interrupt is injected, and acknowledged when the guest has ended it.
+    Timer,
 }
 
 /// What is measured one after the other: name, offset in the guest's code, answer.
@@ -63,10 +95,18 @@ const PHASES: &[(&str, u64, Answer)] = &[
     ("mmio_exit_value", 0x00, Answer::Value),
     ("hvc_exit_empty", 0x10, Answer::Empty),
     ("wfi_exit_empty", 0x20, Answer::Empty),
+    ("mmio_exit_value_x20", 0x30, Answer::ValueFar),
+    ("vtimer_cycle", 0x40, Answer::Timer),
 ];
 
 /// Registers up to x1 in transfer order: pc, sp, spsr, x0, x1.
 const UP_TO_X1: usize = 5;
+/// Registers up to x20.
+const UP_TO_X20: usize = 26;
+/// Registers up to x4.
+const UP_TO_X4: usize = 8;
+/// Interrupt number of the virtual timer.
+const VIRTUAL_TIMER: u16 = 27;
 
 struct Vmm {
     uart: Uart,
@@ -78,7 +118,7 @@ struct Vmm {
 impl Vmm {
     fn answer(&self, answer: Answer, ip: u64) {
         match answer {
-            Answer::Empty => {}
+            Answer::Empty | Answer::Timer => {}
             Answer::Advance => {
                 self.vcpu.write_registers(false, &UserContext { pc: ip + 4, ..Default::default() }, 1);
             }
@@ -87,6 +127,12 @@ impl Vmm {
                 registers.pc += 4;
                 registers.x1 = 0x1234_5678;
                 self.vcpu.write_registers(false, &registers, UP_TO_X1);
+            }
+            Answer::ValueFar => {
+                let mut registers = self.vcpu.read_registers(UP_TO_X20);
+                registers.pc += 4;
+                registers.x20 = 0x1234_5678;
+                self.vcpu.write_registers(false, &registers, UP_TO_X20);
             }
         }
     }
@@ -98,8 +144,10 @@ impl Vmm {
         self.stopwatch = Stopwatch::new();
         match PHASES.get(self.phase) {
             Some((_, offset, _)) => {
-                let registers = UserContext { pc: GUEST_BASE + offset, ..Default::default() };
-                self.vcpu.write_registers(false, &registers, 1);
+                let mut registers = self.vcpu.read_registers(UP_TO_X4);
+                registers.pc = GUEST_BASE + offset;
+                registers.x4 = GUEST_BASE;
+                self.vcpu.write_registers(false, &registers, UP_TO_X4);
                 true
             }
             None => {
@@ -116,10 +164,18 @@ impl Handler for Vmm {
 
     fn fault(&mut self, _vcpu: Child, info: MessageInfo) -> Result<Option<MessageInfo>, Infallible> {
         let Some(&(name, _, answer)) = PHASES.get(self.phase) else { return Ok(None) };
+        let fault = info.fault();
+        if answer == Answer::Timer
+            && let Fault::VgicMaintenance { .. } = fault
+        {
+            self.vcpu.ack_vppi(VIRTUAL_TIMER.into());
+            return Ok(Some(MessageInfo::default()));
+        }
         if let Some(ticks) = self.stopwatch.round() {
             return Ok(self.next_phase(name, ticks).then(MessageInfo::default));
         }
-        match info.fault() {
+        match fault {
+            Fault::VppiEvent { .. } if self.vcpu.inject_irq(VIRTUAL_TIMER, 0, 0, 0).is_ok() => {}
             Fault::VmFault { ip, addr: NOTHING, .. } => self.answer(answer, ip),
             Fault::UnknownSyscall { .. } | Fault::VcpuFault { .. } => {}
             other => {
@@ -139,11 +195,13 @@ fn load_guest(ram: NonNull<u8>) {
     unsafe {
         let (start, end) = (&raw const guest_code, &raw const guest_code_end);
         ram.as_ptr().copy_from_nonoverlapping(start, end.offset_from_unsigned(start));
-        asm!(
-            "dc cvac, {ram}", "dsb ish", "ic ivau, {ram}", "dsb ish", "isb",
-            ram = in(reg) ram.as_ptr(),
-            options(nostack, preserves_flags),
-        );
+        for line in (0..GUEST_BYTES).step_by(LINE) {
+            asm!(
+                "dc cvac, {line}", "dsb ish", "ic ivau, {line}", "dsb ish", "isb",
+                line = in(reg) ram.as_ptr().add(line),
+                options(nostack, preserves_flags),
+            );
+        }
     }
 }
 
