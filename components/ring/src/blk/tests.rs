@@ -4,8 +4,8 @@
 use heapless::Vec;
 
 use super::*;
-use crate::link::State;
-use crate::pages::LocalPages;
+use crate::link::{LinkError, State};
+use crate::pages::{LocalPages, Memory};
 use crate::queue::Full;
 
 type Region = LocalPages<1024>;
@@ -14,6 +14,7 @@ type Region = LocalPages<1024>;
 fn link(region: &Region) -> (Client<&Region>, Server<&Region>) {
     let (mut server, mut client) = (Server::new(region).unwrap(), Client::new(region).unwrap());
     settle(&mut client, &mut server);
+    assert!(client.commit() && server.commit(), "each is to be told of the other");
     (client, server)
 }
 
@@ -64,4 +65,174 @@ fn request_with_several_segments_arrives_as_one_and_is_answered() {
     assert_eq!(client.response(), Some(Response { id: 8, status: Status::OK }));
     assert_eq!(client.response(), Some(Response { id: 7, status: Status::OK }));
     assert_eq!(client.response(), None);
+}
+
+#[test]
+fn queues_fill_the_region_and_both_sides_derive_the_same() {
+    for (size, capacity) in [(608, 2), (4096, 64), (0x10000, 1024), (0x40000, 4096), (1 << 30, 32768)] {
+        let layout = Layout::of(size).unwrap();
+        assert_eq!((layout.capacity, layout.requests), (capacity, 0x100));
+        assert_eq!(layout.responses, 0x100 + 0x80 + 32 * capacity as usize);
+        assert!(layout.responses + 0x80 + 16 * capacity as usize <= size);
+    }
+    for size in [0, 0x100, 607, usize::MAX] {
+        assert!(Layout::of(size).is_err(), "{size}");
+    }
+}
+
+#[test]
+fn entries_lie_where_the_document_has_them() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    let request =
+        Request { code: Code::WriteZeroes, unmap: true, ..read(0x0807_0605_0403_0201, 0x1122, 0x0a00) };
+    client.submit(&request, &[]).unwrap();
+    client.submit(&read(9, 5, 1024), &[Segment { offset: 0x99, length: 512 }; 2]).unwrap();
+    let _ = client.commit();
+    let [id, offset, sector, rest] = (&region).read(0x180);
+    assert_eq!((id, offset, sector), (0x0807_0605_0403_0201, 0, 0x1122));
+    assert_eq!(rest, 0x0a00 | 5 << 32 | 2 << 48, "length, code, flags");
+    let [id, offset, sector, rest] = (&region).read(0x1a0);
+    assert_eq!((id, offset, sector, rest), (9, 0x99, 5, 512 | 1 << 48));
+    let [_, _, sector, rest] = (&region).read(0x1c0);
+    assert_eq!((sector, rest), (6, 512), "the last of the chain, a sector on");
+    let mut segments = Vec::<Segment, 8>::new();
+    assert_eq!(server.request(&mut segments), Some(request));
+    server.complete(Response { id: request.id, status: Status::UNSUPPORTED }).unwrap();
+    let responses = Layout::of((&region).size()).unwrap().responses;
+    assert_eq!((&region).read(responses + 0x80), [request.id, 5]);
+}
+
+#[test]
+fn information_survives_the_way_and_absurd_limits_do_not() {
+    let info = Info {
+        capacity: 77,
+        block_size: 4096,
+        max_segments: 64,
+        max_segment_bytes: 1 << 16,
+        max_bytes: 1 << 20,
+        max_discard_sectors: 5,
+        max_write_zeroes_sectors: 6,
+        discard_alignment: 8,
+        abilities: Abilities::FLUSH | Abilities::DISCARD,
+        serial: *b"12345678901234567890",
+    };
+    assert_eq!(Info::from_words(info.to_words()), info);
+    let absurd = Info::from_words([u64::MAX; 16]);
+    assert_eq!((absurd.max_segments, absurd.block_size % 512, absurd.max_bytes % 512), (128, 0, 0));
+    assert!(absurd.capacity.checked_mul(512).is_some());
+    let empty = Info::from_words([0; 16]);
+    assert_eq!((empty.max_segments, empty.block_size, empty.discard_alignment), (1, 512, 1));
+}
+
+#[test]
+fn submission_is_all_or_nothing() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    let segment = Segment { offset: 0, length: 512 };
+    for id in 0..63 {
+        client.submit(&read(id, 0, 512), &[segment]).unwrap();
+    }
+    assert_eq!((client.space(), client.capacity()), (1, 64));
+    assert_eq!(client.submit(&read(99, 0, 1024), &[segment; 2]), Err(Full));
+    assert_eq!(client.submit(&read(99, 0, 512 * 65), &[segment; 65]), Err(Full), "never fits");
+    let _ = client.commit();
+    let mut segments = Vec::<Segment, 8>::new();
+    let taken = core::iter::from_fn(|| server.request(&mut segments)).count();
+    assert_eq!(taken, 63);
+}
+
+#[test]
+fn server_takes_no_more_than_it_can_answer_and_sleeps_meanwhile() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    let mut segments = Vec::<Segment, 8>::new();
+    let mut fill = |client: &mut Client<&Region>, server: &mut Server<&Region>| {
+        while client.submit(&Request::flush(0), &[]).is_ok() {}
+        let _ = client.commit();
+        let taken = core::iter::from_fn(|| server.request(&mut segments)).count();
+        let _ = server.commit();
+        taken
+    };
+    assert_eq!(fill(&mut client, &mut server), 64);
+    assert_eq!(fill(&mut client, &mut server), 0, "64 outstanding");
+    assert!(server.wait(), "a client that asks for more does not keep the server awake");
+    for _ in 0..64 {
+        server.complete(Response { id: 0, status: Status::OK }).unwrap();
+    }
+    assert!(server.commit());
+    assert_eq!(fill(&mut client, &mut server), 0, "answers not fetched");
+    assert!(server.wait());
+    assert!(client.response().is_some() && client.response().is_some());
+    assert!(client.commit(), "the server waits for that");
+    assert!(!server.wait(), "there is something to do");
+    assert_eq!(fill(&mut client, &mut server), 2);
+}
+
+#[test]
+fn client_that_found_the_queue_full_is_woken_when_its_request_fits() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    while client.submit(&Request::flush(0), &[]).is_ok() {}
+    let _ = client.commit();
+    let segment = Segment { offset: 0, length: 512 };
+    assert_eq!(client.submit(&read(1, 0, 1024), &[segment; 2]), Err(Full));
+    assert!(client.wait());
+    let mut segments = Vec::<Segment, 8>::new();
+    server.request(&mut segments).unwrap();
+    assert!(!server.commit(), "one place is not enough");
+    server.request(&mut segments).unwrap();
+    assert!(server.commit());
+    assert!(!client.wait(), "there is space");
+    client.submit(&read(1, 0, 1024), &[segment; 2]).unwrap();
+}
+
+/// What is malformed about the second entry of a chain, written over an entry that is right.
+#[test]
+fn malformed_chains_cut_the_client_off() {
+    let word = |length: u64, code: u64, flags: u64| length | code << 32 | flags << 48;
+    let cases: [(&str, [u64; 4], [u64; 4]); 9] = [
+        ("no end", [1, 0, 0, word(512, 0, 1)], [1, 0, 1, word(512, 0, 1)]),
+        ("another id", [1, 0, 0, word(512, 0, 1)], [2, 0, 1, word(512, 0, 0)]),
+        ("another code", [1, 0, 0, word(512, 0, 1)], [1, 0, 1, word(512, 1, 0)]),
+        ("a gap on the disk", [1, 0, 0, word(512, 0, 1)], [1, 0, 2, word(512, 0, 0)]),
+        ("no length", [1, 0, 0, word(512, 0, 1)], [1, 0, 1, word(0, 0, 0)]),
+        ("crooked length", [1, 0, 0, word(511, 0, 0)], [0; 4]),
+        ("sectors that wrap", [1, 0, u64::MAX, word(512, 0, 0)], [0; 4]),
+        ("a flush of two entries", [1, 0, 0, word(0, 2, 1)], [1, 0, 0, word(0, 2, 0)]),
+        ("a discard that wraps", [1, 0, u64::MAX, word(512, 4, 0)], [0; 4]),
+    ];
+    for (name, first, second) in cases {
+        let region = Region::new();
+        let (_, mut server) = link(&region);
+        (&region).write(0x180, first);
+        (&region).write(0x1a0, second);
+        (&region).store(0x100, 2, core::sync::atomic::Ordering::Relaxed);
+        let mut segments = Vec::<Segment, 8>::new();
+        assert_eq!(server.request(&mut segments), None, "{name}");
+        assert_eq!(server.take_error(), Some(LinkError::Chain { id: 1 }), "{name}");
+        assert_eq!(server.poll(), State::Down, "{name}");
+    }
+}
+
+#[test]
+fn chain_longer_than_the_server_s_table_cuts_the_client_off() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    let segment = Segment { offset: 0, length: 512 };
+    client.submit(&read(3, 0, 4 * 512), &[segment; 4]).unwrap();
+    client.submit(&read(4, 0, 5 * 512), &[segment; 5]).unwrap();
+    let _ = client.commit();
+    let mut segments = Vec::<Segment, 4>::new();
+    assert_eq!(server.request(&mut segments).unwrap().id, 3);
+    assert_eq!(server.request(&mut segments), None);
+    assert_eq!(server.take_error(), Some(LinkError::Chain { id: 4 }));
+}
+
+#[test]
+fn codes_of_a_later_version_are_passed_on_as_unknown() {
+    for code in 0..=u16::MAX {
+        assert_eq!(u16::from(Code::from(code)), code);
+        assert_eq!(matches!(Code::from(code), Code::Unknown(_)), code > 5);
+    }
 }

@@ -3,7 +3,9 @@
 
 use heapless::Vec;
 
-use super::{Abilities, Buffer, BufferEntry, Info, Layout, Offload, PacketEntry, Taken, pop_packet, push_packet};
+use super::{
+    Abilities, Buffer, BufferEntry, Info, Layout, Offload, PacketEntry, Taken, pop_packet, push_packet,
+};
 use crate::link::{End, Kind, LayoutError, LinkError, Role, State};
 use crate::pages::{Memory, SharedPages};
 use crate::queue::{Consumer, Full, Producer};

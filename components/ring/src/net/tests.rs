@@ -4,8 +4,8 @@
 use heapless::Vec;
 
 use super::*;
-use crate::link::State;
-use crate::pages::LocalPages;
+use crate::link::{LinkError, State};
+use crate::pages::{LocalPages, Memory};
 
 type Region = LocalPages<1024>;
 
@@ -15,6 +15,7 @@ fn link(region: &Region) -> (Client<&Region>, Server<&Region>) {
     assert_eq!(server.poll(), State::PeerRestarted);
     server.accept();
     assert_eq!((server.poll(), client.poll()), (State::Fresh, State::Fresh));
+    assert!(client.commit() && server.commit(), "each is to be told of the other");
     (client, server)
 }
 
@@ -51,4 +52,192 @@ fn packets_go_both_ways_with_their_offload_data() {
     assert_eq!(client.receive(&mut buffers), Some(Offload::default()));
     assert_eq!(buffers, [empty]);
     assert_eq!(client.receive(&mut buffers), None);
+}
+
+/// A chain of `count` buffers from `offset` on.
+fn chain(offset: u64, count: u64) -> std::vec::Vec<Buffer> {
+    (0..count).map(|index| Buffer { offset: offset + index * 2048, length: 2048 }).collect()
+}
+
+#[test]
+fn queues_fill_the_region_without_overlap() {
+    for (size, capacity) in [(4096, 64), (0x10000, 1024), (0x20000, 2048)] {
+        let Layout { capacity: found, tx, rx, tx_done, rx_free } = Layout::of(size).unwrap();
+        let (long, short) = (0x80 + 16 * capacity as usize, 0x80 + 8 * capacity as usize);
+        assert_eq!((found, tx, rx), (capacity, 0x100, 0x100 + long));
+        assert_eq!((tx_done, rx_free), (rx + long, rx + long + short));
+        assert!(rx_free + short <= size);
+    }
+    assert!(Layout::of(0x300).is_err());
+}
+
+#[test]
+fn entries_lie_where_the_document_has_them() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    let layout = Layout::of((&region).size()).unwrap();
+    let offload = Offload {
+        flags: OffloadFlags::DATA_VALID,
+        gso: Gso(0x81),
+        gso_size: 0x2233,
+        csum_start: 0x4455,
+        csum_offset: 0x66,
+    };
+    let buffers = [Buffer { offset: 0x0102_0304_0506, length: 0x1011 }, Buffer { offset: 0x800, length: 7 }];
+    client.transmit(&buffers, &offload).unwrap();
+    client.supply(Buffer { offset: 0x1000, length: 0x800 }).unwrap();
+    let _ = client.commit();
+    assert_eq!((&region).read(layout.tx + 0x80), [0x8002_0102_0304_0506, 0x8166_4455_2233_1011]);
+    assert_eq!((&region).read(layout.tx + 0x90), [0x800, 7], "no offload data but in the first");
+    assert_eq!((&region).read(layout.rx_free + 0x80), [0x0800_0000_0000_1000]);
+    let mut found = Vec::<Buffer, 4>::new();
+    assert_eq!(server.packet(&mut found), Some(offload));
+    let empty = server.buffer().unwrap();
+    server.deliver(&[empty], &offload).unwrap();
+    server.give_back(found[1]).unwrap();
+    let _ = server.commit();
+    assert_eq!((&region).read(layout.rx + 0x80), [0x0002_0000_0000_1000, 0x8166_4455_2233_0800]);
+    assert_eq!((&region).read(layout.tx_done + 0x80), [0x0007_0000_0000_0800]);
+}
+
+#[test]
+fn slow_client_gets_no_more_and_does_not_keep_the_server_awake() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    let capacity = client.capacity();
+    for round in [capacity, 0] {
+        while client.supply(Buffer { offset: 0, length: 2048 }).is_ok() {}
+        let _ = client.commit();
+        assert_eq!(server.buffers(), round);
+        for _ in 0..round {
+            let buffer = server.buffer().unwrap();
+            server.deliver(&[buffer], &Offload::default()).unwrap();
+        }
+        assert_eq!(server.buffer(), None, "the client does not receive");
+        let _ = server.commit();
+        assert!(server.wait(), "{round}");
+    }
+    let mut buffers = Vec::<Buffer, 4>::new();
+    assert!(client.receive(&mut buffers).is_some());
+    assert!(client.commit(), "the server waits for a place");
+    assert!(server.buffer().is_some() && server.buffer().is_none());
+}
+
+#[test]
+fn empty_buffers_wake_a_server_that_lacked_them_and_no_other() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    let mut supply = || {
+        client.supply(Buffer { offset: 0, length: 2048 }).unwrap();
+        client.commit()
+    };
+    supply();
+    assert!(server.wait(), "there is a buffer, but nobody asked for one");
+    assert!(!supply());
+    assert!(server.buffer().is_some() && server.buffer().is_some() && server.buffer().is_none());
+    assert!(server.wait());
+    assert!(supply(), "asked");
+    assert!(!server.wait(), "there is one");
+}
+
+#[test]
+fn packet_waits_until_all_its_buffers_can_be_given_back() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    let mut buffers = Vec::<Buffer, 40>::new();
+    client.transmit(&chain(0, 40), &Offload::default()).unwrap();
+    let _ = client.commit();
+    server.packet(&mut buffers).unwrap();
+    let _ = server.commit();
+    client.transmit(&chain(0, 40), &Offload::default()).unwrap();
+    let _ = client.commit();
+    assert_eq!(server.packet(&mut buffers), None, "80 of 64 places");
+    assert!(server.wait());
+    for buffer in chain(0, 40) {
+        server.give_back(buffer).unwrap();
+    }
+    assert!(server.commit());
+    assert_eq!(server.packet(&mut buffers), None);
+    assert!(server.wait());
+    for taken in 1..=16 {
+        client.transmitted().unwrap();
+        // Each place may be told of; the one that is enough must be.
+        let told = client.commit();
+        assert!(told || taken < 16, "{taken}");
+        if told && taken < 16 {
+            assert_eq!(server.packet(&mut buffers), None, "{taken}");
+            assert!(server.wait());
+        }
+    }
+    assert_eq!(server.packet(&mut buffers), Some(Offload::default()));
+    assert_eq!(buffers.as_slice(), chain(0, 40), "read anew");
+}
+
+#[test]
+fn client_may_collect_sent_buffers_when_it_comes_along() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    let mut buffers = Vec::<Buffer, 4>::new();
+    // Without having asked at all, a side is told of the first entry of an epoch.
+    for (asking, told) in [(false, true), (false, false), (true, true), (true, true), (false, false)] {
+        client.ask_for_transmitted(asking);
+        assert!(client.wait());
+        client.transmit(&chain(0, 1), &Offload::default()).unwrap();
+        let _ = client.commit();
+        server.packet(&mut buffers).unwrap();
+        server.give_back(buffers[0]).unwrap();
+        assert_eq!(server.commit(), told);
+        assert_eq!(client.wait(), !asking);
+        assert!(client.transmitted().is_some());
+    }
+}
+
+#[test]
+fn malformed_packets_cut_either_side_off() {
+    let layout = Layout::of(4096).unwrap();
+    for (name, entries) in [("no end", [[1 << 63, 60], [1 << 63, 60]]), ("no bytes", [[0, 0], [0, 60]])] {
+        let region = Region::new();
+        let (mut client, mut server) = link(&region);
+        for at in [layout.tx, layout.rx] {
+            (&region).write(at + 0x80, entries[0]);
+            (&region).write(at + 0x90, entries[1]);
+            (&region).store(at, 2, core::sync::atomic::Ordering::Relaxed);
+        }
+        let mut buffers = Vec::<Buffer, 4>::new();
+        assert_eq!((server.packet(&mut buffers), client.receive(&mut buffers)), (None, None), "{name}");
+        let error = Some(LinkError::Chain { id: 0 });
+        assert_eq!((server.take_error(), client.take_error()), (error, error), "{name}");
+        assert_eq!((server.poll(), client.poll()), (State::Down, State::Down), "{name}");
+    }
+}
+
+#[test]
+fn packet_of_more_buffers_than_the_table_cuts_the_client_off() {
+    let region = Region::new();
+    let (mut client, mut server) = link(&region);
+    assert!(client.transmit(&[], &Offload::default()).is_err());
+    assert!(client.transmit(&chain(0, 41), &Offload::default()).is_err());
+    client.transmit(&chain(0x5000, 5), &Offload::default()).unwrap();
+    let _ = client.commit();
+    assert_eq!(server.packet(&mut Vec::<Buffer, 4>::new()), None);
+    assert_eq!(server.take_error(), Some(LinkError::Chain { id: 0x5000 }));
+}
+
+#[test]
+fn information_survives_the_way() {
+    let info = Info { mac: [1, 2, 3, 4, 5, 6], mtu: 1500, speed: 1000, abilities: Abilities::LINK_UP };
+    let words = info.to_words();
+    assert_eq!(words[..2], [0x05dc_0605_0403_0201, 0x0000_0001_0000_03e8]);
+    assert_eq!(Info::from_words(words), info);
+}
+
+#[test]
+fn client_takes_no_special_packets_until_it_says_so() {
+    let region = Region::new();
+    let (mut client, server) = link(&region);
+    assert_eq!(server.accepted(), Abilities::empty());
+    client.set_accepted(Abilities::RX_CSUM | Abilities::RX_TSO4);
+    assert_eq!(server.accepted(), Abilities::RX_CSUM | Abilities::RX_TSO4);
+    client.restart();
+    assert_eq!(server.accepted(), Abilities::empty());
 }

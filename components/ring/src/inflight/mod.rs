@@ -4,6 +4,9 @@
 //! [`InFlight`] issues ids for requests and remembers what belongs to them, in order of issue, for answers and for replay.
 //! [`Buffers`] remembers which buffers of a region are out. Both refuse what comes back twice, or was never given.
 
+#[cfg(test)]
+mod tests;
+
 /// What came back is not out: never given, or back already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{id:#x} is not outstanding")]
@@ -146,6 +149,12 @@ impl<T, const N: usize> InFlight<T, N> {
             let id = u64::from(slot.generation) << 32 | index as u64;
             slot.value.as_ref().map(|value| (id, value))
         })
+    }
+
+    /// The id in flight whose lower 32 bits are `index`, for peers whose ids have no more.
+    pub fn current(&self, index: u32) -> Option<u64> {
+        let slot = self.slots.get(index as usize).filter(|slot| slot.value.is_some())?;
+        Some(u64::from(slot.generation) << 32 | u64::from(index))
     }
 
     /// The oldest id in flight.
