@@ -203,7 +203,8 @@ fn only_the_direct_layout_tells_the_disks_virtualiser_where_guest_memory_is() {
         let system = system(&[("BLK_LAYOUT", layout)]);
         let ram = guest_ram(&system);
         let told = system.protection_domains.iter().flat_map(|pd| pd.setvars.iter().map(move |s| (pd, s)));
-        let told = told.filter(|(_, s)| matches!(s.value, SetvarValue::PhysAddr(region) if ram.contains(&region)));
+        let told =
+            told.filter(|(_, s)| matches!(s.value, SetvarValue::PhysAddr(region) if ram.contains(&region)));
         let told: Vec<_> = told.map(|(pd, _)| pd.name.as_str()).collect();
         assert_eq!(told, vec!["blk_virt"; expected], "{layout}");
     }

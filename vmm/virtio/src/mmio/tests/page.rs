@@ -5,8 +5,8 @@ use super::{BASE, busy_disk, ram, source};
 use crate::block::{Block, Info};
 use crate::mmio::registers::{self, Feature};
 use crate::mmio::{Mmio, Written};
-use crate::mock::driver::{bring_up, offered, read, set_up, write};
 use crate::mock::DriverQueue;
+use crate::mock::driver::{bring_up, offered, read, set_up, write};
 
 #[test]
 fn identification_registers() {

@@ -3,8 +3,8 @@
 
 use super::{BUFFERS, pair};
 use crate::memory::Segment;
-use crate::mock::driver::{Buffer, flag};
 use crate::mock::driver;
+use crate::mock::driver::{Buffer, flag};
 
 #[test]
 fn chain_arrives_as_the_driver_made_it() {

@@ -7,8 +7,8 @@ mod wakeups;
 
 use super::{Chain, MAX_SIZE, Queue};
 use crate::Abuse;
-use crate::mock::driver::DriverQueue;
 use crate::mock::Ram;
+use crate::mock::driver::DriverQueue;
 
 const BASE: u64 = 0x4000_0000;
 const BUFFERS: u64 = BASE + 0x1_0000;
