@@ -127,10 +127,7 @@ pub fn read() -> Symbols {
             channel: channel(*var!(rng_ch: usize = usize::MAX)),
         },
         timer: Channel::new(*var!(timer_ch: usize = 0)),
-        wall_clock: {
-            let _: &usize = var!(host_rtc: usize = 0);
-            channel(*var!(rtc_ch: usize = usize::MAX))
-        },
+        wall_clock: channel(*var!(rtc_ch: usize = usize::MAX)),
     }
 }
 
