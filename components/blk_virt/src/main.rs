@@ -15,8 +15,8 @@ use blk_virt::{DataRegion, MAX_CLIENTS, Outcome, Slots, Virtualiser, Wake, confi
 use ring::blk::Client as DriverLink;
 use ring::pages::SharedPages;
 use sel4_microkit::{
-    Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo, PdCell,
-    protection_domain, set_mr, var,
+    Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, PdCell, protection_domain,
+    var,
 };
 use timer_driver::protocol;
 
@@ -79,9 +79,8 @@ impl BlockVirtualiser {
                 && outcome.waiting
                 && !self.waiting
             {
-                set_mr(0, PATIENCE_NS);
-                timer.pp_call(MessageInfo::new(protocol::SET_TIMEOUT, 1));
-                self.waiting = true;
+                self.waiting =
+                    timer.call_again(protocol::SET_TIMEOUT, &[PATIENCE_NS]).label() == protocol::OK;
             }
             return Ok(());
         }

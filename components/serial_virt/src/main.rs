@@ -12,9 +12,7 @@ use core::ptr::NonNull;
 
 use ring::memory::SharedRegion;
 use ring::serial::{Consumer, Producer};
-use sel4_microkit::{
-    Channel, ChannelSet, Handler, Infallible, MessageInfo, PdCell, protection_domain, set_mr, var,
-};
+use sel4_microkit::{Channel, ChannelSet, Handler, Infallible, PdCell, protection_domain, restarted, var};
 use serial_virt::{Client, MAX_CLIENTS, MIN_DRIVER_RING, Name, Virtualiser, config};
 use timer_driver::protocol;
 
@@ -55,19 +53,16 @@ impl SerialVirt {
             if let Some(place) = self.clients.get_mut(console.clients()) {
                 *place = Some(channel);
             }
-            console.add_client(Client::new(name(number), Consumer::new(output), input.map(Producer::new)));
+            console.add_client(Client::new(
+                name(number),
+                Consumer::begin(output, restarted()),
+                input.map(|input| Producer::begin(input, restarted())),
+            ));
         });
     }
-}
 
-impl Handler for SerialVirt {
-    type Error = Infallible;
-
-    fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
-        if self.timer.is_some_and(|timer| channels.contains(timer)) {
-            self.waiting = false;
-            console(Virtualiser::moment_passed);
-        }
+    /// Moves what there is to move.
+    fn service(&mut self) {
         loop {
             let outcome = console(Virtualiser::service);
             if outcome.notify.driver {
@@ -84,17 +79,32 @@ impl Handler for SerialVirt {
                 && outcome.wait_a_moment
                 && !self.waiting
             {
-                set_mr(0, MOMENT_NS);
-                timer.pp_call(MessageInfo::new(protocol::SET_TIMEOUT, 1));
-                self.waiting = true;
+                // A time-out that cannot be had has come: nobody waits for ever.
+                self.waiting = timer.call_again(protocol::SET_TIMEOUT, &[MOMENT_NS]).label() == protocol::OK;
+                if !self.waiting {
+                    console(Virtualiser::moment_passed);
+                }
             }
             if let Some(error) = console(Virtualiser::take_driver_error) {
                 log::error!("the driver is cut off: {error}");
             }
             if !outcome.again {
-                return Ok(());
+                return;
             }
         }
+    }
+}
+
+impl Handler for SerialVirt {
+    type Error = Infallible;
+
+    fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
+        if self.timer.is_some_and(|timer| channels.contains(timer)) {
+            self.waiting = false;
+            console(Virtualiser::moment_passed);
+        }
+        self.service();
+        Ok(())
     }
 }
 
@@ -166,11 +176,12 @@ fn init() -> impl Handler {
     let (Some(to_driver), Some(from_driver)) = (to_driver, from_driver) else {
         panic!("the driver's rings are not mapped");
     };
-    let to_driver = Producer::new(to_driver);
+    let to_driver = Producer::begin(to_driver, restarted());
     assert!(to_driver.capacity() >= MIN_DRIVER_RING, "the driver's transmit ring is too small");
     let timer = connected(*var!(timer_ch: usize = NOT_CONNECTED));
     VIRTUALISER.try_with(|console| {
-        *console = Some(Virtualiser::new(to_driver, Consumer::new(from_driver), timer.is_some()));
+        *console =
+            Some(Virtualiser::new(to_driver, Consumer::begin(from_driver, restarted()), timer.is_some()));
     });
     let mut this = SerialVirt {
         driver: Channel::new(*var!(driver_ch: usize = 0)),
@@ -186,5 +197,11 @@ fn init() -> impl Handler {
     client!(this 5 client5_ch client5_tx_queue client5_tx_data client5_tx_data_size client5_rx_queue client5_rx_data client5_rx_data_size);
     client!(this 6 client6_ch client6_tx_queue client6_tx_data client6_tx_data_size client6_rx_queue client6_rx_data client6_rx_data_size);
     client!(this 7 client7_ch client7_tx_queue client7_tx_data client7_tx_data_size client7_rx_queue client7_rx_data client7_rx_data_size);
+    if restarted() {
+        // Everybody may have waited for the former start; output may have waited, too.
+        this.driver.notify();
+        this.clients.iter().flatten().for_each(Channel::notify);
+        this.service();
+    }
     this
 }

@@ -143,7 +143,13 @@ impl<M: RingMemory> Virtualiser<M> {
         self.take_input(&mut outcome);
         self.move_output(&mut outcome);
         outcome.again |= self.report_errors();
-        outcome.notify.driver |= self.terminal.driver().should_notify();
+        outcome.notify.driver |= self.terminal.driver().should_notify() | self.from_driver.should_tell();
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            let input = client.input.as_mut().is_some_and(Producer::should_tell);
+            if client.output.should_tell() | input {
+                outcome.notify.clients |= 1 << index;
+            }
+        }
         outcome
     }
 

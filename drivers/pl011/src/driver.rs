@@ -91,7 +91,8 @@ impl<R: Registers, M: RingMemory> Driver<R, M> {
     fn notify(&mut self, transmitted: bool) -> Notify {
         let received = self.receive.should_notify();
         let space = transmitted && self.transmit.should_notify();
-        if received || space { Notify::Peer } else { Notify::No }
+        let tell = self.transmit.should_tell();
+        if received || space || tell { Notify::Peer } else { Notify::No }
     }
 
     /// Moves bytes from the receive FIFO to the ring. What does not fit is dropped: the line cannot be held.

@@ -13,7 +13,7 @@ use ring::serial::{Consumer, Producer};
 use safe_mmio::UniqueMmioPointer;
 use sel4_microkit::{
     Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, memory_region_symbol,
-    protection_domain, var,
+    protection_domain, restarted, var,
 };
 
 struct UartDriver {
@@ -79,10 +79,19 @@ fn init() -> impl Handler {
     let (Some(transmit), Some(receive)) = (transmit, receive) else {
         panic!("ring sizes must be powers of two");
     };
-    UartDriver {
-        driver: Driver::new(Mmio(registers), Consumer::new(transmit), Producer::new(receive)),
+    let this = UartDriver {
+        driver: Driver::new(
+            Mmio(registers),
+            Consumer::begin(transmit, restarted()),
+            Producer::begin(receive, restarted()),
+        ),
         interrupt: Channel::new(*var!(uart_irq_ch: usize = 0)),
         peer: Channel::new(*var!(virt_ch: usize = 0)),
         deferred: DeferredActionSlot::new(),
+    };
+    if restarted() {
+        // The peer may have waited for the former start.
+        this.peer.notify();
     }
+    this
 }

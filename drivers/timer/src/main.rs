@@ -10,7 +10,7 @@ use core::arch::asm;
 
 use sel4_microkit::{
     Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo, get_mr,
-    protection_domain, set_mr, var,
+    protection_domain, restarted, set_mr, var,
 };
 use timer_driver::clock::Clock;
 use timer_driver::protocol::{BAD_REQUEST, OK, Request};
@@ -110,6 +110,10 @@ impl Handler for TimerDriver {
 #[protection_domain]
 fn init() -> impl Handler {
     program(None);
+    if restarted() {
+        // Their time-outs are forgotten (see the protocol).
+        ChannelSet::all_notifiable().iter().for_each(|client| client.notify());
+    }
     let Some(clock) = Clock::new(frequency()) else { panic!("the counter's frequency is not set") };
     TimerDriver {
         clock,

@@ -13,7 +13,7 @@ use ring::serial::Producer;
 use safe_mmio::UniqueMmioPointer;
 use sel4_microkit::{
     Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, memory_region_symbol,
-    protection_domain, var,
+    protection_domain, restarted, var,
 };
 use virtio_driver::registers::{Layout, Mmio};
 use virtio_driver::{Device, DeviceType, DmaMemory};
@@ -44,7 +44,7 @@ impl EntropyDriver {
         if let Some(place) = self.clients.get_mut(index) {
             *place = Some(Channel::new(channel));
         }
-        self.driver.add_client(index, Producer::new(region));
+        self.driver.add_client(index, Producer::begin(region, restarted()));
     }
 
     fn work(&mut self) {

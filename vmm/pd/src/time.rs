@@ -22,9 +22,8 @@ impl<H: Host> Guest<H> {
             return self.reboot_when_quiet();
         }
         let now = self.host.now();
-        if self.timeout.is_some_and(|deadline| deadline <= now) {
-            self.timeout = None;
-        }
+        // Also when it is too early: the timer driver may have been restarted and have forgotten it, so it is asked again.
+        self.timeout = None;
         if self.late_until.is_some_and(|until| until <= now) {
             self.deliver_late();
         }

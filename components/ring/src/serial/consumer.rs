@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::cut::{AWAY, Cut, Verdict};
 use crate::PeerMisbehaved;
 use crate::memory::{RingMemory, SharedRegion, Word};
 
@@ -14,15 +15,20 @@ pub struct Consumer<M = SharedRegion> {
     head: u32,
     /// The producer's index as last seen and checked.
     tail: u32,
-    cut: bool,
-    error: Option<PeerMisbehaved>,
+    cut: Cut,
 }
 
 impl<M: RingMemory> Consumer<M> {
     /// The consumer of the ring in `memory`. Goes on where the ring stands, so that a restarted consumer can use it.
     pub fn new(memory: M) -> Self {
+        Self::begin(memory, false)
+    }
+
+    /// As [`Self::new`], but a PD that was `restarted` goes on where the producer is when the indices make no sense.
+    /// [`Self::should_notify`] is true at first then, so that the producer looks.
+    pub fn begin(memory: M, restarted: bool) -> Self {
         let head = memory.load(Word::Head, Ordering::Relaxed);
-        Self { memory, head, tail: head, cut: false, error: None }
+        Self { memory, head, tail: head, cut: Cut::new(restarted) }
     }
 
     /// Number of bytes the ring can hold.
@@ -75,21 +81,28 @@ impl<M: RingMemory> Consumer<M> {
     pub fn should_notify(&mut self) -> bool {
         // Orders the store of `Head` before the load of the request; pairs with `Producer::request_space_signal`.
         self.memory.fence();
-        if self.cut || self.memory.load(Word::ProducerSignalled, Ordering::Relaxed) != 0 {
-            return false;
+        let tell = self.cut.take_tell();
+        if self.cut.is_cut() || self.memory.load(Word::ProducerSignalled, Ordering::Relaxed) != 0 {
+            return tell;
         }
         self.memory.store(Word::ProducerSignalled, 1, Ordering::Relaxed);
         true
     }
 
+    /// Whether the producer must be notified although no byte was moved, once: after a restart, and when the ring was cut off, so
+    /// that the two meet again. [`Self::should_notify`] says it, too; this is for when that is not asked.
+    pub fn should_tell(&mut self) -> bool {
+        self.cut.take_tell()
+    }
+
     /// The reason the ring was cut off, once.
     pub fn take_error(&mut self) -> Option<PeerMisbehaved> {
-        self.error.take()
+        self.cut.take_error()
     }
 
     /// Whether the ring is cut off.
     pub fn is_cut(&self) -> bool {
-        self.cut
+        self.cut.is_cut()
     }
 
     fn available(&self) -> u32 {
@@ -98,22 +111,41 @@ impl<M: RingMemory> Consumer<M> {
 
     /// Looks at the producer's index. It only moves forward and never more than the capacity ahead of ours.
     fn refresh(&mut self) {
-        if self.cut {
-            return;
-        }
         // Orders our store of `Head` before the load of `Tail`; pairs with the fence in `Producer::should_notify`.
         self.memory.fence();
         // Acquire: pairs with the producer's store of `Tail`; the bytes are there before the index.
         let tail = self.memory.load(Word::Tail, Ordering::Acquire);
         let available = tail.wrapping_sub(self.head);
-        if available <= self.memory.capacity() && available >= self.available() {
-            self.tail = tail;
-        } else {
-            self.cut = true;
+        let (own, capacity) = (self.head, self.memory.capacity());
+        let possible = available <= capacity && available >= self.available();
+        let error = || PeerMisbehaved { found: tail, own, capacity };
+        match self.cut.judge(possible, tail == own, error) {
+            Verdict::Use => {
+                self.tail = tail;
+                self.mend();
+            }
+            Verdict::Adopt => self.go_to(tail),
+            Verdict::Leave => self.go_to(tail.wrapping_add(AWAY)),
             // Bytes seen before stay unread: nothing from this peer is trusted any more.
-            self.tail = self.head;
-            self.error =
-                Some(PeerMisbehaved { found: tail, own: self.head, capacity: self.memory.capacity() });
+            Verdict::Refuse => self.go_to(own),
+        }
+    }
+
+    /// A producer that died may have written over our index; its successor then may take the ring for full, and wait.
+    fn mend(&mut self) {
+        if self.tail == self.head && self.memory.load(Word::Head, Ordering::Relaxed) != self.head {
+            self.memory.store(Word::Head, self.head, Ordering::Release);
+            self.cut.tell();
+        }
+    }
+
+    /// Nothing to read, at this index.
+    #[cold]
+    fn go_to(&mut self, head: u32) {
+        self.head = head;
+        self.tail = head;
+        if self.memory.load(Word::Head, Ordering::Relaxed) != head {
+            self.memory.store(Word::Head, head, Ordering::Release);
         }
     }
 }

@@ -13,8 +13,16 @@
 //! consumer asks [`Consumer::should_notify`] after a batch of reads.
 //!
 //! Both directions are the same pattern (write mine, fence, read yours), modelled in `loom_tests`.
+//!
+//! # Restarts
+//!
+//! The layout has no epochs: a side that begins anew goes on where the shared indices stand. If the one that died has left
+//! nonsense there, the survivor cuts the ring off and moves its own index far away; the new side, which knows that it is one, takes
+//! that index over, which empties the ring; both are at the same place then, and the survivor goes on. Each does its part
+//! a bounded number of times, and asks for a notification of the other when it has.
 
 mod consumer;
+mod cut;
 mod producer;
 
 #[cfg(test)]

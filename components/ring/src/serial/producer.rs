@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::cut::{AWAY, Cut, Verdict};
 use crate::PeerMisbehaved;
 use crate::memory::{RingMemory, SharedRegion, Word};
 
@@ -16,21 +17,23 @@ pub struct Producer<M = SharedRegion> {
     head: u32,
     /// `tail` at the last call of `should_notify`.
     decided: u32,
-    cut: bool,
-    error: Option<PeerMisbehaved>,
+    cut: Cut,
 }
 
 impl<M: RingMemory> Producer<M> {
     /// The producer of the ring in `memory`. Goes on where the ring stands, so that a restarted producer can use it.
     pub fn new(memory: M) -> Self {
+        Self::begin(memory, false)
+    }
+
+    /// As [`Self::new`], but a PD that was `restarted` goes on where the consumer is when the indices make no sense.
+    /// [`Self::should_notify`] is true at first then, so that the consumer looks.
+    pub fn begin(memory: M, restarted: bool) -> Self {
         let tail = memory.load(Word::Tail, Ordering::Relaxed);
-        let head = memory.load(Word::Head, Ordering::Acquire);
-        let mut this = Self { memory, tail, head: tail, decided: tail, cut: false, error: None };
-        if tail.wrapping_sub(head) > this.memory.capacity() {
-            this.cut(head);
-        } else {
-            this.head = head;
-        }
+        // The consumer is at most the capacity behind.
+        let head = tail.wrapping_sub(memory.capacity());
+        let mut this = Self { memory, tail, head, decided: tail, cut: Cut::new(restarted) };
+        this.refresh();
         this
     }
 
@@ -42,7 +45,7 @@ impl<M: RingMemory> Producer<M> {
     /// Number of bytes that can be written now.
     pub fn free(&mut self) -> usize {
         self.refresh();
-        if self.cut { 0 } else { (self.memory.capacity() - self.used()) as usize }
+        if self.cut.is_cut() { 0 } else { (self.memory.capacity() - self.used()) as usize }
     }
 
     /// Number of bytes written and not yet read.
@@ -75,8 +78,9 @@ impl<M: RingMemory> Producer<M> {
     /// Whether the consumer must be notified of what was written since the last call.
     pub fn should_notify(&mut self) -> bool {
         let from = core::mem::replace(&mut self.decided, self.tail);
-        if from == self.tail || self.cut {
-            return false;
+        let tell = self.cut.take_tell();
+        if from == self.tail || self.cut.is_cut() {
+            return tell;
         }
         // Orders the store of `Tail` before the load of `Head`; pairs with the fence in `Consumer::read`.
         self.memory.fence();
@@ -84,12 +88,17 @@ impl<M: RingMemory> Producer<M> {
         // Consumed at least everything older: it may have gone to sleep. Consumed everything: nothing to wake it for.
         let written = self.tail.wrapping_sub(from);
         let remaining = self.used();
-        !self.cut && remaining != 0 && remaining <= written
+        tell || !self.cut.is_cut() && remaining != 0 && remaining <= written
     }
 
     /// Asks the consumer for a signal when it has made space. Gives whether the caller may sleep: `false` when there is
     /// space already (then the signal may come as well).
     pub fn request_space_signal(&mut self) -> bool {
+        // A consumer that died may have written over it; its successor then does not see what fills the ring.
+        if self.memory.load(Word::Tail, Ordering::Relaxed) != self.tail {
+            self.memory.store(Word::Tail, self.tail, Ordering::Release);
+            self.cut.tell();
+        }
         self.memory.store(Word::ProducerSignalled, 0, Ordering::Relaxed);
         // Orders the request before the load of `Head`; pairs with the fence in `Consumer::should_notify`.
         self.memory.fence();
@@ -101,14 +110,20 @@ impl<M: RingMemory> Producer<M> {
         self.memory.store(Word::ProducerSignalled, 1, Ordering::Relaxed);
     }
 
+    /// Whether the consumer must be notified although no byte was moved, once: after a restart, and when the ring was cut off, so
+    /// that the two meet again. [`Self::should_notify`] says it, too; this is for when that is not asked.
+    pub fn should_tell(&mut self) -> bool {
+        self.cut.take_tell()
+    }
+
     /// The reason the ring was cut off, once.
     pub fn take_error(&mut self) -> Option<PeerMisbehaved> {
-        self.error.take()
+        self.cut.take_error()
     }
 
     /// Whether the ring is cut off.
     pub fn is_cut(&self) -> bool {
-        self.cut
+        self.cut.is_cut()
     }
 
     fn used(&self) -> u32 {
@@ -118,25 +133,32 @@ impl<M: RingMemory> Producer<M> {
     /// Free space, looking at the shared index only if `wanted` bytes are not known to fit.
     fn free_at_least(&mut self, wanted: usize) -> usize {
         let known = (self.memory.capacity() - self.used()) as usize;
-        if !self.cut && known >= wanted { known } else { self.free() }
+        if !self.cut.is_cut() && known >= wanted { known } else { self.free() }
     }
 
     /// Looks at the consumer's index. It only moves forward and never past ours.
     fn refresh(&mut self) {
-        if self.cut {
-            return;
-        }
         // Acquire: pairs with the consumer's store of `Head`; it has read the bytes before we overwrite them.
         let head = self.memory.load(Word::Head, Ordering::Acquire);
-        if self.tail.wrapping_sub(head) <= self.used() {
-            self.head = head;
-        } else {
-            self.cut(head);
+        let (own, capacity) = (self.tail, self.memory.capacity());
+        let possible = own.wrapping_sub(head) <= self.used();
+        let error = || PeerMisbehaved { found: head, own, capacity };
+        match self.cut.judge(possible, head == own, error) {
+            Verdict::Use => self.head = head,
+            Verdict::Adopt => self.go_to(head),
+            Verdict::Leave => self.go_to(head.wrapping_add(AWAY)),
+            Verdict::Refuse => self.go_to(own),
         }
     }
 
-    fn cut(&mut self, found: u32) {
-        self.cut = true;
-        self.error = Some(PeerMisbehaved { found, own: self.tail, capacity: self.memory.capacity() });
+    /// Nothing to be read, at this index.
+    #[cold]
+    fn go_to(&mut self, tail: u32) {
+        self.tail = tail;
+        self.head = tail;
+        self.decided = tail;
+        if self.memory.load(Word::Tail, Ordering::Relaxed) != tail {
+            self.memory.store(Word::Tail, tail, Ordering::Release);
+        }
     }
 }

@@ -77,6 +77,7 @@ fn index_moved_backwards_cuts_the_ring_and_is_reported_once() {
     assert_eq!((error.found, error.own, error.capacity), (2, 0, 8));
     assert_eq!(consumer.take_error(), None);
     assert_eq!(consumer.read(&mut [0; 8]), 0);
+    assert!(consumer.should_notify(), "the producer may be a new one that can make it good");
     assert!(!consumer.should_notify());
 }
 
@@ -89,6 +90,7 @@ fn consumer_that_claims_bytes_never_written_cuts_the_producer() {
     assert_eq!(producer.free(), 0);
     assert!(producer.take_error().is_some());
     assert_eq!(producer.write(b"x"), 0);
+    assert!(producer.should_notify(), "the consumer may be a new one that can make it good");
     assert!(!producer.should_notify());
 }
 
@@ -160,6 +162,49 @@ proptest! {
         prop_assert_eq!(consumer.take_error(), None);
     }
 
+    /// Whatever a side leaves behind when it dies, its successor and the survivor meet again, and bytes arrive.
+    #[test]
+    fn ring_recovers_from_words_that_a_dead_side_left(
+        producer_dies: bool,
+        written in 0usize..=8,
+        read in 0usize..=8,
+        left in prop::collection::vec((0usize..3, prop_oneof![Just(0u32), Just(u32::MAX), any::<u32>(), 0u32..12]), 0..6),
+        first_looks: bool,
+    ) {
+        let memory = LocalMemory::<8>::new();
+        let (mut producer, mut consumer) = (Producer::new(&memory), Consumer::new(&memory));
+        producer.write(&vec![7; written]);
+        consumer.read(&mut vec![0; read]);
+        for (word, value) in left {
+            let word = [Word::Tail, Word::Head, Word::ProducerSignalled][word];
+            (&memory).store(word, value, Ordering::Relaxed);
+        }
+        if first_looks {
+            producer.free();
+            consumer.len();
+        }
+        if producer_dies {
+            producer = Producer::begin(&memory, true);
+        } else {
+            consumer = Consumer::begin(&memory, true);
+        }
+        // Each is notified by the other as long as it has something to say.
+        let tells = if producer_dies { producer.should_notify() } else { consumer.should_notify() };
+        prop_assert!(tells, "the survivor must look");
+        for _ in 0..8 {
+            consumer.read(&mut [0; 8]);
+            if producer.free() < 5 {
+                producer.request_space_signal();
+            }
+        }
+        prop_assert!(!producer.is_cut() && !consumer.is_cut());
+        prop_assert_eq!(producer.write(b"alive"), 5);
+        // Old bytes may come once more.
+        let mut buffer = [0; 8];
+        let count = consumer.read(&mut buffer);
+        prop_assert!(buffer[..count].ends_with(b"alive"), "{:?}", buffer);
+    }
+
     /// A consumer never reads more in total than a producer could have written between its looks, whatever the words say.
     #[test]
     fn hostile_words_never_panic_and_are_reported_at_most_once(
@@ -179,8 +224,9 @@ proptest! {
             prop_assert!(producer.free() <= 8 && consumer.len() <= 8);
             errors[0] += usize::from(producer.take_error().is_some());
             errors[1] += usize::from(consumer.take_error().is_some());
-            prop_assert_eq!(errors[0] == 1, producer.is_cut());
-            prop_assert_eq!(errors[1] == 1, consumer.is_cut());
+            prop_assert!(errors[0] <= 1 && errors[1] <= 1);
+            prop_assert!(errors[0] == 1 || !producer.is_cut());
+            prop_assert!(errors[1] == 1 || !consumer.is_cut());
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::pd::links;
 use crate::pd::symbols::ConsoleSymbols;
 use ring::serial::{Consumer, Producer};
-use sel4_microkit::{Channel, PdCell, debug_println};
+use sel4_microkit::{Channel, PdCell, debug_println, restarted};
 use vmm::Console;
 use vmm_devices::Transmit;
 
@@ -54,8 +54,8 @@ impl RingConsole {
             (links::ring(symbols.tx_queue, symbols.tx_data), links::ring(symbols.rx_queue, symbols.rx_data))
         };
         Self {
-            output: output.map(Producer::new),
-            input: input.map(Consumer::new),
+            output: output.map(|ring| Producer::begin(ring, restarted())),
+            input: input.map(|ring| Consumer::begin(ring, restarted())),
             channel: symbols.channel,
             unsignalled: false,
             inside_line: false,

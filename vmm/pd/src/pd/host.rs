@@ -10,7 +10,7 @@ use crate::pd::vcpu::StandardVcpu;
 use core::arch::asm;
 use ring::memory::SharedRegion;
 use ring::pages::SharedPages;
-use sel4_microkit::{Channel, MessageInfo, get_mr, set_mr};
+use sel4_microkit::{Channel, get_mr};
 use timer_driver::clock::Clock;
 use timer_driver::protocol;
 use vmm::boot::{BootError, Description, Start};
@@ -64,7 +64,7 @@ impl PdHost {
     /// Asks the real-time clock, if it has not answered yet. Without an answer the guest's time begins in 1970.
     fn set_wall_clock(&mut self) {
         let Some(channel) = self.wall_clock else { return };
-        if channel.pp_call(MessageInfo::new(TIME, 0)).label() == TIME {
+        if channel.call_again(TIME, &[]).label() == TIME {
             self.epoch = (get_mr(0) as u32).wrapping_sub(seconds(self.frequency_hz));
             self.wall_clock = None;
         }
@@ -116,15 +116,14 @@ impl Host for PdHost {
     }
 
     fn set_timeout(&mut self, deadline: Option<u64>) {
-        let info = match (deadline, self.clock) {
+        let answer = match (deadline, self.clock) {
             (Some(deadline), Some(clock)) => {
                 // Rounded up, so that the deadline has passed when the time-out comes.
-                set_mr(0, clock.to_ns(deadline.saturating_sub(count())).saturating_add(1));
-                MessageInfo::new(protocol::SET_TIMEOUT, 1)
+                let ns = clock.to_ns(deadline.saturating_sub(count())).saturating_add(1);
+                self.timer.call_again(protocol::SET_TIMEOUT, &[ns])
             }
-            _ => MessageInfo::new(protocol::CANCEL, 0),
+            _ => self.timer.call_again(protocol::CANCEL, &[]),
         };
-        let answer = self.timer.pp_call(info);
         if answer.label() != protocol::OK {
             log::warn!("the timer driver refuses a time-out");
         }

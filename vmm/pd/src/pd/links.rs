@@ -9,6 +9,7 @@ use ring::memory::SharedRegion;
 use ring::pages::SharedPages;
 use ring::serial::{Consumer, Producer};
 use ring::{blk, net};
+use sel4_microkit::restarted;
 use vmm::Links;
 use vmm::device::{BlockLink, ConsoleRings, EntropyRing, NetLink};
 
@@ -70,7 +71,7 @@ unsafe fn network(symbols: &LinkSymbols) -> Option<NetLink<SharedPages, Window>>
 unsafe fn entropy(symbols: &RingSymbols) -> Option<EntropyRing<SharedRegion>> {
     // SAFETY: the same contract.
     let ring = unsafe { ring(symbols.queue, symbols.data) }?;
-    Some(EntropyRing::new(Consumer::new(ring)))
+    Some(EntropyRing::new(Consumer::begin(ring, restarted())))
 }
 
 /// # Safety
@@ -79,7 +80,7 @@ unsafe fn console(symbols: &ConsoleSymbols) -> Option<ConsoleRings<SharedRegion>
     // SAFETY: the same contract.
     let (output, input) =
         unsafe { (ring(symbols.tx_queue, symbols.tx_data)?, ring(symbols.rx_queue, symbols.rx_data)?) };
-    Some(ConsoleRings::new(Producer::new(output), Consumer::new(input)))
+    Some(ConsoleRings::new(Producer::begin(output, restarted()), Consumer::begin(input, restarted())))
 }
 
 /// The ring of a queue page and a data region; `None` when one of them is not there or its size is odd.
