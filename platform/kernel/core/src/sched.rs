@@ -228,13 +228,20 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Charges the context that was used, and goes over to the current thread's.
-    #[inline]
     pub(crate) fn switch_time(&mut self) {
-        self.switch_sched_context();
-        if self.reprogram {
-            self.program_deadline();
-            self.reprogram = false;
+        let next = self.current.sched_context(&self.m).unwrap_or(self.idle_sc);
+        if next != self.current_sc {
+            // A sporadic budget counted from when the thread was woken, any other counts from now.
+            if !next.sporadic(&self.m) {
+                self.unblock_check(next);
+            }
+        } else if !self.reprogram {
+            return;
         }
+        self.commit_time();
+        self.current_sc = next;
+        self.program_deadline();
+        self.reprogram = false;
     }
 
     fn switch(&mut self) {
@@ -293,22 +300,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    #[inline]
-    fn switch_sched_context(&mut self) {
-        let next = self.current.sched_context(&self.m).unwrap_or(self.idle_sc);
-        if next != self.current_sc {
-            self.reprogram = true;
-            // A sporadic budget counted from when the thread was woken, any other counts from now.
-            if !next.sporadic(&self.m) {
-                self.unblock_check(next);
-            }
-        }
-        if self.reprogram {
-            self.commit_time();
-        }
-        self.current_sc = next;
-    }
-
+    #[inline(always)]
     fn program_deadline(&mut self) {
         let mut deadline = u64::MAX;
         if self.current_sc != self.idle_sc {

@@ -121,10 +121,15 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The context starts to be used: a refill that is due starts now, and those that follow without a gap join it.
+    #[inline(always)]
     pub fn unblock_check(&mut self, sc: SchedContext) {
-        if sc == self.idle_sc || self.is_round_robin(sc) || !self.refill_ready(sc) {
-            return;
+        if sc != self.idle_sc && !self.is_round_robin(sc) && self.refill_ready(sc) {
+            self.start_now(sc);
         }
+    }
+
+    #[inline(never)]
+    fn start_now(&mut self, sc: SchedContext) {
         let mut head = self.head_refill(sc);
         head.time = self.now;
         self.reprogram = true;
@@ -140,6 +145,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Takes `usage` from the refills; what is used comes back a period later.
+    #[inline(never)]
     fn use_budget(&mut self, sc: SchedContext, mut usage: u64) {
         let period = sc.period(&self.m);
         let latest = u64::MAX - 5 * self.m.us_to_ticks(self.m.max_period_us());
@@ -190,6 +196,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Charges what the current context has used so far.
+    #[inline]
     pub fn commit_time(&mut self) {
         let (sc, used) = (self.current_sc, core::mem::take(&mut self.consumed));
         if used == 0 || sc == self.idle_sc || sc.refill_max(&self.m) == 0 {
@@ -205,6 +212,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Round-robin: moves `used` from the first refill to the second.
+    #[inline(always)]
     fn use_time_slice(&mut self, sc: SchedContext, used: u64) {
         let mut left = self.head_refill(sc);
         let moved = used.min(left.amount);

@@ -384,13 +384,15 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// The first of the best ready queue runs.
+    /// The first of the best ready queue runs; it has to be loaded unless more than that is done here.
     #[inline(always)]
     fn run_best(&mut self) -> Option<Tcb> {
         let next = self.take_best()?;
         self.current = next;
         self.switch_time();
-        self.activate();
+        if next.state(&self.m) != State::Running || next.yield_to(&self.m).is_some() {
+            self.activate();
+        }
         Some(next)
     }
 }
