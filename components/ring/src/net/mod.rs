@@ -92,31 +92,33 @@ enum Taken {
     Malformed(u64),
 }
 
-/// Pops a packet if it has at most `room` buffers. A chain is published as a whole, so its entries are all known.
+/// Pops a packet if its number of buffers `fits`. A chain is published as a whole, so its entries are all known.
 #[inline]
 fn pop_packet<M: Memory, const N: usize>(
     queue: &mut Consumer<PacketEntry, M>,
     buffers: &mut Vec<Buffer, N>,
-    mut fits: impl FnMut(u32) -> bool,
+    fits: impl FnOnce(u32) -> bool,
 ) -> Taken {
     buffers.clear();
     let mark = queue.mark();
     let Some(first) = queue.pop() else { return Taken::Nothing };
     let mut entry = first;
     loop {
-        if !fits(buffers.len() as u32 + 1) {
-            queue.rewind(mark);
-            return Taken::Nothing;
-        }
         if entry.buffer().length == 0 || buffers.push(entry.buffer()).is_err() {
             return Taken::Malformed(first.buffer().offset);
         }
         if !entry.has_more() {
-            return Taken::Packet(first.offload());
+            break;
         }
         match queue.pop_known() {
             Some(next) => entry = next,
             None => return Taken::Malformed(first.buffer().offset),
         }
+    }
+    if fits(buffers.len() as u32) {
+        Taken::Packet(first.offload())
+    } else {
+        queue.rewind(mark);
+        Taken::Nothing
     }
 }
