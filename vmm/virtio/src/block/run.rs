@@ -2,9 +2,9 @@
 //! The work of a disk: completions first, then new requests, then one look at who has to be woken.
 //!
 //! Exits and interrupts are what a request costs. While requests are at the back end, their completions look at the
-//! queue, too, so the guest is only asked for a kick when half as many as are there have been added; and completions
-//! are told together when more than twice as many are still to come soon. With one request at a time neither makes
-//! anything wait.
+//! queue, too, so the guest is only asked for a kick when half as many as are there, or a quarter of what it keeps going,
+//! have been added; and completions are told together when more than twice as many are still to come soon. With one
+//! request at a time neither makes anything wait.
 
 use super::Block;
 use super::backend::{Backend, Operation, Outcome, Refused, Request};
@@ -98,7 +98,7 @@ impl<M: GuestMemory, B: Backend<M>> Work<'_, M, B> {
                 break;
             }
             // When the back end is full, its room is what is waited for.
-            let after = if next == Next::Stop { self.queue.size() } else { self.device.table.count() / 2 };
+            let after = if next == Next::Stop { self.queue.size() } else { self.kick_distance()? };
             if !self.queue.ask_for_kick(self.memory, after)? {
                 break;
             }
@@ -106,6 +106,18 @@ impl<M: GuestMemory, B: Backend<M>> Work<'_, M, B> {
         self.queue.publish(self.memory)?;
         let run = if left == 0 { Progress::More } else { Progress::Done };
         Ok((self.interrupt()?, run))
+    }
+
+    /// How many more requests may be added without a kick.
+    #[inline]
+    fn kick_distance(&self) -> Result<u16, Abuse> {
+        let at_work = self.device.table.count();
+        if at_work == 0 {
+            // Nobody else would look.
+            return Ok(0);
+        }
+        // A driver that keeps many requests going adds about as many as it is told of.
+        Ok((at_work / 2).max(self.queue.awaited(self.memory)? / 4))
     }
 
     fn interrupt(&mut self) -> Result<bool, Abuse> {

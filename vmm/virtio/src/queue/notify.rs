@@ -53,6 +53,23 @@ impl Queue {
         Ok(event.wrapping_sub(old) < count)
     }
 
+    /// How many chains the driver waits for by its own account: those that the device has, and those that it has used
+    /// and the driver not yet looked at. 0 when that is not known: the driver then writes no event index, or is just
+    /// looking.
+    ///
+    /// # Errors
+    /// The ring is no longer in memory.
+    #[inline]
+    pub fn awaited(&self, memory: &impl GuestMemory) -> Result<u16, Abuse> {
+        if !self.event_index {
+            return Ok(0);
+        }
+        // A driver that has looked at all asks for an interrupt at the next.
+        let seen = load(memory, self.driver.wrapping_add(RING + 2 * u64::from(self.size)))?;
+        let awaited = self.next_available.wrapping_sub(seen);
+        Ok(if awaited <= self.size { awaited } else { 0 })
+    }
+
     /// Asks the driver for a kick when it has made more than `after` chains available beyond those taken; the queue's
     /// size: never. Returns whether there are chains to take already.
     ///

@@ -156,3 +156,40 @@ fn requests_that_come_while_it_works_are_found() {
     bench.run();
     assert_eq!(bench.disk.log.len(), 4, "completions look at the queue");
 }
+
+/// A disk that is faster than its guest: what is submitted is done before the guest gets round to add as many again.
+#[test]
+fn fast_disk_is_kicked_for_every_few_requests() {
+    let mut bench = Bench::direct();
+    let depth = 32;
+    let ask = |bench: &mut Bench| {
+        let at = bench.count % depth;
+        bench.ask(kind::IN, at, &[Buffer::writable(DATA + 4096 * at, 512)]);
+    };
+    for _ in 0..depth {
+        ask(&mut bench);
+    }
+    bench.run();
+    bench.kicks = 0;
+    let (mut told, mut added) = (0, 0u64);
+    while told < 1000 {
+        bench.disk.complete_all(&bench.ram);
+        bench.run();
+        // It is told, or looks, when all is done; then it adds one by one, and four times as slowly as the disk works.
+        let mut count = bench.interrupt().unwrap_or(0);
+        while bench.used().is_some() {
+            count += 1;
+        }
+        bench.queue.want_interrupt(&bench.ram);
+        told += count;
+        for _ in 0..count {
+            ask(&mut bench);
+            added += 1;
+            if added.is_multiple_of(4) {
+                bench.disk.complete_all(&bench.ram);
+                bench.run();
+            }
+        }
+    }
+    assert!(bench.kicks <= 350, "{} kicks for {told} requests", bench.kicks);
+}

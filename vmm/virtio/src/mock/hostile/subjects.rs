@@ -46,7 +46,7 @@ impl Subject for Disk {
                 self.outcome = input.pick(&[Outcome::Failed, Outcome::Unsupported]);
                 self.complete(0, ram);
             }
-            6 => self.say(u64::from(input.half()) << 32, Outcome::Done),
+            6 => self.say(1 << 63 | u64::from(input.half()), Outcome::Done),
             7 => {
                 self.crash();
                 device.replay();
