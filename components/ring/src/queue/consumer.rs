@@ -136,7 +136,7 @@ impl<E: Entry, M: Memory, W: Wire> Consumer<E, M, W> {
     }
 
     /// Looks at the producer's index. It only moves forward, and never more than the capacity ahead of what was released.
-    #[inline]
+    #[inline(never)]
     fn refresh(&mut self) {
         if !self.common.live {
             return;

@@ -64,11 +64,13 @@ impl<E: Entry, M: Memory, W: Wire> Producer<E, M, W> {
 
     /// Whether `count` entries can be pushed now. Looks at the peer's index only if they are not known to fit. If not, the
     /// next [`Self::wait`] asks to be woken when they do.
-    #[inline]
+    #[inline(always)]
     pub fn has_space(&mut self, count: u32) -> bool {
-        if self.known_space() >= count {
-            return true;
-        }
+        self.known_space() >= count || self.look_for_space(count)
+    }
+
+    #[inline(never)]
+    fn look_for_space(&mut self, count: u32) -> bool {
         self.refresh();
         let fits = self.known_space() >= count;
         self.wanted = if fits { 0 } else { count };
