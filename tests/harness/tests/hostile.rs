@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use harness::{Emulator, Machine, System, root};
+use harness::disk::guests_disk;
+use harness::peer::ADDRESS;
+use harness::{Devices, Disk, Emulator, Guest, Machine, System, root};
 
 const TIMEOUT: Duration = Duration::from_secs(200);
 
@@ -153,4 +155,51 @@ fn memory_is_scrubbed_at_reboot() {
         expect(&mut emulator, "guest reboots");
     }
     assert!(!emulator.console().text().contains("memory.scrubbed FAIL"), "{}", emulator.console().text());
+}
+
+/// A neighbour's disk is verified, and its network used, while every virtqueue of the hostile guest is abused. Whoever
+/// serves both has nothing to restart, and says of each offence what it was, but not for ever.
+fn virtqueues(layout: &str) {
+    let system = System::standard()
+        .define("BLK_LAYOUT", layout)
+        .define("KERNEL_1", &image())
+        .define("INITRD_1", "")
+        .define("RAM_1", "64M")
+        .define_text("CMDLINE_FILE_1", "mode=virtio");
+    let mut machine = system.machine();
+    machine.devices =
+        Devices { disk: Some(Disk::discarding(guests_disk())), network: Some("user".into()), entropy: true };
+    let mut guest = Guest::wait_all_ready(harness::start(&machine), 1);
+    let console = guest.console().clone();
+    let command = "fio --name=verify --filename=/root/verify --size=16m --rw=randwrite --bsrange=4k-64k \
+                   --ioengine=libaio --iodepth=16 --direct=1 --verify=crc32c --verify_fatal=1 --do_verify=1 > /tmp/fio; echo $?";
+    let mut rounds = 0;
+    while rounds == 0 || !console.text().contains("HOSTILE DONE ") {
+        assert_eq!(guest.run_within(command, TIMEOUT), "0", "{}", guest.run("cat /tmp/fio"));
+        assert_eq!(guest.run(&format!("ping -q -c 2 {ADDRESS} > /dev/null; echo $?")), "0");
+        rounds += 1;
+        assert!(rounds < 20, "it does not end: {}", console.last_lines());
+    }
+    let text = console.text();
+    assert!(!text.contains(" FAIL "), "{text}");
+    for device in ["block", "net", "console", "entropy"] {
+        assert!(text.contains(&format!("TEST virtio.{device}.works_at_last ok")), "{device}: {text}");
+    }
+    // One word for each of the first offences of a device.
+    let words = text.lines().filter(|line| line.contains("stopped until it is reset")).count();
+    assert!((4..=4 * 8).contains(&words), "{words} messages");
+    for bad in ["restart", "panicked", "guest stopped", "it is off"] {
+        assert!(!text.contains(bad), "{bad}: {text}");
+    }
+    assert_eq!(guest.run("dmesg | grep -c -i -E 'oops|BUG:|Unable to handle|I/O error'"), "0");
+}
+
+#[test]
+fn abused_virtqueues_harm_nobody_else() {
+    virtqueues("isolated");
+}
+
+#[test]
+fn abused_virtqueues_harm_nobody_else_where_the_disk_reaches_guest_memory() {
+    virtqueues("direct");
 }

@@ -24,6 +24,7 @@ mod report;
 mod smccc;
 mod sysreg;
 mod timer;
+mod virtio;
 
 use conduit::Conduit;
 use core::fmt;
@@ -63,6 +64,9 @@ extern "C" fn main(device_tree: u64) -> ! {
     }
     if part("psci") {
         psci::run(&machine);
+    }
+    if part("virtio") {
+        virtio::run(&machine);
     }
     match mode {
         "all" => smccc::run(&machine, SHORT_SWEEP),
