@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::disk::{SmallDisk, assert_clean, copy, replay_journal, scratch, sums};
 use harness::{Devices, Disk, Emulator, Flush, Guest, Machine, System, WriteLog, Writes, root};
@@ -16,6 +16,8 @@ use serde_json::Value;
 const DISK: SmallDisk = SmallDisk { partitions: 2, sectors: 48 << 11 };
 /// Files that a guest writes before the power fails.
 const FILES: u32 = 24;
+/// How long all guests may be without announcing one.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A file that a guest has synced: which guest's, its name, its sum, and how long the log was when the guest said so.
 struct Synced {
@@ -40,27 +42,41 @@ fn log_length(log: &Path) -> u64 {
     fs::metadata(log).unwrap().len()
 }
 
+/// The announcements on the console whose lines are complete: the guest's number, the file's name, its sum.
+fn announced(text: &str, tags: &[&str]) -> Vec<(u64, String, String)> {
+    let line = |line: &str| {
+        let (tag, words) = line.split_once("SYNCED ")?;
+        // A line that is written anew after a carriage return has its tag twice.
+        let guest = tags.iter().position(|known| tag.trim().ends_with(known))?;
+        let (name, sum) = words.trim().split_once(' ')?;
+        (sum.len() == 32).then(|| (guest as u64, name.to_string(), sum.to_string()))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+#[test]
+fn announcements_are_read_from_whole_lines() {
+    let sum = "380496ed636ca706027ae46c1c72b10f";
+    let text = format!("vmm_0| SYNCED f1 {sum}\nvmm_1| vmm_1| SYNCED f2 {sum}\nvmm_0| SYNCED f3 38049\n");
+    let expected = [(0, "f1".to_string(), sum.to_string()), (1, "f2".to_string(), sum.to_string())];
+    assert_eq!(announced(&text, &["vmm_0|", "vmm_1|"]), expected);
+}
+
 /// Collects announcements until each guest has made `FILES`, then lets the power fail.
 fn run(mut emulator: Emulator, tags: &[&str], log: &Path) -> Vec<Synced> {
+    let console = emulator.console().clone();
     let mut synced: Vec<Synced> = Vec::new();
+    let mut progress = Instant::now();
     while synced.len() < tags.len() * FILES as usize {
-        emulator.expect("SYNCED ", Duration::from_secs(120)).unwrap_or_else(|error| panic!("{error}"));
-        // The rest of the line may come a little later.
-        emulator.console().wait_quiet(Duration::from_millis(5), Duration::from_secs(5));
+        assert!(progress.elapsed() < PATIENCE, "no guest synced a file; last lines:\n{}", console.last_lines());
+        std::thread::sleep(Duration::from_millis(5));
+        // What the text announces has been in the log before.
+        let text = console.text();
         let length = log_length(log);
-        let text = emulator.console().text();
-        for line in text.lines() {
-            let Some((tag, words)) = line.split_once("SYNCED ") else { continue };
-            let guest = tags.iter().position(|known| tag.trim() == *known);
-            let (Some(guest), Some((name, sum))) = (guest, words.split_once(' ')) else { continue };
-            let known = synced.iter().any(|file| file.guest == guest as u64 && file.name == name);
-            if !known && sum.trim().len() == 32 {
-                synced.push(Synced {
-                    guest: guest as u64,
-                    name: name.into(),
-                    sum: sum.trim().into(),
-                    log: length,
-                });
+        for (guest, name, sum) in announced(&text, tags) {
+            if !synced.iter().any(|file| file.guest == guest && file.name == name) {
+                synced.push(Synced { guest, name, sum, log: length });
+                progress = Instant::now();
             }
         }
     }
