@@ -68,7 +68,11 @@ fn run(mut emulator: Emulator, tags: &[&str], log: &Path) -> Vec<Synced> {
     let mut synced: Vec<Synced> = Vec::new();
     let mut progress = Instant::now();
     while synced.len() < tags.len() * FILES as usize {
-        assert!(progress.elapsed() < PATIENCE, "no guest synced a file; last lines:\n{}", console.last_lines());
+        assert!(
+            progress.elapsed() < PATIENCE,
+            "no guest synced a file; last lines:\n{}",
+            console.last_lines()
+        );
         std::thread::sleep(Duration::from_millis(5));
         // What the text announces has been in the log before.
         let text = console.text();

@@ -52,6 +52,15 @@ fn finished(guest: &mut Guest, name: &str) -> String {
     output
 }
 
+/// Sends `/root/file` to whoever is about to listen there: it tries until somebody does.
+fn send_file(guest: &mut Guest, address: &str, port: u16) {
+    let command = format!(
+        "n=0; until nc -N {address} {port} < /root/file 2> /dev/null || [ $n = 120 ]; do n=$((n + 1)); sleep 0.5; done; \
+         [ $n -lt 120 ]; echo $?"
+    );
+    assert_eq!(guest.run_within(&command, LONG), "0", "nobody listens on {address}:{port}");
+}
+
 /// Nothing that a kernel complains about has happened.
 fn assert_no_complaints(guest: &mut Guest) {
     let pattern = "oops|BUG:|Unable to handle|I/O error|rcu.*stall|hung task|EXT4-fs error|Call trace";
@@ -108,7 +117,7 @@ fn disks_network_entropy(system: &System, test: &str) {
     guest.focus(0).run_within("dd if=/dev/urandom of=/root/file bs=1M count=24", LONG);
     let sum = guest.run("md5sum < /root/file | cut -c1-32");
     start(guest.focus(1), "receive", "nc -l -p 5000 > /root/file");
-    guest.focus(0).run_within(&format!("sleep 1; nc -N {} 5000 < /root/file", addresses[1]), LONG);
+    send_file(guest.focus(0), &addresses[1], 5000);
     finished(guest.focus(1), "receive");
     assert_eq!(guest.run_within("md5sum < /root/file | cut -c1-32", LONG), sum, "guest to guest");
 
@@ -129,7 +138,7 @@ fn disks_network_entropy(system: &System, test: &str) {
     // Both at once: disk and network of both.
     start(guest.focus(1), "fio", FIO_VERIFY);
     start(&mut guest, "serve", "timeout 300 nc -l -p 5001 | md5sum | cut -c1-32");
-    guest.focus(0).run_within(&format!("sleep 1; nc -N {} 5001 < /root/file", addresses[1]), LONG);
+    send_file(guest.focus(0), &addresses[1], 5001);
     assert_eq!(finished(guest.focus(1), "serve"), sum, "guest to guest, beside a busy disk");
     finished(&mut guest, "fio");
 
