@@ -187,7 +187,7 @@ impl Runner {
         for line in BufReader::new(reader).lines() {
             let line = line?;
             println!("{line}");
-            count.add(&line);
+            count.add(self, &line);
         }
         Ok(child.wait()?.success())
     }
@@ -202,18 +202,19 @@ struct Count {
 }
 
 impl Count {
-    /// Adds what a line of a runner's output says, if it is one that closes a run.
-    fn add(&mut self, line: &str) {
+    /// Adds what a line of a runner's output says, if it is one that closes a run. (nextest also shows what the program of
+    /// a test that failed printed, the line that closes it included.)
+    fn add(&mut self, runner: Runner, line: &str) {
         let line = line.trim();
-        let results = if let Some(results) = line.strip_prefix("test result: ") {
-            results
-        } else if line.starts_with("Summary [") {
-            line.split_once("tests run:")
+        let results = match runner {
+            Runner::CargoTest => line.strip_prefix("test result: "),
+            Runner::Nextest if line.starts_with("Summary [") => line
+                .split_once("tests run:")
                 .or_else(|| line.split_once("test run:"))
-                .map_or("", |(_, results)| results)
-        } else {
-            return;
+                .map(|(_, results)| results),
+            Runner::Nextest => None,
         };
+        let Some(results) = results else { return };
         let words: Vec<&str> =
             results.split([' ', ',', ';', '.', '(', ')']).filter(|word| !word.is_empty()).collect();
         for pair in words.windows(2) {
@@ -232,34 +233,28 @@ impl Count {
 mod tests {
     use super::*;
 
-    fn count(line: &str) -> Count {
+    fn count(runner: Runner, line: &str) -> Count {
         let mut count = Count::default();
-        count.add(line);
+        count.add(runner, line);
         count
     }
 
     #[test]
     fn closing_lines_of_both_runners_are_counted() {
         let expected = Count { passed: 14, failed: 2, skipped: 1 };
-        assert_eq!(
-            count(
-                "test result: FAILED. 14 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.02s"
-            ),
-            expected
-        );
-        assert_eq!(
-            count("     Summary [   0.021s] 16 tests run: 14 passed (1 slow), 2 failed, 1 skipped"),
-            expected
-        );
-        assert_eq!(
-            count("Summary [ 9.0s] 3 tests run: 1 passed, 1 timed out, 1 exec failed, 0 skipped").failed,
-            2
-        );
+        let line = "test result: FAILED. 14 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.02s";
+        assert_eq!(count(Runner::CargoTest, line), expected);
+        let line = "     Summary [   0.021s] 16 tests run: 14 passed (1 slow), 2 failed, 1 skipped";
+        assert_eq!(count(Runner::Nextest, line), expected);
+        let line = "Summary [ 9.0s] 3 tests run: 1 passed, 1 timed out, 1 exec failed, 0 skipped";
+        assert_eq!(count(Runner::Nextest, line).failed, 2);
     }
 
     #[test]
     fn other_lines_count_nothing() {
-        assert_eq!(count("14 passed"), Count::default());
-        assert_eq!(count("test 3 passed ... ok"), Count::default());
+        assert_eq!(count(Runner::Nextest, "14 passed"), Count::default());
+        assert_eq!(count(Runner::CargoTest, "test 3 passed ... ok"), Count::default());
+        // What a program that failed printed, which the summary counts.
+        assert_eq!(count(Runner::Nextest, "    test result: FAILED. 0 passed; 1 failed;"), Count::default());
     }
 }
