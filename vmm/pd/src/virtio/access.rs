@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The guest's accesses to the devices' registers.
+
+use super::Slot;
+use crate::device::BlockLink;
+use crate::exit::Reply;
+use crate::guest::Guest;
+use crate::host::Host;
+use crate::machine::Run;
+use crate::trap::Trap;
+use vmm_arm::Access;
+use vmm_fdt::machine::map;
+use vmm_virtio::mmio::registers;
+use vmm_virtio::{ConsoleDevice, GuestMemory, Mmio, Model, Written};
+
+/// What became of an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accessed {
+    /// It is done.
+    Done,
+    /// There is nothing at that address.
+    Nobody,
+    /// It has to be tried again, after the next event of the back end.
+    Later,
+}
+
+/// An access to a register page.
+struct Register<'a, 't, V> {
+    offset: u64,
+    access: &'a Access,
+    trap: &'a mut Trap<'t, V>,
+}
+
+impl<V: crate::Vcpu> Register<'_, '_, V> {
+    #[inline]
+    fn perform<D: Model>(&mut self, device: &mut Mmio<D>, memory: &impl GuestMemory) -> Written {
+        let width = self.access.width.bytes() as usize;
+        if self.access.write {
+            let value = self.access.stored(self.trap.gpr(self.access.register));
+            device.write(self.offset, width, value, memory)
+        } else {
+            let value = device.read(self.offset, width);
+            self.trap.set_gpr(self.access.register, self.access.loaded(value));
+            Written::Done
+        }
+    }
+}
+
+impl<V: crate::Vcpu> Register<'_, '_, V> {
+    /// The register of a slot without a device (section 4.2.2: device id 0), as QEMU has them too.
+    fn perform_empty(&mut self) {
+        if !self.access.write {
+            let value = match self.offset {
+                registers::MAGIC => registers::MAGIC_VALUE,
+                registers::VERSION => registers::VERSION_VALUE,
+                registers::VENDOR_ID => registers::VENDOR_VALUE,
+                _ => 0,
+            };
+            self.trap.set_gpr(self.access.register, self.access.loaded(value.into()));
+        }
+    }
+}
+
+impl<H: Host> Guest<H> {
+    /// An access to the virtio slots.
+    #[inline]
+    pub(crate) fn virtio(&mut self, address: u64, access: &Access, trap: &mut Trap<'_, H::Vcpu>) -> Accessed {
+        let offset = address.wrapping_sub(map::VIRTIO);
+        let number = offset / map::VIRTIO_SIZE;
+        let Some(&slot) = Slot::ALL.iter().find(|slot| u64::from(**slot as u32) == number) else {
+            return Accessed::Nobody;
+        };
+        if self.links.slots() & slot.bit() == 0 {
+            return Accessed::Nobody;
+        }
+        let mut register = Register { offset: offset % map::VIRTIO_SIZE, access, trap };
+        let mut written = self.access_register(slot, &mut register);
+        if written.is_none()
+            && slot == Slot::Block
+            && self.links.block.as_ref().is_some_and(BlockLink::is_absent)
+        {
+            register.perform_empty();
+            return Accessed::Done;
+        }
+        if written == Some(Written::Again) {
+            // What has not gone to the back end yet is dropped, and need not be waited for.
+            self.work(slot);
+            written = self.access_register(slot, &mut register);
+        }
+        match written {
+            Some(Written::Kick(_)) => self.work(slot),
+            Some(Written::Done) => {
+                let console = self.machine.devices.console.as_ref();
+                if slot == Slot::Console && console.is_some_and(ConsoleDevice::has_emergency_output) {
+                    self.work(slot);
+                }
+                self.update_virtio_line(slot);
+            }
+            Some(Written::Again) | None => return Accessed::Later,
+        }
+        Accessed::Done
+    }
+
+    /// `None`: the device's back end has not said what it is.
+    #[inline]
+    fn access_register(&mut self, slot: Slot, register: &mut Register<'_, '_, H::Vcpu>) -> Option<Written> {
+        let memory = self.host.memory();
+        let devices = &mut self.machine.devices;
+        Some(match slot {
+            Slot::Block => register.perform(devices.block.as_mut()?, &memory),
+            Slot::Net => register.perform(devices.net.as_mut()?, &memory),
+            Slot::Entropy => register.perform(devices.entropy.as_mut()?, &memory),
+            Slot::Console => register.perform(devices.console.as_mut()?, &memory),
+        })
+    }
+
+    /// Holds a vCPU that will execute the instruction at `trap` again after the next event of a back end.
+    pub(crate) fn try_again(&mut self, index: usize, trap: Trap<'_, H::Vcpu>) -> Reply {
+        let pc = trap.hold();
+        if let Some(cpu) = self.machine.cpus.get_mut(index) {
+            cpu.run = Run::Held { pc, deadline: None };
+        }
+        self.retrying |= 1u32.checked_shl(index as u32).unwrap_or(0);
+        Reply::Hold
+    }
+
+    /// Lets the vCPUs go on that wait to try again.
+    pub(super) fn retry(&mut self) {
+        let retrying = core::mem::take(&mut self.retrying);
+        for index in (0..self.machine.vcpus()).filter(|index| retrying & 1 << index != 0) {
+            self.wake(index);
+        }
+    }
+}
