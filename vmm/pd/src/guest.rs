@@ -43,7 +43,11 @@ pub struct Guest<H: Host> {
     pub(crate) scrubbed: u64,
     /// Slots whose interrupt waits for others to come.
     pub(crate) late: u32,
-    /// Physical count until which it may.
+    /// The guest is asked not to kick for packets, which are looked for by `late_until`.
+    pub(crate) quiet: bool,
+    /// The guest has kicked for a packet, and has not waited since.
+    pub(crate) kicked: bool,
+    /// Physical count until which interrupts and packets may wait.
     pub(crate) late_until: Option<u64>,
     /// This PD was restarted, and requests of its former life may still be at the disk.
     pub(crate) recovering: bool,
@@ -64,6 +68,8 @@ impl<H: Host> Guest<H> {
             retrying: 0,
             scrubbed: 0,
             late: 0,
+            quiet: false,
+            kicked: false,
             late_until: None,
             recovering: false,
         };

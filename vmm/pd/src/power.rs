@@ -52,6 +52,7 @@ impl<H: Host> Guest<H> {
         self.unfinished = 0;
         self.retrying = 0;
         self.late = 0;
+        (self.quiet, self.kicked) = (false, false);
         self.late_until = None;
         self.input_waits = self.host.console().has_input();
         self.connect();
@@ -140,6 +141,7 @@ impl<H: Host> Guest<H> {
         self.unfinished = 0;
         self.retrying = 0;
         self.late = 0;
+        (self.quiet, self.kicked) = (false, false);
         self.late_until = None;
         self.reset_devices();
         self.update_lines();

@@ -25,7 +25,7 @@ impl<H: Host> Guest<H> {
         // Also when it is too early: the timer driver may have been restarted and have forgotten it, so it is asked again.
         self.timeout = None;
         if self.late_until.is_some_and(|until| until <= now) {
-            self.deliver_late();
+            self.deliver_in_time();
         }
         for index in 0..self.machine.vcpus() {
             if let Some(Run::Held { deadline: Some(deadline), .. }) =

@@ -30,12 +30,6 @@ const ABILITIES: [(Abilities, u64); 6] = [
     (Abilities::RX_TSO6.union(Abilities::RX_CHAIN), Feature::GUEST_TSO6),
 ];
 
-/// A packet that the guest has not taken.
-struct Waiting {
-    received: Received,
-    buffers: Vec<Buffer, MAX_BUFFERS>,
-}
-
 /// The client's side of a network link.
 pub struct NetLink<P, D> {
     client: Client<P>,
@@ -47,7 +41,14 @@ pub struct NetLink<P, D> {
     supplied: Buffers<WORDS>,
     /// A packet found no buffers: the switch is asked to tell when it gives some back.
     blocked: bool,
-    waiting: Option<Waiting>,
+    /// See [`Backend::patience`].
+    patience: u16,
+    /// The packet that the guest has not taken.
+    waiting: Option<Received>,
+    /// Its buffers. They stay in place, as those of the packet that is being sent: moving so many costs more than the rest of
+    /// a packet.
+    received: Vec<Buffer, MAX_BUFFERS>,
+    sent: Vec<Buffer, MAX_BUFFERS>,
     misbehaved: bool,
 }
 
@@ -64,7 +65,10 @@ impl<P: Memory, D> NetLink<P, D> {
             transmit_data: transmit.0,
             receive_data: receive.0,
             blocked: false,
+            patience: 0,
             waiting: None,
+            received: Vec::new(),
+            sent: Vec::new(),
             misbehaved: false,
         }
     }
@@ -158,25 +162,33 @@ impl<P: Memory, D> NetLink<P, D> {
         }
     }
 
-    /// Takes `count` buffers for a packet.
+    /// How many packets of the guest's may wait for the next look at them; see [`Backend::patience`].
     #[inline]
-    fn take(&mut self, length: u32) -> Option<Vec<Buffer, MAX_BUFFERS>> {
+    pub const fn set_patience(&mut self, packets: u16) {
+        self.patience = packets;
+    }
+
+    /// Takes buffers for a packet of `length` bytes to `sent`; false when there are not enough.
+    #[inline]
+    fn take(&mut self, length: u32) -> bool {
+        self.sent.clear();
         let count = length.div_ceil(BUFFER);
         if self.sending.count() - self.sending.outstanding() < count {
             self.collect();
         }
         if self.sending.count() - self.sending.outstanding() < count {
-            return None;
+            return false;
         }
-        let mut buffers = Vec::new();
         let mut left = length;
         for _ in 0..count {
-            let offset = self.sending.take()?;
+            let Some(offset) = self.sending.take() else { return false };
             let bytes = left.min(BUFFER);
             left -= bytes;
-            buffers.push(Buffer { offset, length: bytes as u16 }).ok()?;
+            if self.sent.push(Buffer { offset, length: bytes as u16 }).is_err() {
+                return false;
+            }
         }
-        Some(buffers)
+        true
     }
 
     /// Gives an empty buffer to the switch.
@@ -191,14 +203,15 @@ impl<P: Memory, D> NetLink<P, D> {
         }
     }
 
-    /// The next packet of the link, if it is one.
-    fn next(&mut self) -> Option<Waiting> {
-        let mut buffers = Vec::<Buffer, MAX_BUFFERS>::new();
+    /// The next packet of the link, if it is one; its buffers go to `received`.
+    #[inline]
+    fn next(&mut self) -> Option<Received> {
         for _ in 0..=self.client.capacity() {
-            let offload = self.client.receive(&mut buffers)?;
+            let offload = self.client.receive(&mut self.received)?;
             let mut length = 0;
             let mut good = true;
-            for buffer in &buffers {
+            for index in 0..self.received.len() {
+                let Some(buffer) = self.received.get(index).copied() else { break };
                 let end = (buffer.offset & u64::from(BUFFER - 1)) + u64::from(buffer.length);
                 match self.supplied.unmark(buffer.offset) {
                     Ok(()) => good &= end <= u64::from(BUFFER),
@@ -210,13 +223,22 @@ impl<P: Memory, D> NetLink<P, D> {
                 length += u32::from(buffer.length);
             }
             if good && let Some(offload) = received(&offload) {
-                return Some(Waiting { received: Received { length, offload }, buffers });
+                return Some(Received { length, offload });
             }
-            for buffer in &buffers {
+            self.supply_received();
+        }
+        None
+    }
+
+    /// Gives the buffers of the packet that was received to the switch again.
+    #[inline]
+    fn supply_received(&mut self) {
+        for index in 0..self.received.len() {
+            if let Some(buffer) = self.received.get(index) {
                 self.supply(buffer.offset);
             }
         }
-        None
+        self.received.clear();
     }
 
     /// A word about a switch that gives back what it does not have. Nothing more needs to be done: that buffer is ignored.
@@ -251,20 +273,20 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> Backend<M> for NetLink<P, D> {
         let Some(link_offload) = sent(offload).filter(|_| length <= BUFFER * MAX_BUFFERS as u32) else {
             return Ok(());
         };
-        let Some(buffers) = self.take(length) else {
+        if !self.take(length) {
             self.blocked = true;
             self.client.ask_for_transmitted(true);
             return Err(Full);
-        };
+        }
         let pieces =
-            buffers.iter().map(|buffer| Piece { offset: buffer.offset, length: buffer.length.into() });
+            self.sent.iter().map(|buffer| Piece { offset: buffer.offset, length: buffer.length.into() });
         // Both are as long, and inside.
         let _ = each_piece(data, pieces, |address, offset, length| {
             self.transmit_data.fill(offset, memory, address, length)
         });
         // There are as many places as buffers.
-        if self.client.transmit(&buffers, &link_offload).is_err() {
-            for buffer in &buffers {
+        if self.client.transmit(&self.sent, &link_offload).is_err() {
+            for buffer in &self.sent {
                 let _ = self.sending.unmark(buffer.offset);
             }
         }
@@ -276,20 +298,27 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> Backend<M> for NetLink<P, D> {
     }
 
     #[inline]
+    fn patience(&self) -> u16 {
+        self.patience
+    }
+
+    #[inline]
     fn received(&mut self) -> Option<Received> {
         if self.waiting.is_none() {
             self.waiting = self.next();
         }
-        Some(self.waiting.as_ref()?.received)
+        self.waiting
     }
 
     #[inline]
     fn copy(&mut self, offset: u32, length: u32, to: &[Segment], memory: &M) -> bool {
-        let Some(waiting) = &self.waiting else { return false };
+        if self.waiting.is_none() {
+            return false;
+        }
         let mut skip = offset;
         let mut left = length;
         // The part of each buffer that lies in the wanted range.
-        let pieces = waiting.buffers.iter().filter_map(|buffer| {
+        let pieces = self.received.iter().filter_map(|buffer| {
             let bytes = u32::from(buffer.length);
             let before = skip.min(bytes);
             skip -= before;
@@ -307,10 +336,8 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> Backend<M> for NetLink<P, D> {
 
     #[inline]
     fn done(&mut self) {
-        if let Some(waiting) = self.waiting.take() {
-            for buffer in &waiting.buffers {
-                self.supply(buffer.offset);
-            }
+        if self.waiting.take().is_some() {
+            self.supply_received();
         }
     }
 

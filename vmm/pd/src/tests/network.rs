@@ -144,6 +144,92 @@ fn packets_arrive_whole_with_what_is_said_beside_them() {
     assert_eq!(offload, Offload { flags, gso: Gso::TCP4, gso_size: 1448, csum_start: 34, csum_offset: 16 });
 }
 
+/// A guest that has sent two packets in a row.
+fn sending() -> (TestGuest, Switch, DriverQueue) {
+    let (mut guest, mut switch, _, mut queue) = with_network();
+    for _ in 0..2 {
+        send(&mut guest, &mut queue, [0; 12], &pattern(64));
+        assert!(switch.packet(true).is_some(), "at once");
+    }
+    (guest, switch, queue)
+}
+
+/// Adds a packet; whether the guest is to kick for it.
+fn add(guest: &mut TestGuest, queue: &mut DriverQueue) -> bool {
+    let ram = guest.host().memory.0;
+    queue.add(ram, &[Place::readable(BUFFERS, 12), Place::readable(BUFFERS + 65, 64)]);
+    queue.show(ram)
+}
+
+fn sent(switch: &mut Switch) -> usize {
+    std::iter::from_fn(|| switch.packet(true)).count()
+}
+
+#[test]
+fn busy_sender_is_looked_after_and_need_not_kick() {
+    let (mut guest, mut switch, mut queue) = sending();
+    let ram = guest.host().memory.0;
+    // Time and again, as long as there is something.
+    for _ in 0..3 {
+        let until = guest.host().timeouts.last().copied().flatten().expect("a time-out");
+        for _ in 0..3 {
+            assert!(!add(&mut guest, &mut queue));
+        }
+        assert_eq!(sent(&mut switch), 0);
+        guest.host_mut().now = until;
+        guest.timeout();
+        assert_eq!(sent(&mut switch), 3);
+        assert_eq!(std::iter::from_fn(|| queue.take(ram)).count(), 3);
+    }
+    // A moment without a packet ends it.
+    guest.host_mut().now = guest.host().timeouts.last().copied().flatten().expect("a time-out");
+    guest.timeout();
+    assert_eq!(guest.late_until, None);
+    assert!(add(&mut guest, &mut queue));
+}
+
+#[test]
+fn what_a_sender_did_not_kick_for_goes_on_when_it_waits() {
+    let (mut guest, mut switch, mut queue) = sending();
+    assert!(!add(&mut guest, &mut queue));
+    assert_eq!(interrupts(&guest, NET), 0);
+    let wfi = crate::Exit::Trapped(0x07e0_0000);
+    assert_eq!(take(&mut guest, 0, wfi), crate::Reply::Resume, "the interrupt of the first was late");
+    assert_eq!(interrupts(&guest, NET), 1);
+    assert_eq!(sent(&mut switch), 1);
+    assert!(add(&mut guest, &mut queue), "one that waits kicks");
+}
+
+#[test]
+fn sender_that_fills_its_queue_kicks() {
+    let (mut guest, mut switch, mut queue) = sending();
+    let kicks = (0..5).filter(|_| add(&mut guest, &mut queue)).count();
+    assert_eq!(kicks, 1, "with more than a quarter of the queue");
+    assert_eq!(write(&mut guest, NET, registers::QUEUE_NOTIFY, queue.index.into()), crate::Reply::Resume);
+    assert_eq!(sent(&mut switch), 5);
+}
+
+#[test]
+fn received_packets_interrupt_a_busy_guest_together() {
+    let (mut guest, mut switch, mut queue, _) = with_network();
+    let ram = guest.host().memory.0;
+    for number in 0..8 {
+        queue.add(ram, &[Place::writable(BUFFERS + 0x1000 * number, 1536)]);
+    }
+    queue.want_interrupt(ram);
+    kick(&mut guest, NET, &mut queue);
+    for number in 1..4u8 {
+        switch.deliver(&[number; 60], &Offload::default());
+        guest.virtio_event(NET);
+        switch.look();
+    }
+    assert_eq!(interrupts(&guest, NET), 0, "not yet");
+    guest.host_mut().now = guest.late_until.expect("soon");
+    guest.timeout();
+    assert_eq!(interrupts(&guest, NET), 1);
+    assert_eq!(std::iter::from_fn(|| queue.take(ram)).count(), 3);
+}
+
 #[test]
 fn sender_waits_for_buffers_and_goes_on() {
     let (mut guest, mut switch, _, mut queue) = with_network();

@@ -88,7 +88,7 @@ impl<H: Host> Guest<H> {
             written = self.access_register(slot, &mut register);
         }
         match written {
-            Some(Written::Kick(_)) => self.work(slot),
+            Some(Written::Kick(queue)) => self.kicked(slot, queue),
             Some(Written::Done) => {
                 let console = self.machine.devices.console.as_ref();
                 if slot == Slot::Console && console.is_some_and(ConsoleDevice::has_emergency_output) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Interrupts of the virtio devices: their lines, and the disk's moderation.
+//! Interrupts of the virtio devices: their lines, and the moderation of disk and network.
 
 use super::Slot;
 use crate::guest::Guest;
@@ -7,62 +7,100 @@ use crate::host::Host;
 use crate::machine::Run;
 use vmm_virtio::Mmio;
 
-/// How many times a second a vCPU that is busy is interrupted by its disk, at most.
-const DISK_INTERRUPTS_HZ: u64 = 5000;
+/// How many times a second a vCPU that is busy is interrupted by its disk and its network, at most.
+const INTERRUPTS_HZ: u64 = 5000;
+
+/// Devices whose interrupts may be late.
+const MODERATED: [Slot; 2] = [Slot::Block, Slot::Net];
 
 impl<H: Host> Guest<H> {
     /// Brings a device's interrupt line to the interrupt controller.
     #[inline]
     pub(super) fn update_virtio_line(&mut self, slot: Slot) {
+        let asserted = self.asserted(slot);
         let devices = &mut self.machine.devices;
-        let asserted = match slot {
-            Slot::Block => devices.block.as_ref().is_some_and(Mmio::asserted),
-            Slot::Net => devices.net.as_ref().is_some_and(Mmio::asserted),
-            Slot::Entropy => devices.entropy.as_ref().is_some_and(Mmio::asserted),
-            Slot::Console => devices.console.as_ref().is_some_and(Mmio::asserted),
-        };
         if asserted != (devices.lines & slot.bit() != 0) && !(asserted && self.late & slot.bit() != 0) {
             devices.lines ^= slot.bit();
             self.set_level(slot.intid(), asserted);
         }
     }
 
-    /// The disk is about to complete requests. A guest whose vCPUs all run has something to do, often the next request:
-    /// it is told of all completions together, when it waits, at its timer's next event, or after a moment.
+    /// The back end is about to complete something. A guest whose vCPUs all run has something to do, often the next
+    /// request: it is told of all completions together, when it waits, at its timer's next event, or after a moment.
     #[inline]
-    pub(super) fn may_be_late(&mut self) {
-        if self.late != 0 || self.machine.cpus.iter().any(|cpu| matches!(cpu.run, Run::Held { .. })) {
-            return;
-        }
-        let asserted = self.machine.devices.block.as_ref().is_some_and(Mmio::asserted);
-        if !asserted {
-            self.late = Slot::Block.bit();
+    pub(super) fn may_be_late(&mut self, slot: Slot) {
+        if MODERATED.contains(&slot) && self.late & slot.bit() == 0 && self.is_busy() && !self.asserted(slot)
+        {
+            self.late |= slot.bit();
         }
     }
 
-    /// Sees to it that an interrupt that waits does not wait for long; called when the work that may have raised it is done.
+    /// Whether all vCPUs run.
+    #[inline]
+    pub(super) fn is_busy(&self) -> bool {
+        !self.machine.cpus.iter().any(|cpu| matches!(cpu.run, Run::Held { .. }))
+    }
+
+    #[inline]
+    fn asserted(&self, slot: Slot) -> bool {
+        let devices = &self.machine.devices;
+        match slot {
+            Slot::Block => devices.block.as_ref().is_some_and(Mmio::asserted),
+            Slot::Net => devices.net.as_ref().is_some_and(Mmio::asserted),
+            Slot::Entropy => devices.entropy.as_ref().is_some_and(Mmio::asserted),
+            Slot::Console => devices.console.as_ref().is_some_and(Mmio::asserted),
+        }
+    }
+
+    /// Sees to it that nothing that waits does so for long: interrupts, and packets that the guest does not kick for. Called
+    /// when the work is done that may have made them.
     #[inline]
     pub(super) fn bound_delay(&mut self) {
-        if self.late == 0 || self.late_until.is_some() {
-            return;
+        for slot in MODERATED {
+            if self.late & slot.bit() != 0 && !self.asserted(slot) {
+                // Nothing was raised.
+                self.late &= !slot.bit();
+            }
         }
-        if self.machine.devices.block.as_ref().is_some_and(Mmio::asserted) {
-            let moment = self.host.frequency_hz() / DISK_INTERRUPTS_HZ;
+        if (self.late != 0 || self.quiet) && self.late_until.is_none() {
+            let moment = self.host.frequency_hz() / INTERRUPTS_HZ;
             self.late_until = Some(self.host.now().saturating_add(moment));
             self.arm_timeout();
-        } else {
-            // Nothing was raised.
-            self.late = 0;
         }
     }
 
-    /// Delivers interrupts that waited.
+    /// The guest waits: it is told what it was not told yet, and looked after.
     #[inline]
     pub(crate) fn deliver_late(&mut self) {
-        if self.late != 0 {
-            self.late = 0;
+        self.kicked = false;
+        if core::mem::take(&mut self.quiet) {
+            self.work(Slot::Net);
+        }
+        self.deliver_lines();
+    }
+
+    /// The moment is over.
+    pub(crate) fn deliver_in_time(&mut self) {
+        self.late_until = None;
+        if self.quiet && !self.work_without_kick() {
+            // The guest has no more to send for now, and is to kick when it has.
+            self.quiet = false;
+            self.work(Slot::Net);
+        }
+        self.deliver_lines();
+        self.bound_delay();
+    }
+
+    #[inline]
+    fn deliver_lines(&mut self) {
+        let late = core::mem::take(&mut self.late);
+        for slot in MODERATED {
+            if late & slot.bit() != 0 {
+                self.update_virtio_line(slot);
+            }
+        }
+        if !self.quiet {
             self.late_until = None;
-            self.update_virtio_line(Slot::Block);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod access;
 mod interrupt;
+mod kick;
 mod link;
 
 pub(crate) use access::Accessed;
@@ -116,9 +117,7 @@ impl<H: Host> Guest<H> {
         }
         match self.life {
             Life::Running => {
-                if slot == Slot::Block {
-                    self.may_be_late();
-                }
+                self.may_be_late(slot);
                 self.work(slot);
                 self.bound_delay();
                 self.retry();
@@ -142,6 +141,10 @@ impl<H: Host> Guest<H> {
         let more = match slot {
             Slot::Block => self.work_on_disk(),
             Slot::Net => {
+                let patience = self.patience();
+                if let Some(link) = &mut self.links.net {
+                    link.set_patience(patience);
+                }
                 let (memory, devices) = (self.host.memory(), &mut self.machine.devices);
                 work(self.links.net.as_mut(), devices.net.as_mut(), &memory, || self.host.notify(slot))
             }

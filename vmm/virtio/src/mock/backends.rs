@@ -166,8 +166,8 @@ pub struct Network {
     pub room: Option<usize>,
     /// What it was told that the guest takes.
     pub accepted: u64,
-    /// Packets that it is still busy with.
-    pub sending: u16,
+    /// Packets that may wait without a kick.
+    pub patience: u16,
     /// Times that the other side would have been signalled.
     pub signals: usize,
 }
@@ -187,8 +187,8 @@ impl net::Backend<Ram> for Network {
         Ok(())
     }
 
-    fn sending(&self) -> u16 {
-        self.sending
+    fn patience(&self) -> u16 {
+        self.patience
     }
 
     fn received(&mut self) -> Option<Received> {

@@ -74,9 +74,9 @@ pub trait Backend<M: GuestMemory> {
     /// No room now; nothing was taken.
     fn send(&mut self, offload: &Offload, length: u32, data: &[Segment], memory: &M) -> Result<(), Full>;
 
-    /// Packets that were taken and whose end will make [`super::NetDevice`]'s `run` be called for sure. With these, the guest
-    /// is asked for fewer kicks; 0 is always right.
-    fn sending(&self) -> u16 {
+    /// How many more packets of the guest's may lie in its queue without a kick. With more than 0 the caller of
+    /// [`super::NetDevice`]'s `run` calls it again soon, kick or no kick.
+    fn patience(&self) -> u16 {
         0
     }
 

@@ -42,7 +42,9 @@ impl Net {
                 }
             }
             queue.publish(memory)?;
-            if !queue.ask_for_kick(memory, backend.sending() / 2)? {
+            // With a quarter of the queue it never has to stop for want of room.
+            let patience = backend.patience().min(queue.size() / 4);
+            if !queue.ask_for_kick(memory, patience)? {
                 return Ok(Progress::Done);
             }
         }

@@ -95,7 +95,7 @@ impl Subject for Network {
             6 => self.room = None,
             _ => device.replay(),
         }
-        self.sending = input.byte().into();
+        self.patience = input.byte().into();
     }
 }
 
