@@ -180,7 +180,7 @@ impl<M: Memory> Client<M> {
 
     /// What the client takes.
     #[inline]
-    fn accepted(&self) -> Abilities {
+    pub(crate) fn accepted(&self) -> Abilities {
         if self.policy.offload { self.link.accepted() } else { Abilities::empty() }
     }
 

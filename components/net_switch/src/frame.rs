@@ -182,6 +182,24 @@ impl<'a> Frame<'a> {
         Ok(Self { region, fragments, length, head, head_length: filled, headers, work })
     }
 
+    /// The packet that begins with `head`, its headers as they are passed on, and goes on in `fragments` of `region` behind as
+    /// many bytes; to be cut as it was before it was merged: see [`crate::merge`].
+    #[inline]
+    pub fn merged(
+        region: Region,
+        fragments: &'a [Fragment],
+        head: &[u8],
+        layout: TcpLayout,
+        size: usize,
+    ) -> Option<Self> {
+        let length = fragments.iter().map(|fragment| fragment.length).sum();
+        let mut copy = [0; MAX_HEADERS];
+        copy.get_mut(..head.len())?.copy_from_slice(head);
+        let headers = Headers::parse(head)?;
+        let work = Work::Segments { layout, size, ecn: false };
+        Some(Self { region, fragments, length, head: copy, head_length: head.len(), headers, work })
+    }
+
     /// Number of bytes.
     #[inline]
     pub const fn length(&self) -> usize {

@@ -4,7 +4,7 @@
 //! It learns where stations are, or is told; who may talk to whom, and from which addresses, is configuration ([`policy`]). Every
 //! packet is copied from its sender's region to its receiver's, who share no memory. On the way the switch does the work
 //! that a sender left to it and a receiver cannot do: checksums, and cutting TCP packets of up to 64 KiB into segments
-//! ([`segment`]). Between two guests nobody does that work: the packet is as good in memory as it is.
+//! ([`segment`]); segments that come in from outside it puts together again ([`merge`]). Between two guests nobody does that work: the packet is as good in memory as it is.
 //!
 //! Clients are not trusted: malformed packets, lying lengths and offsets are refused one by one ([`frame`]), broken queues
 //! cut off that client ([`ring`]). The driver is trusted with the device's memory, which it names by address, and with
@@ -19,10 +19,12 @@ pub mod frame;
 #[cfg(test)]
 mod frame_tests;
 pub mod headers;
+pub mod merge;
 #[cfg(test)]
 #[allow(missing_docs, reason = "for tests")]
 mod packets;
 pub mod policy;
+mod receive;
 #[allow(unsafe_code, reason = "copies between memory that other programs share")]
 pub mod region;
 mod rules;

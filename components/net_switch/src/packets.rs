@@ -26,6 +26,10 @@ pub struct Tcp {
     pub source: Mac,
     pub destination: Mac,
     pub sequence: i32,
+    pub acknowledged: i32,
+    pub window: u16,
+    pub port: u16,
+    pub time: u32,
     pub control: TcpControl,
     pub timestamp: bool,
     pub payload: Vec<u8>,
@@ -94,22 +98,34 @@ impl Tcp {
     /// A plain packet with data.
     pub fn new(version: Version, source: Mac, destination: Mac, payload: Vec<u8>) -> Self {
         let (sequence, control) = (0x7fff_f000, TcpControl::Psh);
-        Self { version, source, destination, sequence, control, timestamp: true, payload }
+        Self {
+            version,
+            source,
+            destination,
+            sequence,
+            acknowledged: 77,
+            window: 1000,
+            port: 5001,
+            time: 1,
+            control,
+            timestamp: true,
+            payload,
+        }
     }
 
     fn repr(&self) -> TcpRepr<'_> {
         TcpRepr {
-            src_port: 5001,
+            src_port: self.port,
             dst_port: 80,
             control: self.control,
             seq_number: TcpSeqNumber(self.sequence),
-            ack_number: Some(TcpSeqNumber(77)),
-            window_len: 1000,
+            ack_number: Some(TcpSeqNumber(self.acknowledged)),
+            window_len: self.window,
             window_scale: None,
             max_seg_size: None,
             sack_permitted: false,
             sack_ranges: [None; 3],
-            timestamp: self.timestamp.then(|| TcpTimestampRepr::new(1, 2)),
+            timestamp: self.timestamp.then(|| TcpTimestampRepr::new(self.time, 2)),
             payload: &self.payload,
         }
     }

@@ -87,6 +87,48 @@ impl Region {
         // SAFETY: as in `copy_to`.
         Some(unsafe { copy_and_sum(to, from, length) })
     }
+
+    /// The sum of `length` bytes at `offset`; `None` when they are not all inside.
+    #[inline]
+    #[must_use]
+    pub fn sum(&self, offset: usize, length: usize) -> Option<Sum> {
+        let from = self.at(offset, length)?;
+        // SAFETY: `at` has checked it.
+        Some(unsafe { sum(from, length) })
+    }
+}
+
+/// Sums bytes, each read once.
+///
+/// # Safety
+/// `length` bytes are readable at `from`.
+#[inline]
+unsafe fn sum(from: NonNull<u8>, length: usize) -> Sum {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's contract.
+    unsafe {
+        arm::sum(from, length)
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    // SAFETY: the caller's contract.
+    unsafe {
+        sum_bytes(from, length)
+    }
+}
+
+/// Sums byte by byte, as `copy_bytes` copies.
+///
+/// # Safety
+/// `length` bytes are readable at `from`.
+#[inline]
+unsafe fn sum_bytes(from: NonNull<u8>, length: usize) -> Sum {
+    let mut sum = 0u64;
+    for index in 0..length {
+        // SAFETY: inside the range; an atomic, because other programs may access the same bytes.
+        let byte = unsafe { from.add(index).cast::<AtomicU8>().as_ref().load(Ordering::Relaxed) };
+        sum += u64::from(byte) << (index % 2 * 8);
+    }
+    Sum::from_words(sum)
 }
 
 /// Copies bytes, each read and written once.
@@ -151,7 +193,7 @@ mod arm {
     use core::arch::asm;
     use core::ptr::NonNull;
 
-    use super::{Sum, copy_bytes};
+    use super::{Sum, copy_bytes, sum_bytes};
 
     /// Bytes of a step.
     const BLOCK: usize = 128;
@@ -210,6 +252,77 @@ mod arm {
         unsafe {
             copy_bytes(NonNull::new_unchecked(to), NonNull::new_unchecked(from), length % 8);
         }
+    }
+
+    /// # Safety
+    /// As `super::sum`.
+    #[inline]
+    pub unsafe fn sum(from: NonNull<u8>, length: usize) -> Sum {
+        let mut from = from.as_ptr();
+        let mut sum = 0u64;
+        // SAFETY: `length` rounded down to 4 bytes are read; unaligned access is allowed to normal memory. The carry flag
+        // lives from one addition to the next: nothing between them changes it.
+        unsafe {
+            asm!(
+                "adds xzr, xzr, xzr", // no carry
+                "cbz {blocks}, 3f",
+                "2:",
+                "ldp {a}, {b}, [{from}, #16]",
+                "ldp {c}, {d}, [{from}, #32]",
+                "adcs {sum}, {sum}, {a}",
+                "adcs {sum}, {sum}, {b}",
+                "ldp {a}, {b}, [{from}, #48]",
+                "adcs {sum}, {sum}, {c}",
+                "adcs {sum}, {sum}, {d}",
+                "ldp {c}, {d}, [{from}, #64]",
+                "adcs {sum}, {sum}, {a}",
+                "adcs {sum}, {sum}, {b}",
+                "ldp {a}, {b}, [{from}, #80]",
+                "adcs {sum}, {sum}, {c}",
+                "adcs {sum}, {sum}, {d}",
+                "ldp {c}, {d}, [{from}, #96]",
+                "adcs {sum}, {sum}, {a}",
+                "adcs {sum}, {sum}, {b}",
+                "ldp {a}, {b}, [{from}, #112]",
+                "adcs {sum}, {sum}, {c}",
+                "adcs {sum}, {sum}, {d}",
+                "ldp {c}, {d}, [{from}], #128",
+                "adcs {sum}, {sum}, {a}",
+                "adcs {sum}, {sum}, {b}",
+                "sub {blocks}, {blocks}, #1",
+                "adcs {sum}, {sum}, {c}",
+                "adcs {sum}, {sum}, {d}",
+                "cbnz {blocks}, 2b",
+                "3:",
+                "cbz {pairs}, 5f",
+                "4:",
+                "ldp {a}, {b}, [{from}], #16",
+                "sub {pairs}, {pairs}, #1",
+                "adcs {sum}, {sum}, {a}",
+                "adcs {sum}, {sum}, {b}",
+                "cbnz {pairs}, 4b",
+                "5:",
+                "tbz {length}, #3, 6f",
+                "ldr {a}, [{from}], #8",
+                "adcs {sum}, {sum}, {a}",
+                "6:",
+                "tbz {length}, #2, 7f",
+                "ldr {a:w}, [{from}], #4",
+                "adcs {sum}, {sum}, {a}",
+                "7:",
+                "adc {sum}, {sum}, xzr",
+                from = inout(reg) from,
+                sum = inout(reg) sum,
+                length = in(reg) length,
+                blocks = inout(reg) length / BLOCK => _,
+                pairs = inout(reg) length % BLOCK / 16 => _,
+                a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+                options(nostack, readonly),
+            );
+        }
+        // SAFETY: moved forward inside the range, so it is not null, and `length % 4` bytes are left.
+        let rest = unsafe { sum_bytes(NonNull::new_unchecked(from), length % 4) };
+        Sum::from_words(sum).plus(rest)
     }
 
     /// # Safety
@@ -316,6 +429,7 @@ pub(crate) mod tests {
             prop_assert!(a.write(at, &bytes));
             let sum = a.copy_and_sum(at, &b, to, bytes.len());
             prop_assert_eq!(sum.map(Sum::checksum), Some(Sum::of(&bytes).checksum()));
+            prop_assert_eq!(a.sum(at, bytes.len()).map(Sum::checksum), Some(Sum::of(&bytes).checksum()));
             let mut found = vec![0; 320];
             prop_assert!(b.read(0, &mut found));
             prop_assert_eq!(&found[to..to + bytes.len()], &bytes[..]);
@@ -328,6 +442,8 @@ pub(crate) mod tests {
             let inside = offset.checked_add(length).is_some_and(|end| end <= size) && length <= 4096;
             prop_assert_eq!(a.copy_to(offset, &b, 0, length), inside);
             prop_assert_eq!(a.copy_and_sum(offset, &b, 0, length).is_some(), inside);
+            let readable = offset.checked_add(length).is_some_and(|end| end <= size);
+            prop_assert_eq!(a.sum(offset, length).is_some(), readable);
             prop_assert!(!a.write(offset, &[0; 5000][..5000.min(length)]) || offset < 5000);
         }
     }

@@ -6,18 +6,19 @@
 //! other passes.
 
 use heapless::Vec;
-use ring::net::{Buffer, MAX_BUFFERS, Offload};
+use ring::net::Offload;
 use ring::pages::Memory;
 
 use crate::client::Client;
 use crate::counters::Loss;
 use crate::frame::{Claim, Fragment, Fragments, Frame};
+use crate::merge::Merge;
 use crate::policy::{MAX_CLIENTS, Policy, Ports};
 use crate::region::Region;
 use crate::table::{Port, Table};
 use crate::uplink::{KEPT, MIN_BUFFERS, Uplink};
 
-/// Most packets taken from one port before the next one's turn.
+/// Most packets taken from a client before the next one's turn.
 const TURN_PACKETS: usize = 32;
 /// Most bytes, likewise: one large packet and some.
 const TURN_BYTES: usize = 96 * 1024;
@@ -37,7 +38,7 @@ pub struct Outcome {
 
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Passed {
+pub(crate) enum Passed {
     /// It is done with; so many bytes.
     Done(usize),
     /// It has to wait for the uplink.
@@ -56,6 +57,8 @@ pub struct Switch<M> {
     pub(crate) table: Table,
     /// Some port has stations that are not configured.
     pub(crate) learns: bool,
+    /// What is being put together of what comes in.
+    pub(crate) merge: Merge,
     turn: usize,
     /// The client that is first in line for room at the uplink.
     first_in_line: Option<Port>,
@@ -71,6 +74,7 @@ impl<M: Memory> Switch<M> {
             uplink_reach: Ports::NONE,
             table: Table::new(),
             learns: false,
+            merge: Merge::new(),
             turn: 0,
             first_in_line: None,
         };
@@ -187,24 +191,6 @@ impl<M: Memory> Switch<M> {
         }
     }
 
-    /// Takes packets from the uplink. Gives whether there were any.
-    fn serve_uplink(&mut self) -> bool {
-        let mut buffers: Vec<Buffer, MAX_BUFFERS> = Vec::new();
-        let mut fragments = Fragments::new();
-        for count in 0..TURN_PACKETS {
-            let Some(uplink) = &mut self.uplink else { return false };
-            let Some((region, offload)) = uplink.take(&mut buffers, &mut fragments) else { return count > 0 };
-            if !fragments.is_empty() {
-                // The uplink never waits for itself.
-                self.pass(Port::Uplink, region, &fragments, offload);
-            }
-            if let Some(uplink) = &mut self.uplink {
-                uplink.finish(&buffers);
-            }
-        }
-        true
-    }
-
     /// Takes packets from a client. Gives whether any was passed.
     fn serve_client(&mut self, index: usize) -> bool {
         let mut fragments = Fragments::new();
@@ -234,7 +220,13 @@ impl<M: Memory> Switch<M> {
 
     /// Passes a packet on.
     #[inline]
-    fn pass(&mut self, from: Port, region: Region, fragments: &[Fragment], offload: Offload) -> Passed {
+    pub(crate) fn pass(
+        &mut self,
+        from: Port,
+        region: Region,
+        fragments: &[Fragment],
+        offload: Offload,
+    ) -> Passed {
         let mut claim = Claim::from(offload);
         // A guest's word is not good enough for another guest.
         claim.validated &= from == Port::Uplink;

@@ -157,6 +157,12 @@ impl<M: Memory> Uplink<M> {
         supplied
     }
 
+    /// Where received packets are.
+    #[inline]
+    pub const fn received(&self) -> Region {
+        self.rx.region
+    }
+
     /// Whether packets can be sent at all.
     #[inline]
     pub fn is_up(&self) -> bool {

@@ -34,19 +34,19 @@ const TX_BUS: u64 = 0x9000_0000;
 /// Buffers of each region.
 const BUFFERS: usize = 160;
 /// A station outside.
-const OUTSIDE: Mac = Mac([0x52, 0x55, 10, 0, 2, 2]);
+pub(crate) const OUTSIDE: Mac = Mac([0x52, 0x55, 10, 0, 2, 2]);
 
 fn pages() -> Pages {
     Box::leak(Box::new(LocalPages::new()))
 }
 
-fn mac(number: u8) -> Mac {
+pub(crate) fn mac(number: u8) -> Mac {
     Policy::of(Port::Client(number)).mac
 }
 
 /// A client as a VMM is one.
-struct Guest {
-    link: ClientEnd<Pages>,
+pub(crate) struct Guest {
+    pub(crate) link: ClientEnd<Pages>,
     pages: Pages,
     tx: Region,
     rx: Region,
@@ -54,14 +54,14 @@ struct Guest {
     /// Empty buffers that are not supplied.
     empty: VecDeque<u64>,
     /// What its guest takes.
-    accepted: Abilities,
+    pub(crate) accepted: Abilities,
 }
 
 /// What arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Packet {
-    bytes: Vec<u8>,
-    offload: Offload,
+pub(crate) struct Packet {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) offload: Offload,
 }
 
 fn offsets() -> VecDeque<u64> {
@@ -116,7 +116,7 @@ impl Guest {
     }
 
     /// All that has arrived; the buffers are not supplied again.
-    fn receive(&mut self) -> Vec<Packet> {
+    pub(crate) fn receive(&mut self) -> Vec<Packet> {
         self.poll();
         let mut packets = Vec::new();
         let mut buffers = FixedVec::<Buffer, 40>::new();
@@ -137,7 +137,7 @@ impl Guest {
 }
 
 /// The driver and the wire.
-struct Wire {
+pub(crate) struct Wire {
     link: Server<Pages>,
     pages: Pages,
     rx: Region,
@@ -145,7 +145,7 @@ struct Wire {
     /// Buffers sent and not given back.
     sent: VecDeque<Buffer>,
     /// Empty buffers from the switch.
-    empty: VecDeque<Buffer>,
+    pub(crate) empty: VecDeque<Buffer>,
 }
 
 impl Wire {
@@ -155,7 +155,7 @@ impl Wire {
         self.empty.clear();
     }
 
-    fn poll(&mut self) {
+    pub(crate) fn poll(&mut self) {
         if self.link.poll() == State::PeerRestarted {
             self.sent.clear();
             self.empty.clear();
@@ -198,7 +198,7 @@ impl Wire {
     }
 
     /// A packet arrives; `false` when there is no buffer for it.
-    fn receive(&mut self, bytes: &[u8], offload: Offload) -> bool {
+    pub(crate) fn receive(&mut self, bytes: &[u8], offload: Offload) -> bool {
         self.poll();
         let Some(buffer) = self.empty.pop_front().filter(|_| self.link.is_up()) else { return false };
         assert!(self.rx.write((buffer.offset - RX_BUS) as usize, bytes));
@@ -209,15 +209,15 @@ impl Wire {
     }
 }
 
-struct Network {
+pub(crate) struct Network {
     switch: Switch<Pages>,
-    guests: Vec<Guest>,
-    wire: Wire,
+    pub(crate) guests: Vec<Guest>,
+    pub(crate) wire: Wire,
 }
 
 impl Network {
     /// A switch with these clients, configured so, and an uplink that is.
-    fn new(clients: &[&str], uplink: &str) -> Self {
+    pub(crate) fn new(clients: &[&str], uplink: &str) -> Self {
         let size = BUFFERS * BUFFER_SIZE;
         let (rx, tx, link) = (region(size), region(size), pages());
         let end = ClientEnd::new(link).unwrap();
@@ -260,13 +260,13 @@ impl Network {
         }
     }
 
-    fn supply(&mut self, count: usize) {
+    pub(crate) fn supply(&mut self, count: usize) {
         for guest in &mut self.guests {
             guest.supply(count);
         }
     }
 
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         for _ in 0..100 {
             if !self.switch.service().again {
                 return;
@@ -294,7 +294,7 @@ fn large(version: Version, size: u16) -> Offload {
     Offload { gso, gso_size: size, ..partial(version, 16) }
 }
 
-const PLAIN: Offload =
+pub(crate) const PLAIN: Offload =
     Offload { flags: OffloadFlags::empty(), gso: Gso::NONE, gso_size: 0, csum_start: 0, csum_offset: 0 };
 
 fn plain(bytes: Vec<u8>) -> Vec<Packet> {
