@@ -23,10 +23,12 @@ pub use syscall::Syscall;
 
 /// Number of thread priorities; 255 is the highest.
 pub const NUM_PRIORITIES: usize = 256;
-/// Number of scheduling domains. One: the domain scheduler is not implemented, and the SDK's files say so.
-pub const NUM_DOMAINS: usize = 1;
+/// Number of scheduling domains.
+pub const NUM_DOMAINS: usize = 16;
 /// Entries of the domain schedule.
 pub const NUM_DOMAIN_SCHEDULES: usize = 100;
+/// Longest turn of a domain, in ticks.
+pub const MAX_DOMAIN_DURATION: u64 = (1 << 56) - 1;
 /// Most objects that one `Untyped_Retype` may create.
 pub const RETYPE_FAN_OUT_LIMIT: u64 = 256;
 /// Units of work between two preemption points of a long operation.

@@ -29,6 +29,7 @@ use board::{KERNEL_TIMER_IRQ, MAINTENANCE_IRQ, MAX_IRQ, PHYSICAL_BASE, VIRTUAL_T
 use hardware::Hardware;
 use kernel_core::PhysAddr;
 use kernel_core::boot::{BootLayout, Range};
+use kernel_core::domain::PARKED_BYTES;
 use kernel_core::kernel::KernelMemory;
 
 global_asm!(include_str!("boot.s"));
@@ -57,6 +58,7 @@ struct OwnObjects {
     idle_tcb: [u64; 512],
     idle_sched_context: [u64; 16],
     irq_slots: [[u64; 4]; MAX_IRQ as usize + 1],
+    parked_queues: [u64; PARKED_BYTES as usize / 8],
 }
 
 struct OwnObjectsCell(UnsafeCell<OwnObjects>);
@@ -68,6 +70,7 @@ static OWN_OBJECTS: OwnObjectsCell = OwnObjectsCell(UnsafeCell::new(OwnObjects {
     idle_tcb: [0; 512],
     idle_sched_context: [0; 16],
     irq_slots: [[0; 4]; MAX_IRQ as usize + 1],
+    parked_queues: [0; PARKED_BYTES as usize / 8],
 }));
 
 /// Everything after the first instructions; x0 to x5 are the loader's. Returns the root task's register area.
@@ -83,13 +86,19 @@ extern "C" fn kernel_main(user_start: u64, user_end: u64, user_offset: u64, user
     let own = OWN_OBJECTS.0.get();
     let physical = |address: u64| PhysAddr(paging::image_to_physical(address));
     // SAFETY: addresses of fields of a static; nothing is read.
-    let (idle_tcb, idle_sched_context, irq_slots) = unsafe {
-        (&raw const (*own).idle_tcb, &raw const (*own).idle_sched_context, &raw const (*own).irq_slots)
+    let (idle_tcb, idle_sched_context, irq_slots, parked_queues) = unsafe {
+        (
+            &raw const (*own).idle_tcb,
+            &raw const (*own).idle_sched_context,
+            &raw const (*own).irq_slots,
+            &raw const (*own).parked_queues,
+        )
     };
     let memory = KernelMemory {
         idle_tcb: physical(idle_tcb as u64),
         idle_sched_context: physical(idle_sched_context as u64),
         irq_slots: physical(irq_slots as u64),
+        parked_queues: physical(parked_queues as u64),
     };
     let Some(new) = Kernel::new(Hardware::new(), memory) else { stop() };
     // SAFETY: booting; nobody else refers to it yet.

@@ -303,10 +303,11 @@ impl<M: Machine> Kernel<M> {
                 if bits < size::MIN_UNTYPED_BITS || reported == bootinfo::MAX_UNTYPED as u64 {
                     continue;
                 }
-                slots.put(kernel, Cap::Untyped { at: PhysAddr(at), bits: bits as u8, device, used: 0 })?;
+                let (at, bits) = (PhysAddr(at), bits as u8);
+                slots.put(kernel, Cap::Untyped { at, bits, device, used: 0, zeroing: false })?;
                 let entry = info.add(bootinfo::UNTYPED_LIST + 16 * reported);
-                kernel.m.store(entry, at);
-                kernel.m.store(entry.add(8), bits | u64::from(device) << 8);
+                kernel.m.store(entry, at.0);
+                kernel.m.store(entry.add(8), u64::from(bits) | u64::from(device) << 8);
                 reported += 1;
             }
             Ok(())

@@ -76,6 +76,9 @@ pub enum Cap {
         device: bool,
         /// Bytes from the start that are used up.
         used: u64,
+        /// A retype of it was stopped while it zeroed; how far it was is noted in the first unused bytes
+        /// ([`untyped`](crate::untyped)).
+        zeroing: bool,
     },
     /// Endpoint.
     Endpoint {
@@ -320,10 +323,12 @@ impl Cap {
         let w = |tag: u64, low: u64| tag << TAG_SHIFT | low;
         match self {
             Self::Null => [0, 0],
-            Self::Untyped { at, bits, device, used } => [
+            Self::Untyped { at, bits, device, used, zeroing } => [
                 w(
                     tag::UNTYPED,
-                    at.0 | u64::from(bits) << FIELD_SHIFT | u64::from(device) << (FIELD_SHIFT + 6),
+                    at.0 | u64::from(bits) << FIELD_SHIFT
+                        | u64::from(device) << (FIELD_SHIFT + 6)
+                        | u64::from(zeroing) << (FIELD_SHIFT + 7),
                 ),
                 used,
             ],
@@ -385,9 +390,13 @@ impl Cap {
     fn try_decode([w0, w1]: [u64; 2]) -> Option<Self> {
         let at = PhysAddr(w0 & ADDR_MASK);
         Some(match w0 >> TAG_SHIFT {
-            tag::UNTYPED => {
-                Self::Untyped { at, bits: field(w0, 0, 6) as u8, device: field(w0, 6, 1) != 0, used: w1 }
-            }
+            tag::UNTYPED => Self::Untyped {
+                at,
+                bits: field(w0, 0, 6) as u8,
+                device: field(w0, 6, 1) != 0,
+                used: w1,
+                zeroing: field(w0, 7, 1) != 0,
+            },
             tag::ENDPOINT => Self::Endpoint { at: Endpoint::at(at)?, badge: w1, rights: field(w0, 0, 4) },
             tag::NOTIFICATION => {
                 Self::Notification { at: Notification::at(at)?, badge: w1, rights: field(w0, 0, 4) }
@@ -521,7 +530,8 @@ mod tests {
         let slot = Slot::at(PhysAddr(0x1234_5000)).unwrap();
         let all = [
             Cap::Null,
-            Cap::Untyped { at: PhysAddr(0x6000_0010), bits: 47, device: true, used: 1 << 46 },
+            Cap::Untyped { at: PhysAddr(0x6000_0010), bits: 47, device: true, used: 1 << 46, zeroing: false },
+            Cap::Untyped { at: PhysAddr(0x6000_0000), bits: 30, device: false, used: 0, zeroing: true },
             Cap::Endpoint { at: Endpoint::at(PhysAddr(0x7ff0)).unwrap(), badge: u64::MAX, rights: 15 },
             Cap::Notification { at: Notification::at(PhysAddr(0x7fc0)).unwrap(), badge: 3, rights: 2 },
             Cap::Reply { at: Reply::at(PhysAddr(0x7fe0)).unwrap(), can_grant: true },
@@ -557,12 +567,13 @@ mod tests {
 
     #[test]
     fn untyped_covers_what_lies_wholly_inside() {
-        let ut = Cap::Untyped { at: PhysAddr(0x10000), bits: 12, device: false, used: 0 };
+        let ut = |bits| Cap::Untyped { at: PhysAddr(0x10000), bits, device: false, used: 0, zeroing: false };
+        let (larger, ut) = (ut(13), ut(12));
         let frame = |at| Cap::PageTable { at: PhysAddr(at), mapping: None };
         assert!(ut.covers(frame(0x10000), 11));
         assert!(!ut.covers(frame(0x11000), 11));
         assert!(!ut.covers(frame(0xf000), 11));
-        assert!(!ut.covers(Cap::Untyped { at: PhysAddr(0x10000), bits: 13, device: false, used: 0 }, 11));
+        assert!(!ut.covers(larger, 11));
         assert!(!ut.covers(Cap::IrqControl, 11));
     }
 }

@@ -123,7 +123,7 @@ impl<M: Machine> Kernel<M> {
             && at == new
             && bits == new_bits
         {
-            self.put(from, Cap::Untyped { at, bits, device, used: 1 << bits });
+            self.put(from, Cap::Untyped { at, bits, device, used: 1 << bits, zeroing: false });
         }
         let flags = if original { ORIGINAL | FIRST_BADGED } else { 0 };
         self.insert_behind(cap, from, to, flags);

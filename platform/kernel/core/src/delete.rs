@@ -19,6 +19,9 @@ pub fn derive<M: Machine>(kernel: &Kernel<M>, slot: Slot, cap: Cap) -> Result<Ca
     Ok(match cap {
         Cap::Zombie(_) | Cap::IrqControl => Cap::Null,
         Cap::Untyped { .. } if kernel.has_children(slot) => return Err(Error::RevokeFirst),
+        Cap::Untyped { at, bits, device, used, .. } => {
+            Cap::Untyped { at, bits, device, used, zeroing: false }
+        }
         Cap::Frame { at, size, rights, device, .. } => Cap::Frame { at, size, rights, device, mapping: None },
         Cap::PageTable { mapping: None, .. } | Cap::VSpace { asid: None, .. } => {
             return Err(Error::IllegalOperation);

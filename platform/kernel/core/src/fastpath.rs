@@ -263,7 +263,7 @@ impl<M: Machine> Kernel<M> {
             None => true,
             Some(best) => tcb.priority(&self.m) >= best,
         };
-        best && !self.reprogram && self.nothing_due()
+        best && self.in_turn(tcb) && !self.reprogram && self.nothing_due()
     }
 
     /// Whether no thread's waiting for time is over, and no choice is due.

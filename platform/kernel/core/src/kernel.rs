@@ -3,6 +3,7 @@
 
 use crate::addr::PhysAddr;
 use crate::cspace::Lookups;
+use crate::domain::Domains;
 use crate::layout::{SchedContext, Slot, State, Tcb};
 use crate::machine::Machine;
 use crate::sched::{Action, ReadyQueues};
@@ -21,6 +22,8 @@ pub struct KernelMemory {
     pub idle_sched_context: PhysAddr,
     /// One slot (32 bytes) for each interrupt 0..=MAX_IRQ: the notification it signals.
     pub irq_slots: PhysAddr,
+    /// [`PARKED_BYTES`](crate::domain::PARKED_BYTES): ready queues of domains whose turn it is not.
+    pub parked_queues: PhysAddr,
 }
 
 /// What a hardware interrupt is for.
@@ -49,7 +52,9 @@ pub struct Kernel<M: Machine> {
     pub idle_sc: SchedContext,
     /// What the scheduler has to do before the kernel is left.
     pub action: Action,
-    /// Runnable threads.
+    /// Turns of the domains.
+    pub domains: Domains,
+    /// Runnable threads of the domain whose turn it is.
     pub ready: ReadyQueues,
     /// Threads that wait for their next refill, earliest first.
     pub release_head: Option<Tcb>,
@@ -79,6 +84,7 @@ pub struct Kernel<M: Machine> {
 impl<M: Machine> Kernel<M> {
     /// A kernel that runs nothing yet. `None` when `memory` names address 0.
     pub fn new(m: M, memory: KernelMemory) -> Option<Self> {
+        let now = m.now();
         let mut kernel = Self {
             m,
             current: Tcb::at(memory.idle_tcb)?,
@@ -86,9 +92,10 @@ impl<M: Machine> Kernel<M> {
             idle: Tcb::at(memory.idle_tcb)?,
             idle_sc: SchedContext::at(memory.idle_sched_context)?,
             action: Action::ResumeCurrent,
+            domains: Domains::new(memory.parked_queues, now),
             ready: ReadyQueues::new(),
             release_head: None,
-            now: 0,
+            now,
             consumed: 0,
             reprogram: true,
             asids: AsidTable::new(),
@@ -109,7 +116,6 @@ impl<M: Machine> Kernel<M> {
         idle.set_state(&mut self.m, State::Idle);
         idle.set_sched_context(&mut self.m, Some(sc));
         sc.set_tcb(&mut self.m, Some(idle));
-        self.now = self.m.now();
         // The idle thread is never charged: one refill that never ends.
         sc.set_refill_max(&mut self.m, kernel_abi::object::MIN_REFILLS);
         sc.set_refill_count(&mut self.m, 1);
@@ -131,11 +137,15 @@ impl<M: Machine> Kernel<M> {
         if self.work_units < kernel_abi::WORK_UNITS_PER_PREEMPTION {
             return Ok(());
         }
+        self.preemption_check()
+    }
+
+    /// Looks whether a long operation has to stop: an interrupt waits, or the budget is used up.
+    pub fn preemption_check(&mut self) -> Result<(), crate::Stop> {
         self.work_units = 0;
         if self.m.irq_pending() {
             return Err(crate::Stop::Preempted);
         }
-        // A budget that ends meanwhile stops the operation as well.
         self.update_time();
         if self.current_sc_has_budget() { Ok(()) } else { Err(crate::Stop::Preempted) }
     }

@@ -8,7 +8,7 @@
 //!
 //! Where to look: a system call enters in [`syscall`], an invocation of a capability is decoded in [`invoke`] and
 //! the module of the object; [`cdt`] is the derivation tree, [`delete`] deletion and revocation, [`endpoint`],
-//! [`notification`] and [`reply`] are IPC, [`sched`] and [`sched_context`] time.
+//! [`notification`] and [`reply`] are IPC, [`sched`] and [`sched_context`] time, [`domain`] the schedule above it.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ pub mod cdt;
 pub mod cnode;
 pub mod cspace;
 pub mod delete;
+pub mod domain;
 pub mod endpoint;
 pub mod error;
 pub mod fastpath;

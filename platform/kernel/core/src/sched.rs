@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The scheduler: ready queues by priority, the release queue, and the choice of the next thread.
+//! The scheduler: ready queues by domain ([`domain`](crate::domain)) and priority, the release queue, and the choice of the next thread.
 //!
 //! The running thread is in no queue. A decision is only noted ([`Action`]) while an operation goes on, and made once
 //! when the kernel is left ([`Kernel::schedule`]).
@@ -65,7 +65,7 @@ impl ReadyQueues {
     }
 
     #[inline]
-    fn set(&mut self, priority: u64, queue: Queue) {
+    pub(crate) fn set(&mut self, priority: u64, queue: Queue) {
         let priority = (priority & 255) as usize;
         self.queues[priority] = queue;
         let bit = 1 << (priority % 64);
@@ -82,8 +82,8 @@ impl<M: Machine> Kernel<M> {
         if tcb.queued(&self.m) != queued::NONE {
             return;
         }
-        let priority = tcb.priority(&self.m);
-        let mut queue = self.ready.queue(priority);
+        let (domain, priority) = (tcb.domain(&self.m), tcb.priority(&self.m));
+        let mut queue = self.ready_queue(domain, priority);
         tcb.set_sched_prev(&mut self.m, None);
         tcb.set_sched_next(&mut self.m, queue.head);
         match queue.head {
@@ -91,7 +91,7 @@ impl<M: Machine> Kernel<M> {
             None => queue.tail = Some(tcb),
         }
         queue.head = Some(tcb);
-        self.ready.set(priority, queue);
+        self.set_ready_queue(domain, priority, queue);
         tcb.set_queued(&mut self.m, queued::READY);
     }
 
@@ -100,8 +100,8 @@ impl<M: Machine> Kernel<M> {
         if tcb.queued(&self.m) != queued::NONE {
             return;
         }
-        let priority = tcb.priority(&self.m);
-        let mut queue = self.ready.queue(priority);
+        let (domain, priority) = (tcb.domain(&self.m), tcb.priority(&self.m));
+        let mut queue = self.ready_queue(domain, priority);
         tcb.set_sched_next(&mut self.m, None);
         tcb.set_sched_prev(&mut self.m, queue.tail);
         match queue.tail {
@@ -109,7 +109,7 @@ impl<M: Machine> Kernel<M> {
             None => queue.head = Some(tcb),
         }
         queue.tail = Some(tcb);
-        self.ready.set(priority, queue);
+        self.set_ready_queue(domain, priority, queue);
         tcb.set_queued(&mut self.m, queued::READY);
     }
 
@@ -127,15 +127,15 @@ impl<M: Machine> Kernel<M> {
             next.set_sched_prev(&mut self.m, prev);
         }
         if was == queued::READY {
-            let priority = tcb.priority(&self.m);
-            let mut queue = self.ready.queue(priority);
+            let (domain, priority) = (tcb.domain(&self.m), tcb.priority(&self.m));
+            let mut queue = self.ready_queue(domain, priority);
             if prev.is_none() {
                 queue.head = next;
             }
             if next.is_none() {
                 queue.tail = prev;
             }
-            self.ready.set(priority, queue);
+            self.set_ready_queue(domain, priority, queue);
         } else if prev.is_none() {
             self.release_head = next;
             self.reprogram = true;
@@ -196,6 +196,10 @@ impl<M: Machine> Kernel<M> {
         if tcb.queued(&self.m) == queued::RELEASE
             || tcb.sched_context(&self.m).is_none_or(|sc| sc.refill_max(&self.m) == 0)
         {
+            return;
+        }
+        if !self.in_turn(tcb) {
+            self.enqueue_first(tcb);
             return;
         }
         match self.action {
@@ -302,10 +306,10 @@ impl<M: Machine> Kernel<M> {
 
     #[inline(always)]
     fn program_deadline(&mut self) {
-        let mut deadline = u64::MAX;
+        let mut deadline = self.domains.end;
         if self.current_sc != self.idle_sc {
             let left = self.head_refill(self.current_sc).amount;
-            deadline = self.now.saturating_add(left);
+            deadline = deadline.min(self.now.saturating_add(left));
         }
         if let Some(sc) = self.release_head.and_then(|tcb| tcb.sched_context(&self.m)) {
             deadline = deadline.min(self.head_refill(sc).time);

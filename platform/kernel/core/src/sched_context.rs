@@ -149,7 +149,14 @@ impl<M: Machine> Kernel<M> {
     fn use_budget(&mut self, sc: SchedContext, mut usage: u64) {
         let period = sc.period(&self.m);
         let latest = u64::MAX - 5 * self.m.us_to_ticks(self.m.max_period_us());
-        // Taken from the first refill, and, after an overrun, from those to come.
+        // After an overrun by whole budgets (the machine was stopped, say) all refills come as many periods later.
+        let budget = sc.budget(&self.m).max(1);
+        if usage > budget {
+            let periods = (usage - 1) / budget;
+            self.delay_refills(sc, periods.saturating_mul(period), latest);
+            usage -= periods * budget;
+        }
+        // Taken from the first refill, and, after an overrun, from those to come: once around at most.
         while usage > 0 {
             let head = self.head_refill(sc);
             if head.time >= latest {
@@ -165,6 +172,18 @@ impl<M: Machine> Kernel<M> {
             self.push_refill(sc, Refill { time: head.time + period, amount: taken });
         }
         self.mend_head(sc);
+    }
+
+    /// All refills come later by `ticks`, but not after `latest`; their order stays.
+    #[cold]
+    fn delay_refills(&mut self, sc: SchedContext, ticks: u64, latest: u64) {
+        let first = self.head_refill(sc).time;
+        let ticks = ticks.min(latest.saturating_sub(first));
+        for n in 0..sc.refill_count(&self.m) {
+            let place = self.place(sc, n);
+            let refill = self.refill_at(sc, place);
+            self.set_refill(sc, place, Refill { time: refill.time.saturating_add(ticks), ..refill });
+        }
     }
 
     /// A first refill below the least budget waits for the next one.
@@ -505,7 +524,7 @@ impl<M: Machine> Kernel<M> {
             self.answer(msg, 0, us);
             return Ok(1);
         }
-        if target.priority(&self.m) < msg.caller.priority(&self.m) {
+        if !self.in_turn(target) || target.priority(&self.m) < msg.caller.priority(&self.m) {
             // It cannot run before the caller: to the front of its queue, and done.
             self.dequeue(target);
             self.enqueue_first(target);

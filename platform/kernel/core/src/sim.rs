@@ -74,12 +74,13 @@ impl SimMachine {
         }
     }
 
-    /// A kernel on such a machine. Its own memory is the first 64 KiB.
+    /// A kernel on such a machine. Its own memory is the first 128 KiB.
     pub fn kernel(base: u64, bytes: u64) -> Kernel<Self> {
         let memory = KernelMemory {
             idle_tcb: PhysAddr(base + 0x1000),
             idle_sched_context: PhysAddr(base + 0x2000),
             irq_slots: PhysAddr(base + 0x3000),
+            parked_queues: PhysAddr(base + 0x1_0000),
         };
         Kernel::new(Self::new(base, bytes), memory).expect("a base above 0")
     }

@@ -155,7 +155,10 @@ impl<M: Machine> Kernel<M> {
         match irq {
             Some(irq) => self.user_irq(irq),
             // The deadline is used up, whatever comes next.
-            None => self.reprogram = true,
+            None => {
+                self.reprogram = true;
+                self.check_turn();
+            }
         }
         self.leave();
     }
@@ -342,10 +345,12 @@ impl<M: Machine> Kernel<M> {
         self.debug_print("current and ready threads:\n");
         self.dump_thread(self.current);
         for priority in (0..kernel_abi::NUM_PRIORITIES as u64).rev() {
-            let mut next = self.ready.queue(priority).head;
-            while let Some(tcb) = next {
-                self.dump_thread(tcb);
-                next = tcb.sched_next(&self.m);
+            for domain in 0..kernel_abi::NUM_DOMAINS as u64 {
+                let mut next = self.ready_queue(domain, priority).head;
+                while let Some(tcb) = next {
+                    self.dump_thread(tcb);
+                    next = tcb.sched_next(&self.m);
+                }
             }
         }
     }

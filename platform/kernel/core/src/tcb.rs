@@ -6,10 +6,10 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::invoke::{Message, Outcome};
 use crate::kernel::Kernel;
-use crate::layout::{SchedContext, Slot, State, Tcb, TcbSlot, queued};
+use crate::layout::{SchedContext, Slot, State, Tcb, TcbSlot};
 use crate::machine::Machine;
 use kernel_abi::context::{self, stored};
-use kernel_abi::{CapRights, Invocation, NUM_DOMAINS, NUM_PRIORITIES, ipc};
+use kernel_abi::{CapRights, Invocation, NUM_PRIORITIES, ipc};
 
 /// A capability to put into one of a thread's slots, and where it was copied from.
 type NewCap = (Cap, Slot);
@@ -349,36 +349,6 @@ impl<M: Machine> Kernel<M> {
             self.reschedule();
         }
         Ok(())
-    }
-
-    // ---- domains
-
-    /// Invocations of the domain capability. There is one domain.
-    pub fn decode_domain(&mut self, msg: &Message) -> Outcome {
-        if msg.invocation != Some(Invocation::DomainSetSet) {
-            return Err(Error::IllegalOperation.into());
-        }
-        self.require(msg, 1, 0)?;
-        let domain = self.arg(msg, 0);
-        if domain >= NUM_DOMAINS as u64 {
-            return Err(Error::InvalidArgument(0).into());
-        }
-        self.require(msg, 1, 1)?;
-        let Cap::Thread { at } = self.extra(msg, 0)?.1 else {
-            return Err(Error::InvalidArgument(1).into());
-        };
-        let waits = at.queued(&self.m) == queued::RELEASE;
-        if !waits {
-            self.dequeue(at);
-        }
-        at.set_domain(&mut self.m, domain);
-        if self.is_schedulable(at) {
-            self.enqueue_first(at);
-        }
-        if at == self.current {
-            self.reschedule();
-        }
-        Ok(0)
     }
 
     /// A fault of the current thread found by the machine.

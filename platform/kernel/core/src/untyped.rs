@@ -12,6 +12,12 @@ use crate::machine::Machine;
 use kernel_abi::object::{self as size, ObjectType};
 use kernel_abi::{Invocation, RETYPE_FAN_OUT_LIMIT};
 
+/// Bytes that are zeroed between two preemption points.
+const ZERO_PIECE: u64 = 64 << 10;
+/// Bytes at the start of new objects that a note may have been in: a cache line, written back as a whole. (Objects that
+/// take more than a piece together are larger.)
+const NOTE_BYTES: u64 = 64;
+
 impl<M: Machine> Kernel<M> {
     /// log2 of the bytes of an object; `None` for a size argument that the type does not take.
     pub fn object_bits(kind: ObjectType, size_bits: u64) -> Option<u64> {
@@ -36,7 +42,7 @@ impl<M: Machine> Kernel<M> {
 
     /// `Untyped_Retype`.
     pub fn decode_untyped(&mut self, slot: Slot, cap: Cap, msg: &Message) -> Outcome {
-        let Cap::Untyped { at, bits, device, used } = cap else {
+        let Cap::Untyped { at, bits, device, used, zeroing } = cap else {
             return Err(Error::InvalidCapability(0).into());
         };
         if msg.invocation != Some(Invocation::UntypedRetype) {
@@ -97,15 +103,54 @@ impl<M: Machine> Kernel<M> {
         }
 
         if !device && kind != ObjectType::Untyped {
-            self.m.zero(start, count << object_bits);
+            let unused = Cap::Untyped { at, bits, device, used, zeroing };
+            self.zero_new(slot, unused, start, PhysAddr(end))?;
         }
-        slot.set_cap(&mut self.m, Cap::Untyped { at, bits, device, used: end - at.0 });
+        slot.set_cap(&mut self.m, Cap::Untyped { at, bits, device, used: end - at.0, zeroing: false });
         for i in 0..count {
             let object = start.add(i << object_bits);
             let cap = self.create(kind, object, size_bits, device).ok_or(Error::IllegalOperation)?;
             self.insert_new_object(cap, slot, slot_of(first, i));
         }
         Ok(0)
+    }
+
+    /// Zeroes the memory of new objects, in pieces with preemption points between them.
+    ///
+    /// When it is stopped, the untyped capability is marked, and where the objects start and how far it came is noted in
+    /// the first bytes that are not used. Nobody can write there: whatever is made of them, by this capability (or by one
+    /// that it is copied to, or by an untyped that it is revoked from), goes without the mark. So the same call, made
+    /// again, goes on there.
+    fn zero_new(
+        &mut self,
+        slot: Slot,
+        untyped: Cap,
+        start: PhysAddr,
+        end: PhysAddr,
+    ) -> Result<(), crate::Stop> {
+        let Cap::Untyped { at, bits, device, used, zeroing } = untyped else { return Ok(()) };
+        let note = at.add(used);
+        let mut done = start;
+        if zeroing && self.m.load(note) == start.0 {
+            done = PhysAddr(self.m.load(note.add(8)).clamp(start.0, end.0));
+        }
+        while done < end {
+            let bytes = (end.0 - done.0).min(ZERO_PIECE);
+            self.m.zero(done, bytes);
+            done = done.add(bytes);
+            if done < end
+                && let Err(stop) = self.preemption_check()
+            {
+                slot.set_cap(&mut self.m, Cap::Untyped { at, bits, device, used, zeroing: true });
+                self.m.store(note, start.0);
+                self.m.store(note.add(8), done.0);
+                return Err(stop);
+            }
+        }
+        if zeroing && note == start {
+            self.m.zero(note, NOTE_BYTES);
+        }
+        Ok(())
     }
 
     /// The capability to a new object in zeroed memory. Every object but a thread and a virtual CPU is ready when
@@ -120,7 +165,9 @@ impl<M: Machine> Kernel<M> {
             mapping: None,
         };
         Some(match kind {
-            ObjectType::Untyped => Cap::Untyped { at, bits: size_bits as u8, device, used: 0 },
+            ObjectType::Untyped => {
+                Cap::Untyped { at, bits: size_bits as u8, device, used: 0, zeroing: false }
+            }
             ObjectType::Tcb => {
                 let at = Tcb::at(at)?;
                 self.init_thread(at);

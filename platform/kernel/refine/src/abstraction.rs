@@ -5,6 +5,7 @@
 //! is an error with a description.
 
 use kernel_core::cap::{Cap, FrameRights, Mapping};
+use kernel_core::domain::Turn as CoreTurn;
 use kernel_core::kernel::IrqState;
 use kernel_core::layout::{self, State as CoreState, Tcb, blocked, notification_state, queue_state};
 use kernel_core::sched::Action;
@@ -12,6 +13,7 @@ use kernel_core::sim::{MAX_IRQ, SimMachine};
 use kernel_core::{Kernel, Machine, PhysAddr};
 use kernel_spec::cap::{self as spec_cap, Cap as SpecCap};
 use kernel_spec::cdt::{Node, Tree};
+use kernel_spec::domain::{Schedule, Turn};
 use kernel_spec::fault::Fault;
 use kernel_spec::refill::Refill;
 use kernel_spec::state::{Action as SpecAction, Endpoint, Notification, SchedContext, Vcpu};
@@ -158,7 +160,7 @@ impl Abstraction<'_> {
             |m: Option<Mapping>| m.map(|m| spec_cap::Mapping { asid: u64::from(m.asid), vaddr: m.vaddr });
         Ok(match cap {
             Cap::Null => return Err("empty slot".into()),
-            Cap::Untyped { at, bits, device, used } => {
+            Cap::Untyped { at, bits, device, used, .. } => {
                 SpecCap::Untyped { base: Obj(at.0), bits: u64::from(bits), device, used }
             }
             Cap::Endpoint { at, badge, rights } => SpecCap::Endpoint { obj: Obj(at.addr().0), badge, rights },
@@ -465,12 +467,26 @@ impl Abstraction<'_> {
         let (k, m) = (self.kernel, self.m());
         state.current = (k.current != k.idle).then(|| Obj(k.current.addr().0));
         state.current_sc = (k.current_sc != k.idle_sc).then(|| Obj(k.current_sc.addr().0));
-        for priority in 0..kernel_abi::NUM_PRIORITIES as u64 {
-            let queue = self.waiting(k.ready.queue(priority).head, |t| t.sched_next(m))?;
-            if !queue.is_empty() {
-                state.ready.insert(priority, queue);
+        for domain in 0..kernel_abi::NUM_DOMAINS as u64 {
+            for priority in 0..kernel_abi::NUM_PRIORITIES as u64 {
+                let ends = k.ready_queue(domain, priority);
+                let queue = self.waiting(ends.head, |t| t.sched_next(m))?;
+                if ends.tail.map(|t| Obj(t.addr().0)) != queue.last().copied() {
+                    return Err(format!("tail of the ready queue {priority} of domain {domain}"));
+                }
+                if !queue.is_empty() {
+                    state.ready.insert((domain, priority), queue);
+                }
             }
         }
+        let turn = |t: &CoreTurn| Turn { domain: t.domain, ticks: t.ticks };
+        state.domains = Schedule {
+            turns: k.domains.schedule.iter().map(|t| (t.ticks != 0).then(|| turn(t))).collect(),
+            start: k.domains.start,
+            index: k.domains.index,
+            domain: k.domains.current,
+            end: k.domains.end,
+        };
         state.release = self.waiting(k.release_head, |t| t.sched_next(m))?;
         state.action = match k.action {
             Action::ResumeCurrent => SpecAction::Resume,

@@ -83,6 +83,7 @@ pub fn difference(spec: &State, core: &State) -> String {
     maps(&mut out, "vcpu", &spec.vcpus, &core.vcpus);
     maps(&mut out, "memory", &spec.memory, &core.memory);
     maps(&mut out, "ready", &spec.ready, &core.ready);
+    field(&mut out, "domains", &spec.domains, &core.domains);
     field(&mut out, "irqs issued", &spec.irqs_issued, &core.irqs_issued);
     field(&mut out, "irqs enabled", &spec.irqs_enabled, &core.irqs_enabled);
     field(&mut out, "current", &spec.current, &core.current);

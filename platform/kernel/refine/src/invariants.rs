@@ -176,7 +176,9 @@ fn queues(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
             (Some(_), true) => return Err(format!("invariant: {t:x?} is ready and waits for budget")),
         };
         ensure(flag == expected, || format!("{t:x?} is queued as {flag}, found in {expected}"))?;
-        ensure(ready.is_none_or(|p| p == thread.priority), || format!("{t:x?} in the wrong ready queue"))?;
+        ensure(ready.is_none_or(|at| at == (thread.domain, thread.priority)), || {
+            format!("{t:x?} in the wrong ready queue")
+        })?;
         let can_run = state.is_schedulable(t);
         ensure(can_run == (ready.is_some() || state.current == Some(t)), || {
             format!("{t:x?} can run: {can_run}, ready {ready:?}, current {:x?}", state.current)
@@ -194,23 +196,23 @@ fn queues(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
         ensure(time >= last, || format!("{t:x?} in the release queue: order"))?;
         last = time;
     }
-    for priority in 0..kernel_abi::NUM_PRIORITIES as u64 {
-        let queue = kernel.ready.queue(priority);
-        let listed = state.ready.get(&priority).map_or(&[][..], |q| &q[..]);
-        ensure(queue.tail.map(|t| Obj(t.addr().0)) == listed.last().copied(), || {
-            format!("tail of ready {priority}")
-        })?;
+    for (at, listed) in &state.ready {
         let mut before = None;
         for &t in listed {
-            ensure(tcb(t)?.sched_prev(m) == before, || format!("{t:x?} in ready {priority}: link back"))?;
+            ensure(tcb(t)?.sched_prev(m) == before, || format!("{t:x?} in ready {at:?}: link back"))?;
             before = Some(tcb(t)?);
         }
     }
-    let best = state.ready.keys().next_back().copied();
+    let domain = state.domains.domain;
+    let best = state.ready.range((domain, 0)..=(domain, u64::MAX)).next_back().map(|(at, _)| at.1);
     ensure(kernel.ready.highest() == best, || {
         format!("highest ready {:?}, is {best:?}", kernel.ready.highest())
     })?;
-    let running = state.current.and_then(|t| state.tcbs.get(&t)).map(|t| t.priority);
+    let running = state.current.and_then(|t| state.tcbs.get(&t));
+    ensure(running.is_none_or(|t| t.domain == domain), || {
+        format!("a thread runs in the turn of domain {domain}")
+    })?;
+    let running = running.map(|t| t.priority);
     ensure(best.is_none() || running >= best, || format!("runs at {running:?} while {best:?} is ready"))
 }
 
@@ -332,6 +334,9 @@ fn time(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
         ensure(runs_on == Some(sc), || format!("{current:x?} runs on {runs_on:x?}, charged is {sc:x?}"))?;
         let context = &state.sched_contexts[&sc];
         let latest = context.refills.first().map_or(0, |r| state.now + r.amount - state.uncharged);
+        ensure(kernel.m.deadline <= state.domains.end, || {
+            format!("deadline {} after the turn", kernel.m.deadline)
+        })?;
         ensure(kernel.m.deadline <= latest, || format!("deadline {} after {latest}", kernel.m.deadline))?;
     }
     if let Some(&first) = state.release.first() {

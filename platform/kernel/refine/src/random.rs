@@ -3,7 +3,7 @@
 
 use crate::pair::{Pair, Step};
 use crate::world::{self, busy, invoke_label, slot};
-use kernel_abi::{Invocation, MessageInfo, Syscall, ipc};
+use kernel_abi::{Invocation, MAX_DOMAIN_DURATION, MessageInfo, Syscall, ipc};
 use kernel_spec::cap::Cap;
 use kernel_spec::fault::Fault;
 use kernel_spec::{Event, Holder, Obj, Slot, State};
@@ -118,6 +118,7 @@ fn is_fatal(state: &State, step: &Step) -> bool {
         SchedContextUnbind | SchedContextUnbindObject => caps.contains(&slot::SC),
         SchedControlConfigureFlags => extra(0) == slot::SC,
         TcbCopyRegisters => extra(0) == slot::TCB,
+        DomainSetSet => extra(0) == slot::TCB && word(0) != 0,
         _ => false,
     }
 }
@@ -506,7 +507,7 @@ impl Maker<'_> {
         use Invocation::*;
         let sc = self.sc();
         let object = if self.rng.percent(60) { self.tcb() } else { self.notification() };
-        match self.rng.below(9) {
+        match self.rng.below(12) {
             0..=1 => {
                 let budget = self.rng.pick(&[20, 50, 100, 500, 19, 1 << 50]);
                 let period = self.rng.pick(&[budget, budget, 100, 1000, 5000, 19, u64::MAX]);
@@ -517,7 +518,26 @@ impl Maker<'_> {
             4 => (sc, SchedContextUnbind, vec![], vec![]),
             5 => (sc, SchedContextUnbindObject, vec![], vec![object]),
             6 => (sc, SchedContextConsumed, vec![], vec![]),
+            7..=8 => self.domain_operation(),
             _ => (sc, SchedContextYieldTo, vec![], vec![]),
+        }
+    }
+
+    fn domain_operation(&mut self) -> (u64, Invocation, Vec<u64>, Vec<u64>) {
+        use Invocation::*;
+        let domain = self.rng.pick(&[0, 0, 1, 1, 1, 1, 2, 16]);
+        let turn = self.state.domains.domain;
+        if self.state.ready.keys().any(|(domain, _)| *domain != turn) && self.rng.percent(40) {
+            return (slot::DOMAIN, DomainScheduleSetStart, vec![1], vec![]);
+        }
+        match self.rng.below(6) {
+            0..=2 => (slot::DOMAIN, DomainSetSet, vec![domain], vec![self.tcb()]),
+            3..=4 => {
+                let index = self.rng.pick(&[0, 1, 1, 2, 2, 99, 100, u64::MAX]);
+                let ticks = self.rng.pick(&[0, 500, 5000, 50_000, MAX_DOMAIN_DURATION, 1 << 56]);
+                (slot::DOMAIN, DomainScheduleConfigure, vec![index, domain, ticks], vec![])
+            }
+            _ => (slot::DOMAIN, DomainScheduleSetStart, vec![self.rng.pick(&[0, 1, 1, 1, 2, 100])], vec![]),
         }
     }
 
@@ -558,7 +578,7 @@ impl Maker<'_> {
             10 => (vcpu, ArmVcpuWriteReg, vec![self.rng.below(26), self.rng.number()], vec![]),
             11 => (vcpu, ArmVcpuAckVppi, vec![irq], vec![]),
             12 => (slot::SMC, ArmSmcCall, (0..8).map(|_| self.rng.below(10)).collect(), vec![]),
-            _ => (slot::DOMAIN, DomainSetSet, vec![self.rng.pick(&[0, 16, u64::MAX])], vec![self.tcb()]),
+            _ => self.domain_operation(),
         }
     }
 

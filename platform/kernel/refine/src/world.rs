@@ -76,7 +76,7 @@ fn boot_caps() -> Vec<(u64, Cap, CoreCap)> {
     let untyped = |at: u64, bits: u64, device| {
         (
             Cap::Untyped { base: Obj(at), bits, device, used: 0 },
-            CoreCap::Untyped { at: PhysAddr(at), bits: bits as u8, device, used: 0 },
+            CoreCap::Untyped { at: PhysAddr(at), bits: bits as u8, device, used: 0, zeroing: false },
         )
     };
     let tcb = Tcb::at(PhysAddr(TCB)).expect("not 0");
@@ -229,7 +229,7 @@ pub mod busy {
 /// Steps that make the busy system: four more threads of priorities 254, 253, 252 and 254, the second and third passive
 /// servers; with
 /// budgets of all kinds, fault and time-out handlers, endpoints, notifications, reply objects, tables, frames, a
-/// virtual CPU, an interrupt and CNodes.
+/// virtual CPU, an interrupt, CNodes, and a schedule of two domains that is not started.
 pub fn busy_script() -> Vec<Step> {
     use Invocation::*;
     use busy as b;
@@ -272,6 +272,8 @@ pub fn busy_script() -> Vec<Step> {
         invoke(b::FRAME, ArmPageMap, &[0x20_0000, 3, 1], &[s::VSPACE]),
         invoke(s::TCB, TcbBindNotification, &[], &[b::NOTIFICATION + 2]),
         invoke(b::VCPU, ArmVcpuSetTcb, &[], &[b::TCB + 3]),
+        invoke(s::DOMAIN, DomainScheduleConfigure, &[1, 1, 3000], &[]),
+        invoke(s::DOMAIN, DomainScheduleConfigure, &[2, 0, 5000], &[]),
     ];
     // Budget, period, extra refills, flags of the threads' scheduling contexts.
     let times = [(1000, 10_000, 2, 0), (500, 500, 0, 0), (300, 2000, 1, 1), (100, 400, 4, 1)];

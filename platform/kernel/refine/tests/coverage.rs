@@ -37,6 +37,12 @@ fn features(state: &State) -> Vec<String> {
     if state.release.len() > 1 {
         seen.push("two wait for budget".into());
     }
+    if state.domains.domain != 0 && state.current.is_some() {
+        seen.push("runs in another domain".into());
+    }
+    if state.ready.keys().any(|(domain, _)| *domain != state.domains.domain) {
+        seen.push("ready in another domain".into());
+    }
     if state.current.is_none() {
         seen.push("idle".into());
     }
@@ -87,8 +93,6 @@ fn random_sequences_reach_everything() {
         .iter()
         .filter(|(_, _, hw_debug)| !hw_debug)
         .map(|(what, ..)| *what)
-        // The domain schedule is not there yet.
-        .filter(|w| !matches!(w, Invocation::DomainScheduleConfigure | Invocation::DomainScheduleSetStart))
         .map(|what| format!("{what:?} -> 0"))
         .collect();
     wanted.extend((0..=10).map(|error| format!("error {error}")));
@@ -118,6 +122,8 @@ fn random_sequences_reach_everything() {
             "4 refills",
             "context of thread and notification",
             "two wait for budget",
+            "runs in another domain",
+            "ready in another domain",
             "idle",
             "zombie",
             "3 at an endpoint",

@@ -136,6 +136,34 @@ fn budgets() {
     run(&world::busy_system(), &steps, 4);
 }
 
+/// Turns of two domains, and threads that wake each other across them.
+#[test]
+fn domains() {
+    use Invocation::{DomainScheduleConfigure, DomainScheduleSetStart, DomainSetSet};
+    let mut pair = world::busy_system();
+    for step in [
+        invoke(slot::DOMAIN, DomainScheduleConfigure, &[0, 0, 2000], &[]),
+        invoke(slot::DOMAIN, DomainScheduleConfigure, &[1, 1, 1500], &[]),
+        invoke(slot::DOMAIN, DomainSetSet, &[1], &[busy::TCB]),
+        invoke(slot::DOMAIN, DomainSetSet, &[1], &[busy::TCB + 2]),
+    ] {
+        pair.step(&step).unwrap();
+    }
+    let steps = [
+        invoke(slot::DOMAIN, DomainScheduleSetStart, &[0], &[]),
+        invoke(slot::DOMAIN, DomainScheduleSetStart, &[1], &[]),
+        invoke(slot::DOMAIN, DomainSetSet, &[0], &[busy::TCB]),
+        invoke(slot::DOMAIN, DomainSetSet, &[1], &[busy::TCB + 3]),
+        message(Syscall::Call, busy::BADGED_ENDPOINT, 0),
+        message(Syscall::Call, OTHER, 0),
+        message(Syscall::ReplyRecv, UNBADGED, busy::REPLY),
+        invoke(busy::SC + 3, Invocation::SchedContextYieldTo, &[], &[]),
+        Step { event: Event::Interrupt(33), ..Step::timer(300) },
+        Step::timer(2000),
+    ];
+    run(&pair, &steps, 4);
+}
+
 /// CNodes and threads in each other's slots, deleted and revoked.
 #[test]
 fn containers() {

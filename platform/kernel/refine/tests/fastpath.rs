@@ -21,7 +21,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// The busy system with plain budgets for all threads, two of them bound to notifications, interrupts for one of them.
-fn event_loops(passive: bool) -> Pair {
+fn event_loops(passive: bool, domains: bool) -> Pair {
     use Invocation::*;
     let mut pair = world::busy_system();
     let configure = |sc, budget, period| {
@@ -38,6 +38,15 @@ fn event_loops(passive: bool) -> Pair {
     if !passive {
         steps.push(configure(busy::SC + 2, 200_000, 200_000));
         steps.push(invoke(busy::SC + 2, SchedContextBind, &[], &[busy::TCB + 2]));
+    }
+    if domains {
+        // The supervisor and the guest in one domain, the others in another.
+        let turn = |index, domain, ticks| {
+            invoke(slot::DOMAIN, DomainScheduleConfigure, &[index, domain, ticks], &[])
+        };
+        steps.extend((0..3).map(|i| invoke(slot::DOMAIN, DomainSetSet, &[1], &[busy::TCB + i])));
+        steps.extend([turn(0, 0, 1500), turn(1, 1, 2500)]);
+        steps.push(invoke(slot::DOMAIN, DomainScheduleSetStart, &[0], &[]));
     }
     for (number, step) in steps.iter().enumerate() {
         let caller = pair.spec.current;
@@ -143,7 +152,7 @@ fn event_loops_take_the_fast_paths_and_refine() {
     let mut taken = [0; Path::COUNT];
     for seed in first..first + sequences {
         let mut rng = Rng::new(seed);
-        let start = event_loops(seed % 4 == 0);
+        let start = event_loops(seed % 4 == 0, seed % 3 == 0);
         let mut pair = start.clone();
         let mut done: Vec<Step> = Vec::new();
         for _ in 0..1500 {

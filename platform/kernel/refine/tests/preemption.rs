@@ -4,11 +4,12 @@
 
 use kernel_abi::context::stored;
 use kernel_abi::{Invocation, ObjectType};
+use kernel_core::Machine as _;
 use kernel_core::PhysAddr;
 use kernel_core::layout::Tcb;
 use kernel_refine::world::{self, invoke, slot};
 use kernel_refine::{Pair, Step};
-use kernel_spec::Event;
+use kernel_spec::{Event, Obj};
 
 /// Takes a step that the implementation does in pieces; returns how often it was stopped.
 fn stopped(pair: &mut Pair, step: &Step) -> usize {
@@ -50,6 +51,119 @@ fn interrupted_revocation_ends_in_the_same_state() {
         holder: kernel_spec::Holder::CNode(pair.root.0, pair.root.1),
         index: slot::UNTYPED,
     }));
+}
+
+#[test]
+fn interrupted_retype_of_large_frames_ends_in_the_same_state() {
+    let mut pair = world::booted();
+    pair.step(&retype(ObjectType::SmallPage, 0, 16, 1)).unwrap();
+    // What the former owner leaves behind, up to the last page of what will be one object.
+    let Some(kernel_spec::Cap::Untyped { base, .. }) = pair.spec.cap(kernel_spec::Slot {
+        holder: kernel_spec::Holder::CNode(pair.root.0, pair.root.1),
+        index: slot::UNTYPED,
+    }) else {
+        panic!("untyped memory")
+    };
+    for page in 0..512 {
+        pair.core.m.store_word(PhysAddr(base.0 + 0x1000 * page + 8 * (page % 512)), u64::MAX);
+    }
+    pair.step(&invoke(slot::CNODE, Invocation::CNodeRevoke, &[slot::UNTYPED, 64], &[])).unwrap();
+    let stops = stopped(&mut pair, &retype(ObjectType::LargePage, 0, 17, 1));
+    assert!(stops > 20, "stopped {stops} times");
+    pair.check().unwrap();
+    for word in 0..(1u64 << 21) / 8 {
+        assert_eq!(pair.core.m.load(PhysAddr(base.0 + 8 * word)), 0, "word {word} of the new frame");
+    }
+}
+
+#[test]
+fn a_stopped_retype_is_not_taken_up_by_another_one() {
+    let mut pair = world::booted();
+    let large = retype(ObjectType::LargePage, 0, 17, 1);
+    let caller = Tcb::at(PhysAddr(world::TCB)).unwrap();
+    pair.core.m.pending = true;
+    let mut alone = pair.clone();
+    alone.enter(&large);
+    // The first pieces are zero and noted. Now another retype hands the same memory out, it is written, and taken back.
+    for step in [
+        retype(ObjectType::SmallPage, 0, 18, 16),
+        invoke(slot::CNODE, Invocation::CNodeRevoke, &[slot::UNTYPED, 64], &[]),
+    ] {
+        let mut regs = step.regs;
+        regs[7] = kernel_abi::Syscall::Call as i64 as u64;
+        alone.core.m.pending = false;
+        for (index, value) in regs.into_iter().enumerate() {
+            caller.set_reg(&mut alone.core.m, index, value);
+        }
+        let buffer = PhysAddr(alone.spec.buffer(Obj(world::TCB), true).unwrap());
+        for (offset, value) in step.buffer {
+            alone.core.m.store_word(buffer.add(offset), value);
+        }
+        alone.core.handle_syscall(regs[7]);
+        assert_eq!(caller.reg(&alone.core.m, 1) >> 12, 0, "refused");
+        alone.core.m.store_word(PhysAddr(world::BASE + 0x20_0000), u64::MAX);
+    }
+    let stops = {
+        let mut again = alone.clone();
+        again.spec = pair.spec.clone();
+        let stops = stopped(&mut again, &large);
+        assert_eq!(again.core.m.load(PhysAddr(world::BASE + 0x20_0000)), 0, "what was written there is gone");
+        stops
+    };
+    assert!(stops > 20, "it starts from the beginning: {stops}");
+}
+
+#[test]
+fn interrupted_cache_maintenance_covers_the_whole_range_once() {
+    let mut pair = world::booted();
+    for step in [
+        invoke(
+            slot::ASID_CONTROL,
+            Invocation::ArmAsidControlMakePool,
+            &[slot::ASID_POOL, 64],
+            &[slot::PAGE_UNTYPED, slot::CNODE],
+        ),
+        retype(ObjectType::LargePage, 0, 16, 1),
+    ] {
+        pair.step(&step).unwrap();
+    }
+    let small = |kind: ObjectType, at| {
+        let words = [kind as u64, 0, 0, 0, at, 1];
+        invoke(slot::SMALL_UNTYPED, Invocation::UntypedRetype, &words, &[slot::CNODE])
+    };
+    for step in [
+        small(ObjectType::VSpace, slot::VSPACE),
+        small(ObjectType::PageTable, 17),
+        invoke(slot::ASID_POOL, Invocation::ArmAsidPoolAssign, &[], &[slot::VSPACE]),
+        invoke(17, Invocation::ArmPageTableMap, &[0x20_0000, 0], &[slot::VSPACE]),
+        invoke(16, Invocation::ArmPageMap, &[0x20_0000, 3, 1], &[slot::VSPACE]),
+    ] {
+        pair.step(&step).unwrap();
+    }
+    let (first, end) = (0x1234, 0x1f_f000);
+    for step in [
+        invoke(16, Invocation::ArmPageCleanData, &[first, end], &[]),
+        invoke(
+            slot::VSPACE,
+            Invocation::ArmVSpaceUnifyInstruction,
+            &[0x20_0000 + first, 0x20_0000 + end],
+            &[],
+        ),
+    ] {
+        pair.core.m.cache_ops.clear();
+        let stops = stopped(&mut pair, &step);
+        assert!(stops > 20, "stopped {stops} times");
+        // The register of the first word tells how far it got; the message of an answer without words says nothing of it.
+        let caller = Tcb::at(PhysAddr(world::TCB)).unwrap();
+        pair.spec.tcb_mut(Obj(world::TCB)).regs[2] = caller.reg(&pair.core.m, 2);
+        pair.check().unwrap();
+        let mut next = pair.core.m.cache_ops[0].1;
+        for &(_, at, bytes) in &pair.core.m.cache_ops {
+            assert_eq!(at, next, "no gap, nothing twice");
+            next = at + bytes;
+        }
+        assert_eq!(next - pair.core.m.cache_ops[0].1, end - first);
+    }
 }
 
 #[test]

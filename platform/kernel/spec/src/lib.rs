@@ -16,7 +16,7 @@
 //! | 3 Capability spaces | [`cap`], [`cspace`] (lookup), [`cdt`] (derivation), [`cnode`], [`delete`] |
 //! | 4 Message passing | [`message`], [`endpoint`], [`reply`] |
 //! | 5 Notifications | [`notification`] |
-//! | 6 Threads and execution | [`tcb`], [`sched`] (the scheduler), [`refill`] (budgets), [`sched_context`], [`fault`], [`vcpu`] |
+//! | 6 Threads and execution | [`tcb`], [`sched`] (the scheduler), [`refill`] (budgets), [`sched_context`], [`domain`], [`fault`], [`vcpu`] |
 //! | 7 Address spaces | [`vspace`] |
 //! | 8 Hardware I/O | [`irq`] |
 //! | 9 System bootstrapping | [`boot`]: the pieces of an initial state |
@@ -38,7 +38,9 @@
 //!   copied into a thread never carry a processor mode it may not have (seL4 does not check copies).
 //! * A badged or SGI capability is nobody's descendant but that of what it was minted or issued from, also when another
 //!   one says the same.
-//! * Cache maintenance is for ordinary memory only. Domains other than 0 do not exist yet.
+//! * Cache maintenance is for ordinary memory only.
+//! * A turn of a domain ends at a timer interrupt only. `SchedContext_YieldTo` a thread of another domain puts it first in
+//!   its queue, as if it had a lower priority.
 //! * A thread that waits in YieldTo is answered whether it called or sent.
 //! * Endpoint and notification queues are ordered by priority, first come first served within one.
 //! * Revocation and deletion are one step here. The implementation may be preempted in between and be restarted;
@@ -51,6 +53,7 @@ pub mod cdt;
 pub mod cnode;
 pub mod cspace;
 pub mod delete;
+pub mod domain;
 pub mod endpoint;
 pub mod error;
 pub mod fault;

@@ -84,7 +84,7 @@ impl SchedContext {
         }
     }
 
-    /// Takes `used` ticks from the budget; they come back a period later.
+    /// Takes `used` ticks from the budget; they come back a period later. More than the budget is taken from what comes.
     pub(crate) fn charge(&mut self, used: u64, config: &Config) {
         if self.is_round_robin() {
             if let [left, gone] = &mut self.refills[..] {
@@ -93,7 +93,15 @@ impl SchedContext {
             }
             return;
         }
-        let mut rest = used;
+        // An overrun by whole budgets makes everything come as many periods later; what is left of it, one budget at
+        // most, is taken refill by refill.
+        let periods = used.saturating_sub(1) / self.budget().max(1);
+        let mut rest = used - periods * self.budget();
+        let room = config.end_of_time().saturating_sub(self.refills[0].time);
+        let delay = periods.saturating_mul(self.period).min(room);
+        for refill in &mut self.refills {
+            refill.time = refill.time.saturating_add(delay);
+        }
         while rest > 0 && self.refills[0].time < config.end_of_time() {
             let piece = self.take_first(rest);
             rest -= piece.amount;

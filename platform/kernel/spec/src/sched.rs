@@ -28,18 +28,18 @@ impl State {
 
     fn queue_of(&mut self, tcb: Obj) -> Option<&mut Vec<Obj>> {
         let thread = self.tcbs.get(&tcb)?;
-        let queue = self.ready.entry(thread.priority).or_default();
+        let queue = self.ready.entry((thread.domain, thread.priority)).or_default();
         if queue.contains(&tcb) { None } else { Some(queue) }
     }
 
-    /// Puts a thread at the front of the queue of its priority, unless it is queued already.
+    /// Puts a thread at the front of the queue of its domain and priority, unless it is queued already.
     pub(crate) fn enqueue_first(&mut self, tcb: Obj) {
         if let Some(queue) = self.queue_of(tcb) {
             queue.insert(0, tcb);
         }
     }
 
-    /// Puts a thread at the end of the queue of its priority, unless it is queued already.
+    /// Puts a thread at the end of the queue of its domain and priority, unless it is queued already.
     pub(crate) fn enqueue_last(&mut self, tcb: Obj) {
         if let Some(queue) = self.queue_of(tcb) {
             queue.push(tcb);
@@ -77,13 +77,15 @@ impl State {
         self.action = Action::Choose;
     }
 
-    /// A thread can run now. One such thread per kernel entry may be switched to directly; with more, all are
+    /// A thread can run now. In another domain it is queued in front. One such thread of this domain per kernel entry may be switched to directly; with more, all are
     /// queued in front.
     pub(crate) fn possible_switch_to(&mut self, tcb: Obj) {
         if !self.is_schedulable(tcb) {
             return;
         }
-        if self.action == Action::Resume {
+        if self.tcb(tcb).domain != self.domains.domain {
+            self.enqueue_first(tcb);
+        } else if self.action == Action::Resume {
             self.action = Action::SwitchTo(tcb);
         } else {
             self.reschedule();
@@ -221,7 +223,7 @@ impl State {
     }
 
     /// The end of a kernel entry: threads whose budget has come can run; if anything asked for it, the best thread
-    /// is chosen: of the highest priority with threads that can run, the first. A thread that was to be switched to
+    /// is chosen: in the domain whose turn it is, of the highest priority with threads that can run, the first. A thread that was to be switched to
     /// comes first in its priority, but behind the running one.
     ///
     /// Changes: the running thread, the queues; time is charged when the scheduling context changes or something was
@@ -246,7 +248,9 @@ impl State {
                 let same = running.is_some_and(|r| self.tcb(r).priority == self.tcb(tcb).priority);
                 if same { self.enqueue_last(tcb) } else { self.enqueue_first(tcb) }
             }
-            self.current = self.ready.values().next_back().and_then(|queue| queue.first()).copied();
+            let domain = self.domains.domain;
+            let ready = self.ready.range((domain, 0)..=(domain, u64::MAX));
+            self.current = ready.map(|(_, queue)| queue).next_back().and_then(|queue| queue.first()).copied();
             if let Some(next) = self.current {
                 self.leave_ready_queue(next);
             }

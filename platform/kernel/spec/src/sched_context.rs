@@ -164,8 +164,8 @@ impl State {
         Ok(())
     }
 
-    /// `SchedContextYieldTo() -> consumed`: the thread of `sc` comes to the front of its priority. If it is not of
-    /// lower priority than the caller it runs now, and the caller gets its answer when it runs again; else at once.
+    /// `SchedContextYieldTo() -> consumed`: the thread of `sc` comes to the front of its priority. If it is of
+    /// this domain and not of lower priority than the caller it runs now, and the caller gets its answer when it runs again; else at once.
     ///
     /// Changes: the queues, the scheduler, consumed time; a thread that already waits for this scheduling context
     /// gets its answer.
@@ -186,7 +186,9 @@ impl State {
             return Ok(vec![self.take_consumed(sc)]);
         }
         self.leave_ready_queue(target);
-        if self.tcb(target).priority < self.tcb(caller).priority {
+        if self.tcb(target).domain != self.domains.domain
+            || self.tcb(target).priority < self.tcb(caller).priority
+        {
             self.enqueue_first(target);
             return Ok(vec![self.take_consumed(sc)]);
         }

@@ -3,6 +3,7 @@
 
 use crate::cap::Cap;
 use crate::cdt::Tree;
+use crate::domain::Schedule;
 use crate::fault::Fault;
 use crate::refill::Refill;
 use crate::vspace::Entry;
@@ -280,8 +281,10 @@ pub struct State {
     pub current: Option<Obj>,
     /// Scheduling context that time is charged to; `None`: idle.
     pub current_sc: Option<Obj>,
-    /// Threads that could run, by priority; the running one is not among them.
-    pub ready: BTreeMap<u64, Vec<Obj>>,
+    /// Threads that could run, by domain and priority; the running one is not among them.
+    pub ready: BTreeMap<(u64, u64), Vec<Obj>>,
+    /// Turns of the domains.
+    pub domains: Schedule,
     /// Threads that wait for budget, soonest first.
     pub release: Vec<Obj>,
     /// What the scheduler was asked for.
@@ -316,6 +319,7 @@ impl State {
             current: None,
             current_sc: None,
             ready: BTreeMap::new(),
+            domains: Schedule::new(0),
             release: Vec::new(),
             action: Action::Resume,
             now: 0,

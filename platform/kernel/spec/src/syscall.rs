@@ -103,6 +103,7 @@ impl State {
             Event::Timer => {
                 self.charge_or_drop();
                 self.charge = true;
+                self.end_turn_if_over();
             }
         }
         self.schedule();
@@ -291,34 +292,6 @@ impl State {
         let tcb = self.tcb_mut(caller);
         tcb.regs[0] = 0;
         tcb.regs[1] = MessageInfo::new(label, 0, 0, length).0;
-    }
-
-    /// `DomainSetSet(tcb; domain)`: puts a thread into a domain. Only domain 0 has time; the others, which seL4 would
-    /// give some by its domain schedule, are refused as not allowed now.
-    ///
-    /// Changes: the thread's domain, its place in the ready queues.
-    fn domain_invocation(&mut self, call: &Invocation) -> Result<Words, Error> {
-        if call.label != Some(Label::DomainSetSet) {
-            return Err(Error::IllegalOperation);
-        }
-        call.needs(1, 0)?;
-        if call.words[0] >= kernel_abi::NUM_DOMAINS as u64 {
-            return Err(Error::InvalidArgument(0));
-        }
-        call.needs(1, 1)?;
-        let Some(Cap::Tcb { obj }) = self.cap(call.extra[0]) else { return Err(Error::InvalidArgument(1)) };
-        if call.words[0] != 0 {
-            return Err(Error::IllegalOperation);
-        }
-        self.leave_ready_queue(obj);
-        self.tcb_mut(obj).domain = call.words[0];
-        if self.is_schedulable(obj) {
-            self.enqueue_first(obj);
-        }
-        if self.current == Some(obj) {
-            self.reschedule();
-        }
-        Ok(vec![])
     }
 
     /// `ARMSMCCall`: eight words to the firmware, eight back; a badged capability allows only the function with

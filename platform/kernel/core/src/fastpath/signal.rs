@@ -208,7 +208,7 @@ impl<M: Machine> Kernel<M> {
         };
         if let Some(woken) = signal.woken() {
             let own = woken.sched_context(&self.m)?;
-            if !self.can_run_on(woken, own) {
+            if !self.can_run_on(woken, own) || !self.in_turn(woken) {
                 return None;
             }
         }

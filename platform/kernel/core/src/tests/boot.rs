@@ -91,7 +91,7 @@ impl Info {
                     size_bits: word as u8,
                     device: word >> 8 & 0xff != 0,
                 };
-                let Cap::Untyped { at, bits, device, used: 0 } = root(kernel, range.start + i) else {
+                let Cap::Untyped { at, bits, device, used: 0, .. } = root(kernel, range.start + i) else {
                     panic!("untyped {i} is something else")
                 };
                 assert_eq!((at.0, bits, device), (untyped.paddr, untyped.size_bits, untyped.device));
@@ -105,10 +105,10 @@ impl Info {
 fn untypeds_are_those_that_the_tool_predicts() {
     let layouts = [
         (BASE + 0x2_f000, range(BASE + 0x2_f000, BASE + 0x4_7000)),
-        (BASE + 0x2_0000, range(BASE + 0x10_0000, BASE + 0x10_1000)),
-        (BASE + 0x1_1000, range(BASE + 0x30_0000, BASE + 0x75_3000)),
+        (BASE + 0x2_2000, range(BASE + 0x10_0000, BASE + 0x10_1000)),
+        (BASE + 0x2_1000, range(BASE + 0x30_0000, BASE + 0x75_3000)),
         // The image takes the top: the objects go below it.
-        (BASE + 0x1_1000, range(BASE + BYTES - 0x40_0000, BASE + BYTES)),
+        (BASE + 0x2_1000, range(BASE + BYTES - 0x40_0000, BASE + BYTES)),
     ];
     for (kernel_end, image) in layouts {
         let (kernel, result) = boot(kernel_end, image);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Budgets, periods and turns.
 
-use super::world::World;
+use super::world::{DOMAIN, World};
 use crate::layout::queued;
 use crate::sim::TICKS_PER_US;
-use kernel_abi::Syscall;
+use kernel_abi::{Invocation, Syscall};
 
 fn pass(world: &mut World, us: u64) {
     world.kernel.m.clock += us * TICKS_PER_US;
@@ -109,4 +109,45 @@ fn event_of_a_virtual_cpu_is_told_even_when_the_budget_ends_with_it() {
     world.kernel.handle_vcpu_event(crate::fault::Fault::VppiEvent { irq: 27 });
     assert_eq!(world.kernel.current, handler);
     assert_eq!(handler.reg(&world.kernel.m, 2), 27);
+}
+
+#[test]
+fn a_thread_runs_in_the_turns_of_its_domain_only() {
+    let (mut world, root) = World::new();
+    let (index, other) = world.thread(200, 1000, 1000);
+    let tcb = world.invoke(DOMAIN, Invocation::DomainSetSet, &[1], &[index]);
+    let turns = [[0, 0, 700], [1, 1, 300], [2, 0, 50]];
+    for turn in turns {
+        assert_eq!(world.invoke(DOMAIN, Invocation::DomainScheduleConfigure, &turn, &[]).0, 0);
+    }
+    assert_eq!(tcb.0, 0);
+    assert_eq!(world.invoke(index, Invocation::TcbResume, &[], &[]).0, 0);
+    assert_eq!(world.kernel.current, root, "its priority is higher, but it is not its turn");
+    assert_eq!(world.invoke(DOMAIN, Invocation::DomainScheduleSetStart, &[0], &[]).0, 0);
+    let mut end = world.kernel.now;
+    // After the third turn comes an end marker.
+    for (ticks, runs) in [(700, root), (300, other), (50, root), (700, root), (300, other)] {
+        end += ticks;
+        assert_eq!(world.kernel.current, runs);
+        assert!(world.kernel.m.deadline <= end);
+        world.kernel.m.clock = end - 1;
+        world.kernel.handle_interrupt(None);
+        assert_eq!(world.kernel.current, runs, "one tick before the end");
+        world.kernel.m.clock = end;
+        world.kernel.handle_interrupt(None);
+    }
+}
+
+#[test]
+fn a_turn_without_threads_is_idle_and_ends() {
+    let (mut world, _) = World::new();
+    for turn in [[0, 0, 700], [1, 5, 300]] {
+        assert_eq!(world.invoke(DOMAIN, Invocation::DomainScheduleConfigure, &turn, &[]).0, 0);
+    }
+    assert_eq!(world.invoke(DOMAIN, Invocation::DomainScheduleSetStart, &[1], &[]).0, 0);
+    assert_eq!(world.kernel.current, world.kernel.idle);
+    assert_eq!(world.kernel.m.deadline, world.kernel.now + 300);
+    world.kernel.m.clock += 300;
+    world.kernel.handle_interrupt(None);
+    assert_eq!(world.kernel.current, world.kernel.idle, "turn 2 is an end marker, 1 the start");
 }

@@ -20,6 +20,7 @@ pub(crate) const ROOT: u64 = 1;
 pub(crate) const UNTYPED: u64 = 2;
 pub(crate) const SCHED_CONTROL: u64 = 3;
 pub(crate) const IRQ_CONTROL: u64 = 4;
+pub(crate) const DOMAIN: u64 = 5;
 
 /// The system.
 pub(crate) struct World {
@@ -36,10 +37,12 @@ impl World {
         let mut world = Self { first, next_slot: 16, kernel };
         let root = world.root_cap();
         world.kernel.insert_root(root, slot_of(first, ROOT));
-        let untyped = Cap::Untyped { at: PhysAddr(BASE + 0x40_0000), bits: 22, device: false, used: 0 };
+        let at = PhysAddr(BASE + 0x40_0000);
+        let untyped = Cap::Untyped { at, bits: 22, device: false, used: 0, zeroing: false };
         world.kernel.insert_root(untyped, slot_of(first, UNTYPED));
         world.kernel.insert_root(Cap::SchedControl { core: 0 }, slot_of(first, SCHED_CONTROL));
         world.kernel.insert_root(Cap::IrqControl, slot_of(first, IRQ_CONTROL));
+        world.kernel.insert_root(Cap::Domain, slot_of(first, DOMAIN));
         kernel = world.kernel;
         world = Self { first, next_slot: 16, kernel };
         let tcb = Tcb::at(PhysAddr(BASE + 0x20_0000)).unwrap();

@@ -11,6 +11,11 @@ use crate::layout::Slot;
 use crate::machine::{CacheOp, Machine};
 use kernel_abi::{CapRights, Invocation, object as size};
 
+/// Bytes of cache maintenance between two preemption points.
+const CACHE_PIECE: u64 = 32 << 10;
+/// Register of the first message word.
+const FIRST_WORD: usize = 2;
+
 impl<M: Machine> Kernel<M> {
     /// Handles an invocation of `cap` (in `slot`), which is a frame, a table, a VSpace, or an ASID capability.
     pub fn decode_vspace(&mut self, slot: Slot, cap: Cap, msg: &Message) -> Outcome {
@@ -136,8 +141,7 @@ impl<M: Machine> Kernel<M> {
         if device {
             return Err(Error::IllegalOperation.into());
         }
-        self.m.cache(op, at.add(start), end - start);
-        Ok(0)
+        self.maintain(op, at.add(start), end - start, msg)
     }
 
     fn vspace_cache(&mut self, op: CacheOp, cap: Cap, msg: &Message) -> Outcome {
@@ -171,7 +175,23 @@ impl<M: Machine> Kernel<M> {
         if !self.m.is_ram(target, end - start) {
             return Err(Error::IllegalOperation.into());
         }
-        self.m.cache(op, target, end - start);
+        self.maintain(op, target, end - start, msg)
+    }
+
+    /// Cache maintenance, in pieces with preemption points between them. A call that is stopped starts again behind what
+    /// is done: its first word, where the range starts, is moved there.
+    fn maintain(&mut self, op: CacheOp, at: PhysAddr, bytes: u64, msg: &Message) -> Outcome {
+        let (mut at, mut left) = (at, bytes);
+        while left > CACHE_PIECE {
+            self.m.cache(op, at, CACHE_PIECE);
+            (at, left) = (at.add(CACHE_PIECE), left - CACHE_PIECE);
+            if let Err(stop) = self.preemption_check() {
+                let start = self.arg(msg, 0) + (bytes - left);
+                msg.caller.set_reg(&mut self.m, FIRST_WORD, start);
+                return Err(stop);
+            }
+        }
+        self.m.cache(op, at, left);
         Ok(0)
     }
 
@@ -193,7 +213,8 @@ impl<M: Machine> Kernel<M> {
         let target = self.lookup_target(root, index, depth, false)?;
         self.require_empty(target)?;
         self.m.zero(at, 1 << bits);
-        untyped_slot.set_cap(&mut self.m, Cap::Untyped { at, bits, device: false, used: 1 << bits });
+        untyped_slot
+            .set_cap(&mut self.m, Cap::Untyped { at, bits, device: false, used: 1 << bits, zeroing: false });
         self.insert_new_object(Cap::AsidPool { at, base }, untyped_slot, target);
         self.asids.set_pool(base, Some(at));
         Ok(0)
