@@ -96,7 +96,7 @@ fn artifact(message: Value) -> Option<(String, PathBuf)> {
             .as_array()?
             .iter()
             .filter_map(Value::as_str)
-            .find(|file| file.ends_with(".so"))?,
+            .find(|file| file.ends_with(".so") || file.ends_with(".a"))?,
     };
     // Build scripts and procedural macros are of no interest.
     (name != "build-script-build").then(|| (name, path.into()))

@@ -186,11 +186,7 @@ pub fn build_pds(sdk: &Sdk) -> Result<()> {
     let mut packages: Vec<String> = programs.iter().map(|program| program.package.clone()).collect();
     packages.dedup();
     let features = packages.iter().map(|package| format!("{package}/pd")).collect();
-    let script = sdk.folder().join("lib/microkit.ld");
-    // Another SDK's script is for its own runtime library; ours goes with the runtime that the PDs are linked with.
-    let script =
-        if sdk.is_ours() { script } else { paths::root().join("platform/sel4-microkit/microkit.ld") };
-    let built = user_build(sdk, packages, features, vec![format!("-T{}", script.display()).into()]).run()?;
+    let built = user_build(sdk, packages, features, vec![sdk::linker_script()]).run()?;
     let folder = pd_folder(sdk);
     fs::create_dir_all(&folder)?;
     for program in programs {

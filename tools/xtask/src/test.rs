@@ -36,6 +36,7 @@ const TARGET_PACKAGES: &[(&str, &str, &str)] = &[
     ("loader", PD_TARGET, ""),
     ("initialiser", PD_TARGET, ""),
     ("monitor", PD_TARGET, ""),
+    ("libmicrokit", PD_TARGET, ""),
 ];
 const KERNEL_TARGET: &str = "aarch64-unknown-none-softfloat";
 const PD_TARGET: &str = "aarch64-unknown-none";

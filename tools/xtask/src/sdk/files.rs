@@ -7,65 +7,89 @@
 
 use std::ops::Range;
 
+use anyhow::Result;
 use board::Board;
 use kernel_abi as abi;
 use kernel_abi::Invocation;
-use kernel_abi::object;
+use kernel_abi::object as size;
 use serde_json::{Map, Value, json};
 
 use super::Config;
 
-/// All files, by their path below the configuration's folder.
-pub fn all(board: &Board, config: Config) -> Vec<(&'static str, Value)> {
-    vec![
-        ("include/kernel/gen_config.json", gen_config(board, config)),
-        ("invocations_all.json", invocations(config)),
-        ("object_sizes.json", object_sizes(config)),
-        ("address_space_constants.json", address_space_constants(board)),
-        ("platform_gen.json", platform_gen(board)),
-    ]
+/// All generated files, by their path below the configuration's folder.
+///
+/// # Errors
+/// A value cannot be written as JSON.
+pub fn all(board: &Board, config: Config) -> Result<Vec<(String, String)>> {
+    let options = gen_config(board, config);
+    let labels = invocations(config);
+    let sizes = object_sizes(config);
+    let space = address_space_constants(board);
+    let mut files = Vec::new();
+    for (path, values) in [
+        ("include/kernel/gen_config.json", &options),
+        ("invocations_all.json", &labels),
+        ("object_sizes.json", &sizes),
+        ("address_space_constants.json", &space),
+        ("platform_gen.json", &platform_gen(board)),
+    ] {
+        files.push((path.to_owned(), serde_json::to_string_pretty(values)? + "\n"));
+    }
+    let numbers = libsel4::Numbers { config: &options, labels: &labels, sizes: &sizes, space: &space };
+    for (path, text) in libsel4::headers(numbers) {
+        files.push((format!("include/{path}"), text));
+    }
+    Ok(files)
 }
 
-fn invocations(config: Config) -> Value {
-    let mut labels = Map::new();
+/// The names and values of a JSON object.
+type Values = Map<String, Value>;
+
+/// A JSON object written as one.
+fn object(value: Value) -> Values {
+    if let Value::Object(values) = value { values } else { Values::new() }
+}
+
+fn invocations(config: Config) -> Values {
+    let mut labels = Values::new();
     for &(_, name, hardware_debug) in Invocation::ALL {
         if !hardware_debug || config == Config::Debug {
             labels.insert(name.into(), (labels.len() + 1).into());
         }
     }
-    labels.into()
+    labels
 }
 
-fn object_sizes(config: Config) -> Value {
-    json!({
-        "tcb": if config == Config::Debug { object::TCB_BITS_HW_DEBUG } else { object::TCB_BITS },
-        "endpoint": object::ENDPOINT_BITS,
-        "notification": object::NOTIFICATION_BITS,
-        "small_page": object::SMALL_PAGE_BITS,
-        "large_page": object::LARGE_PAGE_BITS,
-        "huge_page": object::HUGE_PAGE_BITS,
-        "asid_pool": object::ASID_POOL_BITS,
-        "asid_table": object::ASID_HIGH_BITS + 2,
-        "slot": object::SLOT_BITS,
-        "min_untyped_bits": object::MIN_UNTYPED_BITS,
-        "max_untyped_bits": object::MAX_UNTYPED_BITS,
-        "vspace": object::VSPACE_BITS_40,
-        "reply": object::REPLY_BITS,
-        "vcpu": object::VCPU_BITS,
-        "page_table": object::PAGE_TABLE_BITS,
-        "io_page_table": object::PAGE_TABLE_BITS,
-    })
+fn object_sizes(config: Config) -> Values {
+    object(json!({
+        "tcb": if config == Config::Debug { size::TCB_BITS_HW_DEBUG } else { size::TCB_BITS },
+        "endpoint": size::ENDPOINT_BITS,
+        "notification": size::NOTIFICATION_BITS,
+        "small_page": size::SMALL_PAGE_BITS,
+        "large_page": size::LARGE_PAGE_BITS,
+        "huge_page": size::HUGE_PAGE_BITS,
+        "asid_pool": size::ASID_POOL_BITS,
+        "asid_table": size::ASID_HIGH_BITS + 2,
+        "slot": size::SLOT_BITS,
+        "min_untyped_bits": size::MIN_UNTYPED_BITS,
+        "max_untyped_bits": size::MAX_UNTYPED_BITS,
+        "vspace": size::VSPACE_BITS_40,
+        "reply": size::REPLY_BITS,
+        "vcpu": size::VCPU_BITS,
+        "page_table": size::PAGE_TABLE_BITS,
+        "io_page_table": size::PAGE_TABLE_BITS,
+    }))
 }
 
-fn address_space_constants(board: &Board) -> Value {
-    json!({
-        "page_table_index_bits": object::PAGE_TABLE_INDEX_BITS,
-        "vspace_index_bits": object::VSPACE_INDEX_BITS_40,
+fn address_space_constants(board: &Board) -> Values {
+    object(json!({
+        "page_table_index_bits": size::PAGE_TABLE_INDEX_BITS,
+        "vspace_index_bits": size::VSPACE_INDEX_BITS_40,
         "vspace_user_top": board.vspace_user_top(),
-    })
+    }))
 }
 
-fn platform_gen(board: &Board) -> Value {
+fn platform_gen(board: &Board) -> Values {
     let ranges = |ranges: Vec<Range<u64>>| -> Vec<Value> {
         ranges.into_iter().map(|range| json!({"start": range.start, "end": range.end})).collect()
     };
@@ -74,13 +98,13 @@ fn platform_gen(board: &Board) -> Value {
         .into_iter()
         .map(|(number, purpose)| json!({"number": number, "use": purpose}))
         .collect();
-    json!({
+    object(json!({
         "devices": ranges(board.device_ranges()),
         "memory": ranges(board.ram_ranges()),
         "max_irq": board.gic.max_irq,
         "kernel_irqs": irqs,
         "wcet_us": board.kernel.wcet_us,
-    })
+    }))
 }
 
 /// Options that no configuration of ours has; named because programs ask for them.
@@ -98,9 +122,9 @@ BENCHMARK_TRACK_UTILISATION ENABLE_BENCHMARKS KERNEL_LOG_BUFFER COLOUR_PRINTING 
 DANGEROUS_CODE_INJECTION DEBUG_DISABLE_PREFETCHERS SET_TLS_BASE_SELF EXPORT_VCNT_USER EXPORT_VTMR_USER \
 VTIMER_UPDATE_VOFFSET";
 
-fn gen_config(board: &Board, config: Config) -> Value {
+fn gen_config(board: &Board, config: Config) -> Values {
     let debug = config == Config::Debug;
-    let mut options = Map::new();
+    let mut options = Values::new();
     for name in OFF.split_whitespace() {
         options.insert(name.into(), false.into());
     }
@@ -156,7 +180,7 @@ fn gen_config(board: &Board, config: Config) -> Value {
     let platform = if board.name == "qemu_virt_aarch64" { "qemu-arm-virt" } else { board.name.as_str() };
     options.insert("PLAT".into(), platform.into());
     options.insert("ARM_PLAT".into(), platform.into());
-    options.into()
+    options
 }
 
 #[cfg(test)]
@@ -174,7 +198,7 @@ mod tests {
         assert_eq!(release["TCBSetTLSBase"], 16);
         assert_eq!(debug["TCBSetTLSBase"], 20);
         assert!(release.get("TCBSetBreakpoint").is_none());
-        assert_eq!(release["ARMIRQIssueSGISignal"], release.as_object().unwrap().len());
+        assert_eq!(release["ARMIRQIssueSGISignal"], release.len());
         assert_eq!(release["ARMIRQIssueSGISignal"], 61);
     }
 

@@ -5,8 +5,8 @@
 //! build/sdk/bin/microkit                      the tool
 //! build/sdk/VERSION
 //! build/sdk/board/BOARD/CONFIG/elf/           sel4.elf loader.elf initialiser.elf monitor.elf
-//!                              lib/microkit.ld
-//!                              include/kernel/gen_config.json
+//!                              lib/           libmicrokit.a microkit.ld
+//!                              include/       microkit.h sel4/ interfaces/ kernel/gen_config.{h,json}
 //!                              *.json         what the kernel's interface looks like in this configuration
 //! ```
 
@@ -162,15 +162,19 @@ fn build_config(board: &Board, config: Config, folder: &Path) -> Result<()> {
         board.name,
         config.name()
     ));
-    for part in ["elf", "lib", "include/kernel"] {
+    for part in ["elf", "lib"] {
         fs::create_dir_all(folder.join(part))?;
     }
     let elf = folder.join("elf");
-    for (name, value) in files::all(board, config) {
-        write(&folder.join(name), &(serde_json::to_string_pretty(&value)? + "\n"))?;
+    let include = folder.join("include");
+    for (name, text) in files::all(board, config)? {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        write(&path, &text)?;
     }
-    let script = folder.join("lib/microkit.ld");
-    install(&paths::root().join("platform/sel4-microkit/microkit.ld"), &script)?;
+    let library = paths::root().join("platform/libmicrokit");
+    install(&library.join("include/microkit.h"), &include.join("microkit.h"))?;
+    install(&library.join("microkit.ld"), &folder.join("lib/microkit.ld"))?;
 
     let kernel = Build {
         packages: vec!["kernel".into()],
@@ -188,9 +192,18 @@ fn build_config(board: &Board, config: Config, folder: &Path) -> Result<()> {
     let sdk = Sdk { root: ours(), board: board.name.clone(), config: config.name().into() };
     let initialiser = user_build(&sdk, vec!["initialiser".into()], vec![], vec![]);
     install(&initialiser.run_for("initialiser")?, &elf.join("initialiser.elf"))?;
-    let linker_script = vec![format!("-T{}", script.display()).into()];
-    let monitor = user_build(&sdk, vec!["monitor".into()], vec![], linker_script);
-    install(&monitor.run_for("monitor")?, &elf.join("monitor.elf"))
+    let monitor = user_build(&sdk, vec!["monitor".into()], vec![], vec![linker_script()]);
+    install(&monitor.run_for("monitor")?, &elf.join("monitor.elf"))?;
+    let library = user_build(&sdk, vec!["libmicrokit".into()], vec![], vec![]);
+    install(&library.run_for("microkit")?, &folder.join("lib/libmicrokit.a"))
+}
+
+/// The linker's argument for protection domains in Rust: the script that goes with their runtime. (An SDK's own one goes
+/// with its `libmicrokit.a`.)
+#[must_use]
+pub fn linker_script() -> std::ffi::OsString {
+    let script = paths::root().join("platform/sel4-microkit/microkit.ld");
+    format!("-T{}", script.display()).into()
 }
 
 /// A build of programs that use an SDK's system-call interface.
