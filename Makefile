@@ -12,7 +12,7 @@ export BOARD CONFIG SYSTEM
 export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET \
 	BLK_LAYOUT PARTITION_0 PARTITION_1 PORT_0 PORT_1
 
-XTASK = tools/setup.sh && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
+XTASK = tools/setup.sh $(NEEDS) && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
 	cargo run --quiet --package xtask --
 
 .DEFAULT_GOAL := help
@@ -53,6 +53,7 @@ help:
 	@echo 'have powered off: echo "uname -a" | make run'
 
 .PHONY: run test check bench image sdk graph disk fetch
+test: NEEDS = tests
 run test bench image sdk graph disk:
 	@$(XTASK) $@
 fetch:

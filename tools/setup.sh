@@ -3,7 +3,8 @@
 #
 # Makes this machine able to build and run Bulkhead: says what is missing, installs it on Debian 12 and 13, and writes
 # build/toolchain.env, which the Makefile reads before it calls cargo. Fast and silent when nothing is missing. On other
-# distributions it lists what they need. Called by every target of the Makefile that builds; needs no arguments.
+# distributions it lists what they need. Called by every target of the Makefile that builds. With the argument `tests` it
+# also sees to what only tests need.
 #
 # Rust comes from the first of these that works:
 #   1. a toolchain that is already there, new enough and with both bare-metal targets;
@@ -38,6 +39,10 @@ xz xz-utils unpacks_guest_kernel_modules
 dpkg-deb dpkg unpacks_guest_kernels
 fakeroot fakeroot gives_the_guests'_files_to_root
 mke2fs e2fsprogs makes_the_guests'_file_systems"
+if [ "${1:-}" = tests ]; then
+    needed="$needed
+clang clang compiles_the_C_programs_of_the_tests"
+fi
 
 missing_packages() {
     echo "$needed" | while read -r program package purpose; do

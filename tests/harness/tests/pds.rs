@@ -149,3 +149,31 @@ fn two_pds_get_addresses_and_answers_from_the_emulators_network() {
     }
     assert!(!text.contains("failed"), "{text}");
 }
+
+#[test]
+fn programs_in_c_have_the_whole_interface() {
+    for debug in [false, true] {
+        let mut emulator = boot("c", debug);
+        emulator.expect("TEST parent stopped the child after 0000000000000003", TIMEOUT).unwrap();
+        emulator.console().wait_quiet(Duration::from_secs(3), Duration::from_secs(60));
+        let text = emulator.console().text();
+        assert!(!text.contains("FAILED"), "{text}");
+        for line in [
+            "TEST server serves 0000000000000000",
+            "TEST peer has PSCI version 0000000000010001",
+            "TEST peer was interrupted 0000000000000003",
+            "TEST client begins with 0000000000000068",
+            "TEST client was answered 000000000000001e",
+            "TEST client was notified 0000000000000003",
+            "TEST parent has a guest with 000000000000002a",
+            "TEST parent has a guest with 000000000000002b",
+            "TEST child starts 0000000000000003",
+            "TEST parent saw a fault at 0000000000000030",
+        ] {
+            assert!(text.contains(line), "no {line:?} in {text}");
+        }
+        assert_eq!(text.matches("TEST child starts").count(), 3, "{text}");
+        let complaint = "client microkit_notify: invalid channel given '40'";
+        assert_eq!(text.contains(complaint), debug, "only a kernel that prints shows it: {text}");
+    }
+}

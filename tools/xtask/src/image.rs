@@ -15,7 +15,7 @@ use clap::Args;
 
 use crate::process::say;
 use crate::sdk::{self, Sdk, user_build};
-use crate::{cargo, paths};
+use crate::{c, cargo, paths};
 
 /// What to build. Every option can also come from the environment, which is how the Makefile passes its variables.
 #[derive(Args, Clone, Debug)]
@@ -120,6 +120,9 @@ pub fn build(options: &Options) -> Result<Image> {
     let board = sdk::board(&options.board)?;
     let source = paths::root().join(&options.system);
     let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
+    if c::named_in(&text) {
+        c::build(&sdk, &pds)?;
+    }
     let needs = Needs::of(&text);
     let variables::Result { variables, known_guest } = variables::collect(options, needs, &output)?;
     let name = options.system.display().to_string();

@@ -7,6 +7,7 @@
 
 mod bare;
 mod bench;
+mod c;
 mod cargo;
 mod disk;
 mod graph;
