@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = manifest.join("../../../kernel-config").join(format!("{name}.toml"));
     let script = manifest.join("kernel.ld");
     println!("cargo:rerun-if-env-changed=BOARD");
-    println!("cargo:rerun-if-changed={}", file.display());
+    println!("cargo:rerun-if-changed={}", manifest.join("../../../kernel-config").display());
     println!("cargo:rerun-if-changed={}", script.display());
     let board = board::Board::load(&file)?;
 
@@ -41,6 +41,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     constant("EL2 physical timer interrupt.", "KERNEL_TIMER_IRQ", board.timer.kernel_irq.into())?;
     constant("Virtual timer interrupt.", "VIRTUAL_TIMER_IRQ", board.timer.virtual_irq.into())?;
+    constant("Bits of a physical address.", "PHYSICAL_ADDRESS_BITS", board.physical_address_bits.into())?;
+    constant(
+        "Whether user level has the EL1 physical timer.",
+        "USER_TIMER",
+        board.timer.user_irq.is_some().into(),
+    )?;
     constant("Counter frequency, Hz.", "TIMER_FREQUENCY", board.timer.frequency)?;
     writeln!(
         text,

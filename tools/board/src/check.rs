@@ -9,6 +9,8 @@ type Fault = (String, String);
 
 /// Private peripheral interrupts (Arm IHI 0048B 2.2.1).
 const PPIS: Range<u32> = 16..32;
+/// Bytes of a block, the grain in which kernel and loader map memory.
+const BLOCK: u64 = 0x20_0000;
 /// First INTID that no GICv2 has.
 const INTID_LIMIT: u32 = 1020;
 
@@ -21,6 +23,7 @@ pub(crate) fn check(board: &Board) -> Result<(), Fault> {
         self::device(board, name, device)?;
     }
     disjoint_devices(board)?;
+    roles(board)?;
     if !board.devices.contains_key(&board.kernel.console) {
         return fault("kernel.console", format!("no device '{}' under [devices]", board.kernel.console));
     }
@@ -58,7 +61,8 @@ fn memory(board: &Board) -> Result<(), Fault> {
     let mut previous_end = 0;
     for (i, range) in board.memory.iter().enumerate() {
         let key = format!("memory[{i}]");
-        require(aligned(range.start) && aligned(range.end), &key, "must be whole pages")?;
+        let blocks = range.start.is_multiple_of(BLOCK) && range.end.is_multiple_of(BLOCK);
+        require(blocks, &key, "must be whole blocks of 2 MiB, which the kernel maps it by")?;
         require(range.start < range.end, &key, "end must be above start")?;
         require(range.start >= previous_end, &key, "ranges must ascend and not overlap")?;
         require(range.end <= board.physical_top(), &key, "lies above the last physical address")?;
@@ -67,12 +71,35 @@ fn memory(board: &Board) -> Result<(), Fault> {
     let in_ram = |address: u64| board.ram_ranges().iter().any(|range| range.contains(&address));
     require(in_ram(board.kernel.physical_base), "kernel.physical_base", "is not in RAM")?;
     require(
-        board.kernel.physical_base.is_multiple_of(0x20_0000),
+        board.kernel.physical_base.is_multiple_of(BLOCK),
         "kernel.physical_base",
         "must be 2 MiB aligned",
     )?;
     require(in_ram(board.loader.link_address), "loader.link_address", "is not in RAM")?;
-    require(aligned(board.loader.link_address), "loader.link_address", "must be page aligned")
+    require(aligned(board.loader.link_address), "loader.link_address", "must be page aligned")?;
+    if let Some(table) = &board.loader.spin_table {
+        let key = "loader.spin_table.parked_at";
+        require(aligned(table.parked_at), key, "must be page aligned")?;
+        require(!in_ram(table.parked_at), key, "is in memory that the kernel hands out")?;
+        for word in &table.words {
+            require(!in_ram(*word), "loader.spin_table.words", "are in memory that the kernel hands out")?;
+        }
+    }
+    Ok(())
+}
+
+/// A role is one of a device that there is, under a name that no other device has.
+fn roles(board: &Board) -> Result<(), Fault> {
+    for (name, role) in &board.roles {
+        let key = format!("roles.{name}");
+        let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        require(plain, &key, "must be lower-case letters and '_'")?;
+        require(!board.devices.contains_key(name), &key, "is the name of a device")?;
+        if !board.devices.contains_key(&role.device) {
+            return fault(key, format!("no device '{}' under [devices]", role.device));
+        }
+    }
+    Ok(())
 }
 
 fn gic(board: &Board) -> Result<(), Fault> {
@@ -104,11 +131,9 @@ fn timer(board: &Board) -> Result<(), Fault> {
     let timer = &board.timer;
     require(timer.frequency >= 1_000_000, "timer.frequency", "is in Hz and at least 1 MHz")?;
     let mut seen = vec![board.gic.maintenance_irq];
-    for (key, irq) in [
-        ("timer.kernel_irq", timer.kernel_irq),
-        ("timer.virtual_irq", timer.virtual_irq),
-        ("timer.user_irq", timer.user_irq),
-    ] {
+    let user = timer.user_irq.map(|irq| ("timer.user_irq", irq));
+    let kernel = [("timer.kernel_irq", timer.kernel_irq), ("timer.virtual_irq", timer.virtual_irq)];
+    for (key, irq) in kernel.into_iter().chain(user) {
         require(PPIS.contains(&irq), key, "must be a PPI, 16 to 31")?;
         require(!seen.contains(&irq), key, "is used for something else already")?;
         seen.push(irq);

@@ -44,6 +44,12 @@ pub struct Board {
     /// Devices that a system description may name.
     #[serde(default)]
     pub devices: BTreeMap<String, Device>,
+    /// What devices are for, by the names that `system.xml` has for that: `disk`, say.
+    #[serde(default)]
+    pub roles: BTreeMap<String, Role>,
+    /// What devices reach by themselves.
+    #[serde(default)]
+    pub dma: Dma,
     /// How to emulate the board; absent for boards that only exist as hardware.
     pub emulator: Option<Emulator>,
 }
@@ -66,16 +72,49 @@ pub struct Kernel {
     pub physical_base: u64,
     /// Worst-case execution time of the kernel, microseconds; the least budget is twice this.
     pub wcet_us: u64,
-    /// Device that carries debug output.
+    /// Device that carries debug output: a PL011.
     pub console: String,
+    /// The board's family, as the SDK's configuration calls it.
+    pub platform: String,
 }
 
 /// `[loader]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loader {
-    /// Where the boot image is linked and entered.
+    /// Where the boot image is linked and runs; it moves itself there.
     pub link_address: u64,
+    /// Where cores wait that are not used.
+    pub spin_table: Option<SpinTable>,
+}
+
+/// `[loader.spin_table]`: cores that the firmware starts in a loop, each until its word is not 0 any more and then goes
+/// where that says. The loader sends them to a loop of its own, which sleeps.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpinTable {
+    /// Addresses of the words.
+    pub words: Vec<u64>,
+    /// A page outside the kernel's memory for that loop.
+    pub parked_at: u64,
+}
+
+/// `[roles.<name>]`: which of the board's devices it is, and what drives it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// The device.
+    pub device: String,
+    /// The program of its driver, without `.elf`; absent for a device that another one's driver drives along.
+    pub driver: Option<String>,
+}
+
+/// `[dma]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dma {
+    /// First physical address that no device reaches by itself, if that is not all of memory.
+    pub limit: Option<u64>,
 }
 
 /// `[gic]`: a GICv2 with virtualisation (Arm IHI 0048B).
@@ -108,8 +147,8 @@ pub struct Timer {
     pub kernel_irq: u32,
     /// Virtual timer: the running vCPU's.
     pub virtual_irq: u32,
-    /// EL1 physical timer: user level's.
-    pub user_irq: u32,
+    /// EL1 physical timer: user level's, if it is given it. Otherwise using it there is a fault.
+    pub user_irq: Option<u32>,
 }
 
 /// `[devices.<name>]`
@@ -175,6 +214,39 @@ pub struct Emulator {
     pub machine: String,
     /// `-m`, MiB.
     pub memory_mib: u64,
+    /// `-smp`, where the machine insists on more than the kernel uses.
+    pub cpus: Option<u32>,
+    /// The oldest version of QEMU that has the machine.
+    #[serde(default)]
+    pub minimum_version: u32,
+    /// How it gets the image.
+    #[serde(default)]
+    pub boot: Boot,
+    /// Where its devices are connected.
+    #[serde(default)]
+    pub wiring: Wiring,
+}
+
+/// How an emulated board is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Boot {
+    /// The image is in memory, and the first core at its first byte.
+    #[default]
+    Loaded,
+    /// By the machine's own firmware, as the kernel of an operating system.
+    Firmware,
+}
+
+/// What a disk, a network and a source of entropy are connected to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wiring {
+    /// virtio-mmio transports.
+    #[default]
+    Virtio,
+    /// A card in the SD host controller; nothing else.
+    SdCard,
 }
 
 /// Why a description was refused.
@@ -214,10 +286,30 @@ impl Board {
     /// # Errors
     /// When the file cannot be read, or as [`Board::parse`].
     pub fn load(path: &Path) -> Result<Self, BoardError> {
+        let read = |path: &Path| {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| BoardError::Read { path: name.clone(), source })?;
+            toml::from_str::<toml::Table>(&text)
+                .map_err(|error| BoardError::Syntax { source_name: name, error: Box::new(error) })
+        };
+        let mut table = read(path)?;
+        let Some(family) = table.remove("family") else {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| BoardError::Read { path: name.clone(), source })?;
+            return Self::parse(&name, &text);
+        };
+        // What the boards of a family have in common is in a file of its own; what the board's says goes first.
+        let family = path.with_file_name("family").join(format!("{}.toml", family.as_str().unwrap_or("?")));
+        for (key, value) in read(&family)? {
+            table.entry(key).or_insert(value);
+        }
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| BoardError::Read { path: name.clone(), source })?;
-        Self::parse(&name, &text)
+        let board = table
+            .try_into()
+            .map_err(|error| BoardError::Syntax { source_name: name.clone(), error: Box::new(error) })?;
+        Self::checked(&name, board)
     }
 
     /// Parses and checks a description; `source_name` appears in messages.
@@ -229,12 +321,23 @@ impl Board {
             source_name: source_name.to_owned(),
             error: Box::new(error),
         })?;
+        Self::checked(source_name, board)
+    }
+
+    fn checked(source_name: &str, board: Self) -> Result<Self, BoardError> {
         check::check(&board).map_err(|(key, reason)| BoardError::Fact {
             source_name: source_name.to_owned(),
             key,
             reason,
         })?;
         Ok(board)
+    }
+
+    /// The device of a name, which can be that of a role.
+    #[must_use]
+    pub fn device(&self, name: &str) -> Option<&Device> {
+        let name = self.roles.get(name).map_or(name, |role| role.device.as_str());
+        self.devices.get(name)
     }
 
     /// Physical ranges of RAM that user level can get.

@@ -47,7 +47,7 @@ fn contradictions_are_refused_with_their_key() {
             "physical_address_bits: must be 40 or 44",
         ),
         ("end = 0xc000_0000", "end = 0x6000_0000", "memory[0]: end must be above start"),
-        ("end = 0xc000_0000", "end = 0xc000_0001", "memory[0]: must be whole pages"),
+        ("end = 0xc000_0000", "end = 0xc000_0001", "memory[0]: must be whole blocks"),
         ("end = 0xc000_0000", "end = 0x100_0000_1000", "memory[0]: lies above the last physical address"),
         ("physical_base = 0x6000_0000", "physical_base = 0x5000_0000", "kernel.physical_base: is not in RAM"),
         ("physical_base = 0x6000_0000", "physical_base = 0x6000_1000", "kernel.physical_base: must be 2 MiB"),
@@ -89,4 +89,56 @@ fn misspelt_key_and_bad_type_are_refused_with_a_line() {
 fn missing_file_is_named() {
     let error = Board::load(std::path::Path::new("no/such/board.toml")).unwrap_err().to_string();
     assert!(error.starts_with("no/such/board.toml: "), "{error}");
+}
+
+fn shipped(name: &str) -> Board {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernel-config");
+    Board::load(&folder.join(format!("{name}.toml"))).unwrap()
+}
+
+#[test]
+fn boards_of_a_family_differ_by_memory_only() {
+    let mut one = shipped("rpi4b_1gb");
+    assert_eq!(one.ram_ranges(), [0x20_0000..0x3b40_0000]);
+    for (name, top) in [("rpi4b_2gb", 2 << 30), ("rpi4b_4gb", 0xfc00_0000), ("rpi4b_8gb", 8 << 30)] {
+        let other = shipped(name);
+        assert_eq!(other.ram_ranges().last().unwrap().end, top, "{name}");
+        assert_eq!(other.vspace_user_top(), 0xfff_ffff_ffff);
+        (one.name, one.memory) = (other.name.clone(), other.memory.clone());
+        assert_eq!(one, other);
+    }
+}
+
+#[test]
+fn hole_in_memory_is_device_memory() {
+    let ranges = shipped("rpi4b_2gb").device_ranges();
+    assert_eq!(ranges[..3], [0..0x20_0000, 0x3b40_0000..0x4000_0000, 0x8000_0000..0xff84_1000]);
+    assert_eq!(ranges.last().unwrap().end, 1 << 44);
+}
+
+#[test]
+fn device_is_found_by_what_it_is_for() {
+    let board = shipped("rpi4b_2gb");
+    assert_eq!(board.device("disk"), board.devices.get("emmc2"));
+    assert_eq!(board.device("emmc2"), board.devices.get("emmc2"));
+    assert_eq!(board.device("network"), None, "QEMU has none");
+}
+
+#[test]
+fn role_without_its_device_is_refused() {
+    let with = |role: &str| refused("[roles]", &format!("[roles]\n{role}"));
+    assert!(with("x = { device = \"none\" }").contains("roles.x: no device 'none'"));
+    assert!(with("pl011 = { device = \"pl011\" }").contains("roles.pl011: is the name of a device"));
+    assert!(with("X1 = { device = \"pl011\" }").contains("roles.X1: must be lower-case"));
+}
+
+#[test]
+fn waiting_cores_are_not_in_memory_that_is_handed_out() {
+    let with = |words: &str, at: &str| {
+        let table = format!("[loader.spin_table]\nwords = [{words}]\nparked_at = {at}\n\n[gic]");
+        refused("[gic]", &table)
+    };
+    assert!(with("0xe0", "0x6000_0000").contains("parked_at: is in memory"));
+    assert!(with("0xe0", "0x1001").contains("parked_at: must be page aligned"));
+    assert!(with("0x7000_0000", "0x1000").contains("words: are in memory"));
 }

@@ -37,8 +37,6 @@ pub const WORK_UNITS_PER_PREEMPTION: u32 = 100;
 pub const ROOT_CNODE_SIZE_BITS: u64 = 17;
 /// Time slice of the root task, in milliseconds.
 pub const BOOT_THREAD_TIME_SLICE_MS: u64 = 5;
-/// Last valid user address, with 40-bit physical addresses and a stage-2 user address space.
-pub const USER_TOP_40: u64 = 0xff_ffff_ffff;
 
 /// Error codes: the label of an invocation's reply (`seL4_Error`).
 pub mod error {

@@ -85,10 +85,6 @@ pub const HUGE_PAGE_BITS: u64 = 30;
 pub const PAGE_TABLE_BITS: u64 = 12;
 /// Address bits that a page table translates.
 pub const PAGE_TABLE_INDEX_BITS: u64 = 9;
-/// log2 of a VSpace root with 40-bit physical addresses (two concatenated tables).
-pub const VSPACE_BITS_40: u64 = 13;
-/// Address bits that such a root translates.
-pub const VSPACE_INDEX_BITS_40: u64 = 10;
 /// log2 of a virtual CPU.
 pub const VCPU_BITS: u64 = 12;
 /// log2 of an ASID pool.
@@ -101,3 +97,51 @@ pub const ASID_HIGH_BITS: u64 = 7;
 pub const MIN_UNTYPED_BITS: u64 = 4;
 /// log2 of the greatest untyped.
 pub const MAX_UNTYPED_BITS: u64 = 47;
+
+/// Shape of an address space (VSpace): a stage 2 translation with pages of 4 KiB (Arm DDI 0487, D8.2). It follows from
+/// the width of the processor's physical addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressSpace {
+    /// Bits of an address in it.
+    pub address_bits: u64,
+    /// Address bits that the root is indexed by.
+    pub root_index_bits: u64,
+    /// Levels of page tables below the root.
+    pub table_levels: u64,
+}
+
+impl AddressSpace {
+    /// 40-bit physical addresses: the walk starts at level 1, in two concatenated tables.
+    pub const BITS_40: Self = Self { address_bits: 40, root_index_bits: 10, table_levels: 2 };
+    /// 44-bit physical addresses: the walk starts at level 0, in a table of which 32 entries can be reached.
+    pub const BITS_44: Self = Self { address_bits: 44, root_index_bits: 9, table_levels: 3 };
+
+    /// The shape for physical addresses of so many bits.
+    pub const fn of(physical_address_bits: u64) -> Option<Self> {
+        match physical_address_bits {
+            40 => Some(Self::BITS_40),
+            44 => Some(Self::BITS_44),
+            _ => None,
+        }
+    }
+
+    /// log2 of the bytes of the root.
+    pub const fn root_bits(self) -> u64 {
+        self.root_index_bits + 3
+    }
+
+    /// log2 of the bytes that an entry of the root translates.
+    pub const fn root_shift(self) -> u64 {
+        SMALL_PAGE_BITS + self.table_levels * PAGE_TABLE_INDEX_BITS
+    }
+
+    /// Last address.
+    pub const fn top(self) -> u64 {
+        (1 << self.address_bits) - 1
+    }
+}
+
+const _: () = {
+    assert!(AddressSpace::BITS_40.root_shift() + AddressSpace::BITS_40.root_index_bits == 40);
+    assert!(AddressSpace::BITS_44.root_shift() + AddressSpace::BITS_44.root_index_bits >= 44);
+};

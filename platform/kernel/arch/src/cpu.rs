@@ -3,8 +3,9 @@
 
 use crate::sysreg::{
     self, CNTHCTL_EL2_NATIVE, CNTKCTL_EL1_NATIVE, CPACR_EL1_NATIVE, CPTR_EL2_FP_TRAP, MDCR_EL2,
-    SCTLR_EL1_NATIVE, VTCR_EL2, hcr, read, write,
+    SCTLR_EL1_NATIVE, hcr, read, vtcr_el2, write,
 };
+use crate::translation;
 
 unsafe extern "C" {
     static exception_vectors: u8;
@@ -25,7 +26,7 @@ pub fn init() {
     // HPMN at its maximum: EL2 reserves no counters.
     write!("mdcr_el2", MDCR_EL2 | counters);
     write!("hstr_el2", 0);
-    write!("vtcr_el2", VTCR_EL2);
+    write!("vtcr_el2", vtcr_el2(translation::SHAPE));
     write!("hcr_el2", hcr::NATIVE);
     write!("vpidr_el2", read!("midr_el1"));
     write!("cnthctl_el2", CNTHCTL_EL2_NATIVE);

@@ -4,6 +4,7 @@
 use core::arch::{asm, global_asm};
 
 use kernel_abi::context::stored;
+use kernel_abi::object::AddressSpace;
 use kernel_abi::vcpu::VcpuReg;
 use kernel_core::layout::{Tcb, Vcpu};
 use kernel_core::machine::{CacheOp, ListRegisterActive};
@@ -75,6 +76,11 @@ impl Machine for Hardware {
     const DEBUG: bool = cfg!(feature = "debug");
     const HW_DEBUG: bool = cfg!(feature = "debug");
     const MAX_IRQ: u64 = board::MAX_IRQ;
+
+    #[inline(always)]
+    fn address_space(&self) -> AddressSpace {
+        translation::SHAPE
+    }
 
     #[inline(always)]
     fn load(&self, at: PhysAddr) -> u64 {

@@ -109,7 +109,7 @@ extern "C" fn kernel_main(user_start: u64, user_end: u64, user_offset: u64, user
     let layout = BootLayout {
         ram: &ram,
         kernel_devices: &[page(board::GICD), page(board::GICC), page(board::GICH)],
-        device_top: kernel_core::vspace::USER_TOP + 1,
+        device_top: translation::SHAPE.top() + 1,
         kernel: Range { start: PHYSICAL_BASE, end: paging::image_end() },
         boot: Range { start: PHYSICAL_BASE, end: paging::boot_end() },
         user_image: Range { start: user_start, end: user_end },

@@ -3,6 +3,10 @@
 //!
 //! Names and fields: Arm DDI 0487 (issue J.a), D19.
 
+use kernel_abi::object::AddressSpace;
+
+use crate::board::{PHYSICAL_ADDRESS_BITS, USER_TIMER};
+
 /// Reads a system register.
 macro_rules! read {
     ($reg:literal) => {{
@@ -93,10 +97,11 @@ pub const SCTLR_EL1_NATIVE: u64 = 0x30d0_0800 | 1 << 5 | 1 << 14 | 1 << 15 | 1 <
 pub const SCTLR_EL1_RESET: u64 = 0x30d0_0800 | 1 << 5 | 1 << 15 | 1 << 16 | 1 << 18 | 1 << 26;
 /// CPACR_EL1 while a native thread runs: FP is not trapped by EL1.
 pub const CPACR_EL1_NATIVE: u64 = 3 << 20;
-/// CNTKCTL_EL1 while a native thread runs: EL0 has the physical counter (0) and timer (9), not the virtual ones.
-pub const CNTKCTL_EL1_NATIVE: u64 = 1 << 9 | 1 << 0;
-/// CNTHCTL_EL2 while a native thread runs: physical counter and timer are not trapped.
-pub const CNTHCTL_EL2_NATIVE: u64 = 1 << 1 | 1 << 0;
+/// CNTKCTL_EL1 while a native thread runs: EL0 has the physical counter (0) and, where the board gives it to user level,
+/// the physical timer (9), not the virtual ones.
+pub const CNTKCTL_EL1_NATIVE: u64 = USER_TIMER << 9 | 1 << 0;
+/// CNTHCTL_EL2 while a native thread runs: the physical counter (0) and user level's timer (1) are not trapped.
+pub const CNTHCTL_EL2_NATIVE: u64 = USER_TIMER << 1 | 1 << 0;
 /// CNTHCTL_EL2 while a virtual CPU runs: the physical timer traps (it belongs to a PD), the counter does not.
 pub const CNTHCTL_EL2_GUEST: u64 = 1 << 0;
 
@@ -109,13 +114,23 @@ pub const CPTR_EL2_FP_TRAP: u64 = CPTR_EL2_BASE | 1 << 10;
 /// arise (TDE 0): a guest's BRK is the guest's.
 pub const MDCR_EL2: u64 = 1 << 11 | 1 << 10 | 1 << 9 | 1 << 6 | 1 << 5;
 
-/// VTCR_EL2: RES1 (31), 40-bit physical size (PS 2), 4 KiB granule, inner shareable write-back walks, start at level 1
-/// (SL0 1) of a 40-bit input (T0SZ 24): two concatenated tables of 512 entries.
-pub const VTCR_EL2: u64 = 1 << 31 | 2 << 16 | 3 << 12 | 1 << 10 | 1 << 8 | 1 << 6 | 24;
+/// Width of a physical address in TCR_EL2 and VTCR_EL2 (PS).
+const PHYSICAL_SIZE: u64 = match PHYSICAL_ADDRESS_BITS {
+    40 => 2,
+    44 => 4,
+    _ => panic!("a width of physical addresses that is not known here"),
+};
+
+/// VTCR_EL2: RES1 (31), physical size, 4 KiB granule, inner shareable write-back walks. The walk starts (SL0) at level 1
+/// with two levels below the root, at level 0 with three, and T0SZ leaves as many bits as an address has.
+pub const fn vtcr_el2(space: AddressSpace) -> u64 {
+    let start = space.table_levels - 1;
+    1 << 31 | PHYSICAL_SIZE << 16 | 3 << 12 | 1 << 10 | 1 << 8 | start << 6 | (64 - space.address_bits)
+}
 
 /// MAIR_EL2: 0 nGnRnE, 1 nGnRE, 2 GRE, 3 Normal non-cacheable, 4 Normal write-back. The loader's values.
 pub const MAIR_EL2: u64 = 0xff_440c_0400;
-/// TCR_EL2: RES1 bits, 40-bit physical size, 4 KiB granule, inner shareable write-back walks, 48-bit addresses.
-pub const TCR_EL2: u64 = 1 << 31 | 1 << 23 | 2 << 16 | 3 << 12 | 1 << 10 | 1 << 8 | 16;
+/// TCR_EL2: RES1 bits, physical size, 4 KiB granule, inner shareable write-back walks, 48-bit addresses.
+pub const TCR_EL2: u64 = 1 << 31 | 1 << 23 | PHYSICAL_SIZE << 16 | 3 << 12 | 1 << 10 | 1 << 8 | 16;
 /// SCTLR_EL2: RES1 bits, WXN (19), instruction cache (12), stack alignment check (3), data cache (2), MMU (0).
 pub const SCTLR_EL2: u64 = 0x30c5_0830 | 1 << 19 | 1 << 12 | 1 << 3 | 1 << 2 | 1;

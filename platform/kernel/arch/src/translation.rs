@@ -3,8 +3,10 @@
 
 use core::arch::asm;
 
+use kernel_abi::object::AddressSpace;
 use kernel_core::PhysAddr;
 
+use crate::board;
 use crate::paging;
 use crate::sysreg::{self, read, write};
 
@@ -12,7 +14,11 @@ use crate::sysreg::{self, read, write};
 const VMID_SHIFT: u32 = 48;
 const PAGE_SHIFT: u32 = 12;
 
-/// A root that maps nothing, of two concatenated tables.
+/// Shape of every address space on this board.
+pub const SHAPE: AddressSpace =
+    AddressSpace::of(board::PHYSICAL_ADDRESS_BITS).expect("a width of physical addresses that is known");
+
+/// A root that maps nothing, of the greatest size that there is.
 #[repr(C, align(8192))]
 struct EmptyRoot([u64; 1024]);
 

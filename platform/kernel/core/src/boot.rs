@@ -23,10 +23,11 @@ use crate::kernel::{IrqState, Kernel};
 use crate::layout::{SchedContext, Slot, State, Tcb, TcbSlot};
 use crate::machine::Machine;
 use crate::sched::Action;
-use crate::vspace::{Attributes, USER_TOP};
+use crate::vspace::Attributes;
 use kernel_abi::bootinfo::{self, slot};
 use kernel_abi::context::stored;
-use kernel_abi::{NUM_PRIORITIES, ROOT_CNODE_SIZE_BITS, object as size};
+use kernel_abi::object::{self as size, AddressSpace};
+use kernel_abi::{NUM_PRIORITIES, ROOT_CNODE_SIZE_BITS};
 pub use ranges::Range;
 use ranges::Ranges;
 
@@ -112,12 +113,14 @@ impl Slots {
     }
 }
 
+/// log2 of what a page table of each level translates, from the root's entries downwards.
+fn levels(space: AddressSpace) -> impl DoubleEndedIterator<Item = u64> {
+    (1..=space.table_levels).rev().map(|level| size::SMALL_PAGE_BITS + level * size::PAGE_TABLE_INDEX_BITS)
+}
+
 /// Number of page tables that map `start..end`.
-fn page_tables(start: u64, end: u64) -> u64 {
-    [size::LARGE_PAGE_BITS, size::HUGE_PAGE_BITS]
-        .iter()
-        .map(|&covers| end.div_ceil(1 << covers) - (start >> covers))
-        .sum()
+fn page_tables(space: AddressSpace, start: u64, end: u64) -> u64 {
+    levels(space).map(|covers| end.div_ceil(1 << covers) - (start >> covers)).sum()
 }
 
 impl<M: Machine> Kernel<M> {
@@ -127,7 +130,8 @@ impl<M: Machine> Kernel<M> {
     /// When the memory cannot hold it.
     pub fn boot(&mut self, layout: &BootLayout<'_>) -> Result<(), BootError> {
         let image = layout.user_image;
-        let user = user_addresses(layout).ok_or(BootError::BadImage)?;
+        let space = self.m.address_space();
+        let user = user_addresses(layout, space.top()).ok_or(BootError::BadImage)?;
         let mut free = Ranges::new(layout.ram)?;
         if !free.contains(image) {
             return Err(BootError::BadImage);
@@ -135,19 +139,20 @@ impl<M: Machine> Kernel<M> {
         free.remove(layout.kernel)?;
         free.remove(image)?;
 
-        let tables = page_tables(user.image, user.end);
+        let tables = page_tables(space, user.image, user.end);
         let bytes = (1 << (ROOT_CNODE_SIZE_BITS + size::SLOT_BITS))
-            + (1 << size::VSPACE_BITS_40)
+            + (1 << space.root_bits())
             + (1 << size::ASID_POOL_BITS)
             + 2 * PAGE
             + (tables << size::PAGE_TABLE_BITS)
             + (1 << Self::TCB_BITS)
             + (1 << size::MIN_SCHED_CONTEXT_BITS);
-        let align = (ROOT_CNODE_SIZE_BITS + size::SLOT_BITS).max(size::VSPACE_BITS_40);
+        let align = (ROOT_CNODE_SIZE_BITS + size::SLOT_BITS).max(space.root_bits());
         let start = free.last_fit(bytes, align).ok_or(BootError::NoRoom { bytes })?;
         free.remove(Range { start, end: start + bytes })?;
         self.m.zero(PhysAddr(start), bytes);
-        let objects = place_objects(start, tables, Self::TCB_BITS).ok_or(BootError::NoRoom { bytes })?;
+        let objects =
+            place_objects(start, space, tables, Self::TCB_BITS).ok_or(BootError::NoRoom { bytes })?;
 
         for &irq in layout.kernel_irqs {
             if let Some(state) = self.irq_state.get_mut(irq as usize) {
@@ -240,7 +245,7 @@ impl<M: Machine> Kernel<M> {
             return Err(BootError::BadImage);
         }
         let mut next = objects.tables;
-        for covers in [size::HUGE_PAGE_BITS, size::LARGE_PAGE_BITS] {
+        for covers in levels(self.m.address_space()) {
             for index in (user.image >> covers)..user.end.div_ceil(1 << covers) {
                 let vaddr = index << covers;
                 let walk = self.walk(objects.vspace, vaddr);
@@ -346,7 +351,7 @@ impl<M: Machine> Kernel<M> {
 }
 
 /// Virtual addresses: the image, one page of IPC buffer, one of BootInfo.
-fn user_addresses(layout: &BootLayout<'_>) -> Option<UserAddresses> {
+fn user_addresses(layout: &BootLayout<'_>, top: u64) -> Option<UserAddresses> {
     let image = layout.user_image;
     let aligned = image.start.is_multiple_of(PAGE)
         && image.end.is_multiple_of(PAGE)
@@ -354,16 +359,11 @@ fn user_addresses(layout: &BootLayout<'_>) -> Option<UserAddresses> {
     let ipc_buffer = layout.user_vaddr.checked_add(image.end.checked_sub(image.start)?)?;
     let bootinfo = ipc_buffer.checked_add(PAGE)?;
     let end = bootinfo.checked_add(PAGE)?;
-    (aligned && end <= USER_TOP).then_some(UserAddresses {
-        image: layout.user_vaddr,
-        ipc_buffer,
-        bootinfo,
-        end,
-    })
+    (aligned && end <= top).then_some(UserAddresses { image: layout.user_vaddr, ipc_buffer, bootinfo, end })
 }
 
 /// Lays the objects out from `start`, largest first, so that each is aligned to its size.
-fn place_objects(start: u64, tables: u64, tcb_bits: u64) -> Option<Objects> {
+fn place_objects(start: u64, space: AddressSpace, tables: u64, tcb_bits: u64) -> Option<Objects> {
     let mut next = start;
     let mut take = |bytes: u64| {
         let at = PhysAddr(next);
@@ -373,7 +373,7 @@ fn place_objects(start: u64, tables: u64, tcb_bits: u64) -> Option<Objects> {
     let cnode = take(1 << (ROOT_CNODE_SIZE_BITS + size::SLOT_BITS));
     Some(Objects {
         cnode: Slot::at(cnode)?,
-        vspace: take(1 << size::VSPACE_BITS_40),
+        vspace: take(1 << space.root_bits()),
         asid_pool: take(1 << size::ASID_POOL_BITS),
         ipc_buffer: take(PAGE),
         bootinfo: take(PAGE),

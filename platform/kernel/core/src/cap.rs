@@ -316,6 +316,15 @@ fn decode_mapping(word: u64) -> Option<Mapping> {
     (asid != 0).then_some(Mapping { asid, vaddr: word & ADDR_MASK })
 }
 
+/// Sizes of objects that depend on the configuration, as log2 of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// A TCB.
+    pub tcb: u64,
+    /// The root of an address space.
+    pub vspace: u64,
+}
+
 impl Cap {
     /// The two words.
     #[inline]
@@ -443,19 +452,19 @@ impl Cap {
     }
 
     /// Physical memory of the object behind it: first byte and log2 of the size.
-    pub fn memory(self, tcb_bits: u64) -> Option<(PhysAddr, u64)> {
+    pub fn memory(self, sizes: Sizes) -> Option<(PhysAddr, u64)> {
         Some(match self {
             Self::Untyped { at, bits, .. } => (at, u64::from(bits)),
             Self::Endpoint { at, .. } => (at.addr(), size::ENDPOINT_BITS),
             Self::Notification { at, .. } => (at.addr(), size::NOTIFICATION_BITS),
             Self::Reply { at, .. } => (at.addr(), size::REPLY_BITS),
             Self::CNode { at, radix, .. } => (at.addr(), u64::from(radix) + size::SLOT_BITS),
-            Self::Thread { at } => (at.addr(), tcb_bits),
+            Self::Thread { at } => (at.addr(), sizes.tcb),
             Self::SchedContext { at, bits } => (at.addr(), u64::from(bits)),
-            Self::Zombie(z) => (z.at.addr(), z.radix.map_or(tcb_bits, |r| u64::from(r) + size::SLOT_BITS)),
+            Self::Zombie(z) => (z.at.addr(), z.radix.map_or(sizes.tcb, |r| u64::from(r) + size::SLOT_BITS)),
             Self::Frame { at, size, .. } => (at, size.bits()),
             Self::PageTable { at, .. } => (at, size::PAGE_TABLE_BITS),
-            Self::VSpace { at, .. } => (at, size::VSPACE_BITS_40),
+            Self::VSpace { at, .. } => (at, sizes.vspace),
             Self::AsidPool { at, .. } => (at, size::ASID_POOL_BITS),
             Self::Vcpu { at } => (at.addr(), size::VCPU_BITS),
             Self::Null
@@ -497,9 +506,9 @@ impl Cap {
 
     /// Whether what `other` names lies in what `self` names: the same object, an object in untyped memory, a handler
     /// under interrupt control.
-    pub fn covers(self, other: Self, tcb_bits: u64) -> bool {
+    pub fn covers(self, other: Self, sizes: Sizes) -> bool {
         match (self, other) {
-            (Self::Untyped { at, bits, .. }, _) => other.memory(tcb_bits).is_some_and(|(b, b_bits)| {
+            (Self::Untyped { at, bits, .. }, _) => other.memory(sizes).is_some_and(|(b, b_bits)| {
                 b.0 >= at.0
                     && b.0 - at.0 < (1u64 << bits)
                     && (1u64 << b_bits) <= (1u64 << bits) - (b.0 - at.0)
@@ -570,10 +579,14 @@ mod tests {
         let ut = |bits| Cap::Untyped { at: PhysAddr(0x10000), bits, device: false, used: 0, zeroing: false };
         let (larger, ut) = (ut(13), ut(12));
         let frame = |at| Cap::PageTable { at: PhysAddr(at), mapping: None };
-        assert!(ut.covers(frame(0x10000), 11));
-        assert!(!ut.covers(frame(0x11000), 11));
-        assert!(!ut.covers(frame(0xf000), 11));
-        assert!(!ut.covers(larger, 11));
-        assert!(!ut.covers(Cap::IrqControl, 11));
+        let sizes = Sizes { tcb: 11, vspace: 13 };
+        assert!(ut.covers(frame(0x10000), sizes));
+        assert!(!ut.covers(frame(0x11000), sizes));
+        assert!(!ut.covers(frame(0xf000), sizes));
+        assert!(!ut.covers(larger, sizes));
+        assert!(!ut.covers(Cap::IrqControl, sizes));
+        let space = Cap::VSpace { at: PhysAddr(0x10000), asid: None };
+        assert!(!ut.covers(space, sizes));
+        assert!(ut.covers(space, Sizes { vspace: 12, ..sizes }));
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! mdb0: address of the previous slot, bit 0 original, bit 1 first of its badge. mdb1: address of the next slot.
 
-use crate::cap::Cap;
+use crate::cap::{Cap, Sizes};
 use crate::kernel::Kernel;
 use crate::layout::{Slot, Word};
 use crate::machine::Machine;
@@ -73,6 +73,12 @@ impl<M: Machine> Kernel<M> {
     pub const TCB_BITS: u64 =
         if M::HW_DEBUG { kernel_abi::object::TCB_BITS_HW_DEBUG } else { kernel_abi::object::TCB_BITS };
 
+    /// Sizes of objects in this configuration.
+    #[inline(always)]
+    fn sizes(&self) -> Sizes {
+        Sizes { tcb: Self::TCB_BITS, vspace: self.m.address_space().root_bits() }
+    }
+
     /// Whether the capability in `child` was derived from the one in `parent`. `child` must stand behind `parent`
     /// in the list.
     pub fn is_ancestor(&self, parent: Slot, child: Slot) -> bool {
@@ -80,7 +86,7 @@ impl<M: Machine> Kernel<M> {
             return false;
         }
         let (p, c) = (parent.cap(&self.m), child.cap(&self.m));
-        if !p.covers(c, Self::TCB_BITS) {
+        if !p.covers(c, self.sizes()) {
             return false;
         }
         if let (Cap::SgiSignal { .. }, Cap::SgiSignal { .. }) = (p, c) {

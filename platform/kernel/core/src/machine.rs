@@ -6,6 +6,7 @@
 
 use crate::addr::PhysAddr;
 use crate::layout::{Tcb, Vcpu};
+use kernel_abi::object::AddressSpace;
 use kernel_abi::vcpu::VcpuReg;
 
 /// A cache maintenance operation by address.
@@ -34,6 +35,9 @@ pub trait Machine {
     const HW_DEBUG: bool;
     /// The greatest interrupt number that a user may ask a handler for.
     const MAX_IRQ: u64;
+
+    /// Shape of the address spaces of PDs and guests; never changes.
+    fn address_space(&self) -> AddressSpace;
 
     /// Reads the word at `at` (8-byte aligned).
     fn load(&self, at: PhysAddr) -> u64;

@@ -10,6 +10,7 @@ use crate::addr::PhysAddr;
 use crate::kernel::{Kernel, KernelMemory};
 use crate::layout::{Tcb, Vcpu};
 use crate::machine::{CacheOp, ListRegisterActive, Machine};
+use kernel_abi::object::AddressSpace;
 use kernel_abi::vcpu::VcpuReg;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec;
@@ -27,6 +28,8 @@ pub const MAX_IRQ: u64 = 63;
 pub struct SimMachine {
     base: u64,
     words: Vec<u64>,
+    /// Shape of address spaces; to be changed before there are any.
+    pub address_space: AddressSpace,
     /// The clock, in ticks.
     pub clock: u64,
     /// Deadline asked for.
@@ -59,6 +62,7 @@ impl SimMachine {
         Self {
             base,
             words: vec![0; (bytes / 8) as usize],
+            address_space: AddressSpace::BITS_40,
             clock: 0,
             deadline: u64::MAX,
             pending: false,
@@ -104,6 +108,9 @@ impl Machine for SimMachine {
     const HW_DEBUG: bool = false;
     const MAX_IRQ: u64 = MAX_IRQ;
 
+    fn address_space(&self) -> AddressSpace {
+        self.address_space
+    }
     fn load(&self, at: PhysAddr) -> u64 {
         self.words[self.index(at)]
     }

@@ -20,7 +20,7 @@ const NOTE_BYTES: u64 = 64;
 
 impl<M: Machine> Kernel<M> {
     /// log2 of the bytes of an object; `None` for a size argument that the type does not take.
-    pub fn object_bits(kind: ObjectType, size_bits: u64) -> Option<u64> {
+    pub fn object_bits(&self, kind: ObjectType, size_bits: u64) -> Option<u64> {
         Some(match kind {
             ObjectType::Untyped if size_bits < size::MIN_UNTYPED_BITS => return None,
             ObjectType::SchedContext if size_bits < size::MIN_SCHED_CONTEXT_BITS => return None,
@@ -32,7 +32,7 @@ impl<M: Machine> Kernel<M> {
             ObjectType::Notification => size::NOTIFICATION_BITS,
             ObjectType::Reply => size::REPLY_BITS,
             ObjectType::HugePage => size::HUGE_PAGE_BITS,
-            ObjectType::VSpace => size::VSPACE_BITS_40,
+            ObjectType::VSpace => self.m.address_space().root_bits(),
             ObjectType::SmallPage => size::SMALL_PAGE_BITS,
             ObjectType::LargePage => size::LARGE_PAGE_BITS,
             ObjectType::PageTable => size::PAGE_TABLE_BITS,
@@ -61,7 +61,7 @@ impl<M: Machine> Kernel<M> {
         if too_large {
             return Err(Error::Range(0, size::MAX_UNTYPED_BITS).into());
         }
-        let object_bits = Self::object_bits(kind, size_bits).ok_or(Error::InvalidArgument(1))?;
+        let object_bits = self.object_bits(kind, size_bits).ok_or(Error::InvalidArgument(1))?;
 
         let node =
             if depth == 0 { root } else { self.lookup_target(root, index, depth, false)?.cap(&self.m) };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Address spaces: translation tables, frames and address space identifiers.
 //!
-//! A VSpace is a stage 2 translation (Arm DDI 0487, D8.2 and D8.3): a 40-bit input, 4 KiB granule, walk from level 1 in a
-//! root of two concatenated tables, pages of 4 KiB, 2 MiB and 1 GiB. Invocations as in the seL4 manual, chapter 7.
+//! A VSpace is a stage 2 translation (Arm DDI 0487, D8.2 and D8.3) of the shape that the machine has
+//! ([`AddressSpace`](kernel_abi::object::AddressSpace)): 4 KiB granule, pages of 4 KiB, 2 MiB and 1 GiB. Invocations as in the seL4 manual, chapter 7.
 //! Frames and tables remember where they are mapped by address space identifier (ASID); the pools translate that into
 //! the root, so that a VSpace that is gone leaves nothing dangling. Hardware identifiers (VMIDs) are few and are handed
 //! to ASIDs as they run.
@@ -21,21 +21,10 @@ use crate::layout::{Tcb, TcbSlot};
 use crate::machine::Machine;
 use kernel_abi::object as size;
 
-/// Bits that the root table translates.
-pub const ROOT_INDEX_BITS: u64 = size::VSPACE_INDEX_BITS_40;
-/// Levels of tables, the root included.
-pub const LEVELS: u64 = 3;
-/// Bits of an input address.
-pub const ADDRESS_BITS: u64 =
-    size::SMALL_PAGE_BITS + (LEVELS - 1) * size::PAGE_TABLE_INDEX_BITS + ROOT_INDEX_BITS;
-/// Last valid user address.
-pub const USER_TOP: u64 = (1 << ADDRESS_BITS) - 1;
-const _: () = assert!(USER_TOP == kernel_abi::USER_TOP_40);
-
 /// Descriptor types and fields (stage 2).
 mod descriptor {
     pub const VALID: u64 = 1;
-    /// A table at levels 1 and 2, a page at level 3.
+    /// A table above level 3, a page at level 3.
     pub const TABLE_OR_PAGE: u64 = 0b11;
     pub const BLOCK: u64 = 0b01;
     pub const TYPE: u64 = 0b11;
@@ -112,10 +101,11 @@ fn page_descriptor(at: PhysAddr, size: FrameSize, rights: FrameRights, attribute
 }
 
 impl<M: Machine> Kernel<M> {
-    /// Follows tables from `root` towards `vaddr` (at most [`USER_TOP`]) until something that is no table.
+    /// Follows tables from `root` towards `vaddr` (at most the last user address) until something that is no table.
     pub(crate) fn walk(&self, root: PhysAddr, vaddr: u64) -> Walk {
-        let mut bits = ADDRESS_BITS - ROOT_INDEX_BITS;
-        let mut index = vaddr >> bits & ((1 << ROOT_INDEX_BITS) - 1);
+        let space = self.m.address_space();
+        let mut bits = space.root_shift();
+        let mut index = vaddr >> bits & ((1 << space.root_index_bits) - 1);
         let mut table = root;
         loop {
             let entry = table.add(index * 8);
@@ -177,8 +167,9 @@ impl<M: Machine> Kernel<M> {
     /// Unmaps a table from where its capability says that it is mapped. Nothing happens when it no longer is.
     pub fn unmap_page_table(&mut self, at: PhysAddr, mapping: Mapping) {
         let Some(root) = self.vspace_of(mapping.asid) else { return };
-        let mut bits = ADDRESS_BITS - ROOT_INDEX_BITS;
-        let mut index = mapping.vaddr >> bits & ((1 << ROOT_INDEX_BITS) - 1);
+        let space = self.m.address_space();
+        let mut bits = space.root_shift();
+        let mut index = mapping.vaddr >> bits & ((1 << space.root_index_bits) - 1);
         let mut table = root;
         loop {
             let entry = table.add(index * 8);

@@ -254,7 +254,9 @@ impl Abstraction<'_> {
                     state.tables.insert(obj, self.table(obj, 512)?);
                 }
                 SpecCap::VSpace { obj, .. } => {
-                    state.tables.insert(obj, self.table(obj, 1024)?);
+                    state
+                        .tables
+                        .insert(obj, self.table(obj, 1 << self.config.address_space.root_index_bits)?);
                 }
                 SpecCap::Vcpu { obj } => {
                     let vcpu = layout::Vcpu::at(PhysAddr(obj.0)).ok_or("vcpu at 0")?;

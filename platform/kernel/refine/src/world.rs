@@ -3,6 +3,7 @@
 //! calls (each of them compared like any other step).
 
 use crate::pair::{Pair, Step};
+use kernel_abi::object::AddressSpace;
 use kernel_abi::{Invocation, MessageInfo, ObjectType, Syscall, ipc};
 use kernel_core::cap::{Cap as CoreCap, FrameRights, FrameSize};
 use kernel_core::kernel::IrqState;
@@ -55,8 +56,8 @@ pub mod slot {
     pub const FIRST_FREE: u64 = 16;
 }
 
-/// The machine, as both sides see it.
-pub fn config() -> Config {
+/// The machine, as both sides see it, with address spaces of a shape.
+pub fn config(address_space: AddressSpace) -> Config {
     Config {
         hw_debug: false,
         tcb_bits: kernel_abi::object::TCB_BITS,
@@ -67,7 +68,7 @@ pub fn config() -> Config {
         kernel_irqs: BTreeSet::new(),
         virtual_ppis: BTreeSet::from([27]),
         list_registers: sim::LIST_REGISTERS,
-        user_top: kernel_abi::USER_TOP_40,
+        address_space,
         memory: (BASE, BASE + BYTES),
     }
 }
@@ -127,8 +128,9 @@ fn boot_caps() -> Vec<(u64, Cap, CoreCap)> {
     .collect()
 }
 
-fn boot_core() -> Kernel<SimMachine> {
+fn boot_core(address_space: AddressSpace) -> Kernel<SimMachine> {
     let mut k = SimMachine::kernel(BASE, BYTES);
+    k.m.address_space = address_space;
     let at = |index: u64| CoreSlot::at(PhysAddr(ROOT + 32 * index)).expect("not 0");
     for (slot, _, cap) in boot_caps() {
         k.insert_root(cap, at(slot));
@@ -159,8 +161,8 @@ fn boot_core() -> Kernel<SimMachine> {
     k
 }
 
-fn boot_spec() -> State {
-    let mut s = State::new(config());
+fn boot_spec(address_space: AddressSpace) -> State {
+    let mut s = State::new(config(address_space));
     let at = |index| Slot { holder: Holder::CNode(Obj(ROOT), RADIX), index };
     for (slot, cap, _) in boot_caps() {
         s.boot_capability(at(slot), cap);
@@ -172,7 +174,12 @@ fn boot_spec() -> State {
 
 /// Just booted.
 pub fn booted() -> Pair {
-    Pair { spec: boot_spec(), core: boot_core(), root: (Obj(ROOT), RADIX) }
+    booted_with(AddressSpace::BITS_40)
+}
+
+/// Just booted, on a machine with address spaces of another shape.
+pub fn booted_with(shape: AddressSpace) -> Pair {
+    Pair { spec: boot_spec(shape), core: boot_core(shape), root: (Obj(ROOT), RADIX) }
 }
 
 /// An invocation by Call.
@@ -231,6 +238,10 @@ pub mod busy {
 /// budgets of all kinds, fault and time-out handlers, endpoints, notifications, reply objects, tables, frames, a
 /// virtual CPU, an interrupt, CNodes, and a schedule of two domains that is not started.
 pub fn busy_script() -> Vec<Step> {
+    busy_script_for(AddressSpace::BITS_40)
+}
+
+fn busy_script_for(shape: AddressSpace) -> Vec<Step> {
     use Invocation::*;
     use busy as b;
     use slot as s;
@@ -267,14 +278,17 @@ pub fn busy_script() -> Vec<Step> {
         mint(b::NOTIFICATION + 1, b::BADGED_NOTIFICATION + 1, 1, 2),
         mint(b::NOTIFICATION + 2, b::BADGED_NOTIFICATION + 2, 3, 4),
         mint(b::ENDPOINT + 2, b::FAULT_HANDLER, 15, 99),
-        invoke(b::TABLE, ArmPageTableMap, &[0x20_0000, 0], &[s::VSPACE]),
-        invoke(b::TABLE + 1, ArmPageTableMap, &[0x20_0000, 0], &[s::VSPACE]),
+    ];
+    // One table for each level below the root.
+    let tables = 0..shape.table_levels;
+    steps.extend(tables.map(|i| invoke(b::TABLE + i, ArmPageTableMap, &[0x20_0000, 0], &[s::VSPACE])));
+    steps.extend([
         invoke(b::FRAME, ArmPageMap, &[0x20_0000, 3, 1], &[s::VSPACE]),
         invoke(s::TCB, TcbBindNotification, &[], &[b::NOTIFICATION + 2]),
         invoke(b::VCPU, ArmVcpuSetTcb, &[], &[b::TCB + 3]),
         invoke(s::DOMAIN, DomainScheduleConfigure, &[1, 1, 3000], &[]),
         invoke(s::DOMAIN, DomainScheduleConfigure, &[2, 0, 5000], &[]),
-    ];
+    ]);
     // Budget, period, extra refills, flags of the threads' scheduling contexts.
     let times = [(1000, 10_000, 2, 0), (500, 500, 0, 0), (300, 2000, 1, 1), (100, 400, 4, 1)];
     for (i, (budget, period, extra, flags)) in (0..).zip(times) {
@@ -310,8 +324,16 @@ pub fn busy_script() -> Vec<Step> {
 /// # Panics
 /// When an invocation on the way is refused.
 pub fn busy_system() -> Pair {
-    let mut pair = booted();
-    for (number, step) in busy_script().iter().enumerate() {
+    busy_system_with(AddressSpace::BITS_40)
+}
+
+/// A busy system with address spaces of another shape.
+///
+/// # Panics
+/// When an invocation on the way is refused.
+pub fn busy_system_with(shape: AddressSpace) -> Pair {
+    let mut pair = booted_with(shape);
+    for (number, step) in busy_script_for(shape).iter().enumerate() {
         let caller = pair.spec.current;
         pair.enter(step);
         assert!(succeeded(&pair, caller, step), "step {number} was refused: {step:x?}");

@@ -132,7 +132,7 @@ impl Cap {
             Self::Tcb { obj } => (obj, config.tcb_bits),
             Self::SchedContext { obj, bits } | Self::Frame { obj, bits, .. } => (obj, bits),
             Self::PageTable { obj, .. } => (obj, object::PAGE_TABLE_BITS),
-            Self::VSpace { obj, .. } => (obj, object::VSPACE_BITS_40),
+            Self::VSpace { obj, .. } => (obj, config.address_space.root_bits()),
             Self::AsidPool { obj, .. } => (obj, object::ASID_POOL_BITS),
             Self::Vcpu { obj } => (obj, object::VCPU_BITS),
             Self::Zombie { holder: Holder::CNode(obj, radix), .. } => (obj, radix + object::SLOT_BITS),

@@ -21,7 +21,7 @@ impl State {
             ObjectType::HugePage => object::HUGE_PAGE_BITS,
             ObjectType::LargePage => object::LARGE_PAGE_BITS,
             ObjectType::SmallPage => object::SMALL_PAGE_BITS,
-            ObjectType::VSpace => object::VSPACE_BITS_40,
+            ObjectType::VSpace => self.config.address_space.root_bits(),
             ObjectType::PageTable => object::PAGE_TABLE_BITS,
             ObjectType::Vcpu => object::VCPU_BITS,
         }

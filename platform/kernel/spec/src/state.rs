@@ -7,6 +7,7 @@ use crate::domain::Schedule;
 use crate::fault::Fault;
 use crate::refill::Refill;
 use crate::vspace::Entry;
+use kernel_abi::object::AddressSpace;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An object's name: the physical address of its first byte.
@@ -81,8 +82,8 @@ pub struct Config {
     pub virtual_ppis: BTreeSet<u64>,
     /// List registers of a virtual CPU.
     pub list_registers: u64,
-    /// Last user address.
-    pub user_top: u64,
+    /// Shape of an address space.
+    pub address_space: AddressSpace,
     /// Highest physical address plus one.
     pub memory: (u64, u64),
 }

@@ -37,12 +37,11 @@ struct Walk {
     entry: Option<Entry>,
 }
 
-const ROOT_SHIFT: u64 = 30;
-
 impl State {
     fn walk(&self, root: Obj, vaddr: u64) -> Walk {
-        let (mut table, mut bits) = (root, ROOT_SHIFT);
-        let mut index_bits = object::VSPACE_INDEX_BITS_40;
+        let shape = self.config.address_space;
+        let (mut table, mut bits) = (root, shape.root_shift());
+        let mut index_bits = shape.root_index_bits;
         loop {
             let index = vaddr >> bits & ((1 << index_bits) - 1);
             let entry = self.tables.get(&table).and_then(|t| t.get(&index)).copied();
@@ -81,8 +80,9 @@ impl State {
     /// Changes: the entry.
     pub(crate) fn unmap_table(&mut self, table: Obj, mapping: Mapping) {
         let Some(&root) = self.asids.get(&mapping.asid) else { return };
-        let mut at = Walk { table: root, index: 0, bits: ROOT_SHIFT, entry: None };
-        let mut index_bits = object::VSPACE_INDEX_BITS_40;
+        let shape = self.config.address_space;
+        let mut at = Walk { table: root, index: 0, bits: shape.root_shift(), entry: None };
+        let mut index_bits = shape.root_index_bits;
         while at.bits > object::SMALL_PAGE_BITS {
             at.index = mapping.vaddr >> at.bits & ((1 << index_bits) - 1);
             match self.tables.get(&at.table).and_then(|t| t.get(&at.index)).copied() {
@@ -164,7 +164,7 @@ impl State {
                 }
                 let vaddr = call.words[0];
                 let (root, asid) = self.space(call.extra[0])?;
-                if vaddr > self.config.user_top {
+                if vaddr > self.config.address_space.top() {
                     return Err(Error::InvalidArgument(0));
                 }
                 self.check_asid(root, asid, 1)?;
@@ -209,7 +209,7 @@ impl State {
                 match mapping {
                     Some(mapping) if mapping.asid != asid => return Err(Error::InvalidCapability(1)),
                     Some(mapping) if mapping.vaddr != vaddr => return Err(Error::InvalidArgument(0)),
-                    None if vaddr.saturating_add((1 << bits) - 1) > self.config.user_top => {
+                    None if vaddr.saturating_add((1 << bits) - 1) > self.config.address_space.top() => {
                         return Err(Error::InvalidArgument(0));
                     }
                     _ => {}
@@ -285,7 +285,7 @@ impl State {
         if end <= start {
             return Err(Error::InvalidArgument(1));
         }
-        if end > self.config.user_top {
+        if end > self.config.address_space.top() {
             return Err(Error::IllegalOperation);
         }
         let asid = asid.ok_or(Error::InvalidCapability(0))?;

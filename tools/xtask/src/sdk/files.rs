@@ -12,6 +12,7 @@ use board::Board;
 use kernel_abi as abi;
 use kernel_abi::Invocation;
 use kernel_abi::object as size;
+use kernel_abi::object::AddressSpace;
 use serde_json::{Map, Value, json};
 
 use super::Config;
@@ -23,7 +24,7 @@ use super::Config;
 pub fn all(board: &Board, config: Config) -> Result<Vec<(String, String)>> {
     let options = gen_config(board, config);
     let labels = invocations(config);
-    let sizes = object_sizes(config);
+    let sizes = object_sizes(board, config);
     let space = address_space_constants(board);
     let mut files = Vec::new();
     for (path, values) in [
@@ -60,7 +61,12 @@ fn invocations(config: Config) -> Values {
     labels
 }
 
-fn object_sizes(config: Config) -> Values {
+/// The shape of address spaces that follows from the board's physical addresses; a board has one that is known.
+fn address_space(board: &Board) -> AddressSpace {
+    AddressSpace::of(board.physical_address_bits.into()).unwrap_or(AddressSpace::BITS_40)
+}
+
+fn object_sizes(board: &Board, config: Config) -> Values {
     object(json!({
         "tcb": if config == Config::Debug { size::TCB_BITS_HW_DEBUG } else { size::TCB_BITS },
         "endpoint": size::ENDPOINT_BITS,
@@ -73,7 +79,7 @@ fn object_sizes(config: Config) -> Values {
         "slot": size::SLOT_BITS,
         "min_untyped_bits": size::MIN_UNTYPED_BITS,
         "max_untyped_bits": size::MAX_UNTYPED_BITS,
-        "vspace": size::VSPACE_BITS_40,
+        "vspace": address_space(board).root_bits(),
         "reply": size::REPLY_BITS,
         "vcpu": size::VCPU_BITS,
         "page_table": size::PAGE_TABLE_BITS,
@@ -84,7 +90,7 @@ fn object_sizes(config: Config) -> Values {
 fn address_space_constants(board: &Board) -> Values {
     object(json!({
         "page_table_index_bits": size::PAGE_TABLE_INDEX_BITS,
-        "vspace_index_bits": size::VSPACE_INDEX_BITS_40,
+        "vspace_index_bits": address_space(board).root_index_bits,
         "vspace_user_top": board.vspace_user_top(),
     }))
 }
@@ -110,10 +116,10 @@ fn platform_gen(board: &Board) -> Values {
 /// Options that no configuration of ours has; named because programs ask for them.
 const OFF: &str = "\
 ARCH_ARM_HYP ARCH_AARCH32 ARCH_RISCV32 ARCH_RISCV64 ARCH_X86_64 ARCH_IA32 ARCH_RISCV ARCH_X86 \
-PLAT_BCM2711 PLAT_BCM2712 PLAT_BCM2837 PLAT_IMX8MM_EVK PLAT_IMX8MP_EVK PLAT_IMX8MQ_EVK PLAT_MAAXBOARD PLAT_ODROIDC2 \
+PLAT_QEMU_ARM_VIRT PLAT_BCM2711 PLAT_BCM2712 PLAT_BCM2837 PLAT_IMX8MM_EVK PLAT_IMX8MP_EVK PLAT_IMX8MQ_EVK PLAT_MAAXBOARD PLAT_ODROIDC2 \
 PLAT_QEMU_RISCV_VIRT PLAT_ROCKPRO64 PLAT_SPIKE PLAT_STAR64 PLAT_ZYNQMP PLAT_PC99 PLAT_TX1 PLAT_TX2 PLAT_HIKEY \
-ARM_CORTEX_A35 ARM_CORTEX_A55 ARM_CORTEX_A57 ARM_CORTEX_A72 ARM_CORTEX_A76 ARCH_ARM_V7A ARCH_ARM_V7VE \
-AARCH64_SERROR_IGNORE ARM_PA_SIZE_BITS_44 DEBUG_DISABLE_L2_CACHE DEBUG_DISABLE_L1_ICACHE DEBUG_DISABLE_L1_DCACHE \
+ARM_CORTEX_A35 ARM_CORTEX_A53 ARM_CORTEX_A55 ARM_CORTEX_A57 ARM_CORTEX_A72 ARM_CORTEX_A76 ARCH_ARM_V7A ARCH_ARM_V7VE \
+AARCH64_SERROR_IGNORE ARM_PA_SIZE_BITS_40 ARM_PA_SIZE_BITS_44 DEBUG_DISABLE_L2_CACHE DEBUG_DISABLE_L1_ICACHE DEBUG_DISABLE_L1_DCACHE \
 DEBUG_DISABLE_BRANCH_PREDICTION ARM_GIC_V3_SUPPORT AARCH64_VSPACE_S2_START_L1 \
 ARM_HYP_ENABLE_VCPU_CP14_SAVE_AND_RESTORE ARM_SMMU EXPORT_PMU_USER DISABLE_WFI_WFE_TRAPS SMMU_INTERRUPT_ENABLE \
 ARM_TLS_REG_TPIDRURO ARM_HAS_TLB_LOCK EXCEPTION_FASTPATH SIGNAL_FASTPATH ENABLE_SMP_SUPPORT VERIFICATION_BUILD \
@@ -134,7 +140,6 @@ fn gen_config(board: &Board, config: Config) -> Values {
         "ARCH_ARM",
         "ARCH_ARM_V8A",
         "KERNEL_MCS",
-        "ARM_PA_SIZE_BITS_40",
         "ARM_ICACHE_VIPT",
         "ARM_HYPERVISOR_SUPPORT",
         "AARCH64_USER_CACHE_ENABLE",
@@ -144,12 +149,15 @@ fn gen_config(board: &Board, config: Config) -> Values {
         "FASTPATH",
         "NO_BENCHMARKS",
         "EXPORT_PCNT_USER",
-        "EXPORT_PTMR_USER",
     ] {
         set(name, true.into());
     }
-    set("PLAT_QEMU_ARM_VIRT", (board.name == "qemu_virt_aarch64").into());
-    set("ARM_CORTEX_A53", (board.cpu == "cortex-a53").into());
+    // Names of options for names of things.
+    let option = |prefix: &str, name: &str| format!("{prefix}_{}", name.to_uppercase().replace('-', "_"));
+    set(&option("PLAT", &board.kernel.platform), true.into());
+    set(&option("ARM", &board.cpu), true.into());
+    set(&format!("ARM_PA_SIZE_BITS_{}", board.physical_address_bits), true.into());
+    set("EXPORT_PTMR_USER", board.timer.user_irq.is_some().into());
     for name in ["DEBUG_BUILD", "HARDWARE_DEBUG_API", "PRINTING", "IRQ_REPORTING"] {
         set(name, debug.into());
     }
@@ -177,9 +185,9 @@ fn gen_config(board: &Board, config: Config) -> Values {
     {
         options.insert(name.into(), value.into());
     }
-    let platform = if board.name == "qemu_virt_aarch64" { "qemu-arm-virt" } else { board.name.as_str() };
-    options.insert("PLAT".into(), platform.into());
-    options.insert("ARM_PLAT".into(), platform.into());
+    for name in ["PLAT", "ARM_PLAT"] {
+        options.insert(name.into(), board.kernel.platform.clone().into());
+    }
     options
 }
 
@@ -229,9 +237,9 @@ mod tests {
     fn only_the_debug_configuration_prints_and_has_larger_threads() {
         assert_eq!(gen_config(&board(), Config::Debug)["PRINTING"], true);
         assert_eq!(gen_config(&board(), Config::Release)["PRINTING"], false);
-        assert_eq!(object_sizes(Config::Debug)["tcb"], 12);
-        assert_eq!(object_sizes(Config::Release)["tcb"], 11);
-        assert_eq!(object_sizes(Config::Release)["asid_table"], 9);
+        assert_eq!(object_sizes(&board(), Config::Debug)["tcb"], 12);
+        assert_eq!(object_sizes(&board(), Config::Release)["tcb"], 11);
+        assert_eq!(object_sizes(&board(), Config::Release)["asid_table"], 9);
     }
 
     #[test]
@@ -243,5 +251,31 @@ mod tests {
             assert_eq!(options[on], true, "{on}");
         }
         assert_eq!(options["TIMER_FREQUENCY"], "62500000");
+        assert_eq!(
+            (&options["PLAT_QEMU_ARM_VIRT"], &options["PLAT"]),
+            (&json!(true), &json!("qemu-arm-virt"))
+        );
+    }
+
+    #[test]
+    fn board_with_44_bit_addresses_has_four_levels_and_keeps_its_timer() {
+        let board = super::super::board("rpi4b_2gb").unwrap();
+        let options = gen_config(&board, Config::Release);
+        for (name, value) in [
+            ("ARM_PA_SIZE_BITS_44", true),
+            ("ARM_PA_SIZE_BITS_40", false),
+            ("ARM_CORTEX_A72", true),
+            ("ARM_CORTEX_A53", false),
+            ("PLAT_BCM2711", true),
+            ("PLAT_QEMU_ARM_VIRT", false),
+            ("EXPORT_PCNT_USER", true),
+            ("EXPORT_PTMR_USER", false),
+        ] {
+            assert_eq!(options[name], value, "{name}");
+        }
+        assert_eq!(object_sizes(&board, Config::Release)["vspace"], 12);
+        let constants = address_space_constants(&board);
+        assert_eq!(constants["vspace_index_bits"], 9);
+        assert_eq!(constants["vspace_user_top"], 0xfff_ffff_ffff_u64);
     }
 }

@@ -11,6 +11,7 @@ use crate::machine::Machine;
 use crate::sim::SimMachine;
 use kernel_abi::bootinfo::{self, slot};
 use kernel_abi::context::stored;
+use kernel_abi::object::AddressSpace;
 use std::vec::Vec;
 use system_spec::Untyped;
 use system_spec::boot as predicted;
@@ -27,11 +28,21 @@ fn range(start: u64, end: u64) -> Range {
 }
 
 fn boot(kernel_end: u64, image: Range) -> (Kernel<SimMachine>, Result<(), BootError>) {
+    boot_on(AddressSpace::BITS_40, &[range(BASE, BASE + BYTES)], kernel_end, image)
+}
+
+fn boot_on(
+    shape: AddressSpace,
+    ram: &[Range],
+    kernel_end: u64,
+    image: Range,
+) -> (Kernel<SimMachine>, Result<(), BootError>) {
     let mut kernel = SimMachine::kernel(BASE, BYTES);
+    kernel.m.address_space = shape;
     let result = kernel.boot(&BootLayout {
-        ram: &[range(BASE, BASE + BYTES)],
+        ram,
         kernel_devices: &DEVICES,
-        device_top: 1 << 40,
+        device_top: shape.top() + 1,
         kernel: range(BASE, kernel_end),
         boot: range(BASE, BASE + 0x1000),
         user_image: image,
@@ -155,6 +166,44 @@ fn the_root_task_runs_with_its_image_mapped() {
     assert_eq!(empty.end, 1 << 17);
     assert_eq!(root(&kernel, empty.start), Cap::Null);
     assert_ne!(root(&kernel, empty.start - 1), Cap::Null);
+}
+
+/// The memory of a board whose RAM has a hole and goes on behind it, with 44-bit addresses.
+#[test]
+fn memory_with_a_hole_and_four_levels_is_what_the_tool_predicts() {
+    const HOLE: Range = Range { start: BASE + 0x80_0000, end: BASE + 0xa0_0000 };
+    let image = range(BASE + 0x3_0000, BASE + 0x4_8000);
+    let ram = [range(BASE, HOLE.start), range(HOLE.end, BASE + BYTES)];
+    let (kernel, result) = boot_on(AddressSpace::BITS_44, &ram, BASE + 0x2_f000, image);
+    assert_eq!(result, Ok(()));
+    let predicted: Vec<Untyped> = predicted::untypeds(&predicted::BootLayout {
+        ram: &ram.map(|part| part.start..part.end),
+        device: &[
+            0..0x800_0000,
+            0x800_1000..0x803_0000,
+            0x803_1000..BASE,
+            HOLE.start..HOLE.end,
+            BASE + BYTES..1 << 44,
+        ],
+        kernel: BASE..BASE + 0x2_f000,
+        boot: BASE..BASE + 0x1000,
+        user_image: image.start..image.end,
+        user_vaddr: USER_VADDR,
+        sizes: predicted::RootSizes { cnode_bits: 22, tcb_bits: 11, vspace_bits: 12, table_levels: 3 },
+    })
+    .unwrap()
+    .into_iter()
+    .collect();
+    let untypeds = Info::of(&kernel).untypeds(&kernel);
+    assert_eq!(untypeds, predicted);
+    let in_hole = untypeds.iter().find(|untyped| untyped.paddr == HOLE.start).unwrap();
+    assert!(in_hole.device && in_hole.size_bits == 21, "{in_hole:x?}");
+    // The root task is mapped through one more level.
+    let info = Info::of(&kernel);
+    let paging = info.range(&kernel, bootinfo::USER_IMAGE_PAGING);
+    assert_eq!(paging.end - paging.start, 4);
+    let Cap::VSpace { at, .. } = root(&kernel, slot::VSPACE) else { panic!("no VSpace") };
+    assert_eq!(kernel.walk(at, USER_VADDR).address().0, image.start);
 }
 
 #[test]

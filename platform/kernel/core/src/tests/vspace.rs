@@ -7,6 +7,7 @@ use crate::cap::Cap;
 use crate::layout::TcbSlot;
 use crate::machine::CacheOp;
 use kernel_abi::error as code;
+use kernel_abi::object::AddressSpace;
 use kernel_abi::{Invocation as I, ObjectType as O};
 
 /// Slots of what [`world`] makes.
@@ -31,7 +32,12 @@ fn pool_untyped(world: &mut World) -> u64 {
 
 /// A world with an address space that has an ASID.
 fn space() -> Space {
+    space_of(AddressSpace::BITS_40)
+}
+
+fn space_of(shape: AddressSpace) -> Space {
     let (mut world, _) = World::new();
+    world.kernel.m.address_space = shape;
     let asid_control = world.free();
     let slot = world.slot(asid_control);
     world.kernel.insert_root(Cap::AsidControl, slot);
@@ -107,6 +113,45 @@ fn the_root_is_indexed_by_ten_bits() {
     assert_ne!(entry(1023), 0);
     assert_ne!(entry(511), 0);
     assert_eq!(entry(0), 0);
+}
+
+#[test]
+fn with_44_bit_addresses_a_small_page_is_mapped_through_three_tables() {
+    let mut s = space_of(AddressSpace::BITS_44);
+    // The last page that there is, and one in the middle.
+    for vaddr in [(1 << 44) - 0x1000, 0x8_1234_5000] {
+        let frame = s.world.make(O::SmallPage, 0);
+        for _ in 0..3 {
+            assert_eq!(s.map(frame, vaddr, READ_WRITE), code::FAILED_LOOKUP);
+            assert_eq!(s.map_table(vaddr).1, code::NONE);
+        }
+        assert_eq!(s.map_table(vaddr).1, code::DELETE_FIRST);
+        assert_eq!(s.map(frame, vaddr, READ_WRITE), code::NONE);
+        assert_eq!(s.descriptor(vaddr), (s.frame(frame).0 | 0x7ff, 12));
+        let entry = crate::Machine::load(&s.world.kernel.m, s.root().add((vaddr >> 39) * 8));
+        assert_eq!(entry & 3, 3, "a table");
+    }
+    let frame = s.world.make(O::SmallPage, 0);
+    assert_eq!(s.map(frame, 1 << 44, READ_WRITE), code::INVALID_ARGUMENT);
+    // Unmapping finds its way through all levels.
+    s.map(frame, 0x8_1234_6000, READ_WRITE);
+    let vmid = s.enter();
+    assert_eq!(s.world.invoke(frame, I::ArmPageUnmap, &[], &[]).0, code::NONE);
+    assert_eq!(s.descriptor(0x8_1234_6000).0, 0);
+    assert_eq!(s.world.kernel.m.invalidated, [(vmid, Some(0x8_1234_6000))]);
+}
+
+#[test]
+fn with_44_bit_addresses_a_root_is_one_page() {
+    let mut s = space_of(AddressSpace::BITS_44);
+    let page = s.world.make(O::Untyped, 12);
+    let target = s.world.free();
+    let words = [O::VSpace as u64, 0, 0, 0, target, 1];
+    assert_eq!(s.world.invoke(page, I::UntypedRetype, &words, &[ROOT]).0, code::NONE);
+    assert_eq!(s.world.invoke(page, I::UntypedRetype, &words, &[ROOT]).0, code::DELETE_FIRST);
+    // It was made from the page: with the untyped's children it goes.
+    assert_eq!(s.world.invoke(ROOT, I::CNodeRevoke, &[page, 64], &[]).0, code::NONE);
+    assert_eq!(s.world.cap(target), Cap::Null);
 }
 
 #[test]

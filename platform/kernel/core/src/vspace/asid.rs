@@ -18,7 +18,7 @@ const POOL_SIZE: u64 = 1 << size::ASID_POOL_INDEX_BITS;
 const VMIDS: usize = 256;
 
 /// Fields of a pool's word.
-const ROOT: u64 = !((1 << size::VSPACE_BITS_40) - 1);
+const ROOT: u64 = !((1 << size::PAGE_TABLE_BITS) - 1);
 const HAS_VMID: u64 = 1 << 8;
 const VMID: u64 = 0xff;
 

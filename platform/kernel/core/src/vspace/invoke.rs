@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Invocations of frames, tables, VSpaces and ASID capabilities (seL4 manual, sections 7.1 and 10.3).
 
-use super::{Attributes, USER_TOP};
+use super::Attributes;
 use crate::PhysAddr;
 use crate::cap::{Cap, FrameRights, Mapping};
 use crate::error::{Error, Lookup};
@@ -83,7 +83,7 @@ impl<M: Machine> Kernel<M> {
             Some(old) if old.asid != asid => return Err(Error::InvalidCapability(1).into()),
             Some(old) if old.vaddr != vaddr => return Err(Error::InvalidArgument(0).into()),
             // Aligned: the first byte below the top means that the last one is, too.
-            None if vaddr > USER_TOP => return Err(Error::InvalidArgument(0).into()),
+            None if vaddr > self.m.address_space().top() => return Err(Error::InvalidArgument(0).into()),
             _ => {}
         }
         let walk = self.walk(root, vaddr);
@@ -109,7 +109,7 @@ impl<M: Machine> Kernel<M> {
         }
         let vaddr = self.arg(msg, 0);
         let is_vspace = matches!(self.extra(msg, 0)?.1, Cap::VSpace { asid: Some(_), .. });
-        if is_vspace && vaddr > USER_TOP {
+        if is_vspace && vaddr > self.m.address_space().top() {
             return Err(Error::InvalidArgument(0).into());
         }
         let (root, asid) = self.target_vspace(msg)?;
@@ -151,7 +151,7 @@ impl<M: Machine> Kernel<M> {
             return Err(Error::InvalidArgument(1).into());
         }
         // As seL4 has it: the last byte of user space cannot be asked for.
-        if end > USER_TOP {
+        if end > self.m.address_space().top() {
             return Err(Error::IllegalOperation.into());
         }
         let Cap::VSpace { at, asid: Some(asid) } = cap else {
