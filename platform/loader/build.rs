@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = manifest.join("../../kernel-config").join(format!("{name}.toml"));
     let script = manifest.join("loader.ld");
     println!("cargo:rerun-if-env-changed=BOARD");
-    println!("cargo:rerun-if-changed={}", file.display());
+    println!("cargo:rerun-if-changed={}", manifest.join("../../kernel-config").display());
     println!("cargo:rerun-if-changed={}", script.display());
     let board = board::Board::load(&file)?;
 
@@ -22,6 +22,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     constant("Where the kernel image belongs.", "KERNEL_PHYSICAL_BASE", board.kernel.physical_base)?;
     constant("GIC distributor.", "GIC_DISTRIBUTOR", board.gic.distributor)?;
     constant("GIC CPU interface.", "GIC_CPU_INTERFACE", board.gic.cpu_interface)?;
+    constant("Bits of a physical address.", "PHYSICAL_ADDRESS_BITS", board.physical_address_bits.into())?;
+    let spin_table = board.loader.spin_table.as_ref();
+    constant("Where waiting cores are sent.", "PARKED_AT", spin_table.map_or(0, |table| table.parked_at))?;
+    let words = spin_table.map_or(&[][..], |table| &table.words);
+    writeln!(
+        text,
+        "/// The words that waiting cores look at.\npub const SPIN_TABLE: [u64; {}] = {words:#x?};",
+        words.len()
+    )?;
     writeln!(
         text,
         "/// RAM, ascending: start, end.\npub const MEMORY: [(u64, u64); {}] = [",

@@ -2,7 +2,8 @@
 //! Brings the machine from reset (EL3 or EL2) to the kernel's entry.
 //!
 //! The firmware or the emulator puts the system image somewhere and jumps to its first byte (`start.s`). The loader
-//! moves the image to its link address if needed, drops to EL2, turns on translation and caches, copies the kernel and
+//! moves the image to its link address if needed, drops to EL2, puts the other cores to sleep where the firmware keeps
+//! them in a loop, turns on translation and caches, copies the kernel and
 //! the root task's image to where they belong, and enters the kernel at its virtual address with the registers of
 //! seL4's boot protocol: x0, x1 user image start and end (physical); x2 physical minus virtual; x3 user entry; x4, x5
 //! device tree address and size (0, 0). A damaged image stops here silently: there is no console yet.
@@ -12,6 +13,7 @@
 mod copy;
 mod image;
 mod mmu;
+mod park;
 
 /// Constants of the board description.
 mod board {
@@ -43,6 +45,7 @@ unsafe extern "C" {
 extern "C" fn loader_main() -> ! {
     // SAFETY: the tool puts the header right behind the loader; the linker script aligns the loader's end.
     let Some(header) = (unsafe { Header::read(&raw const _image_end as usize) }) else { stop() };
+    park::park();
     // The kernel is the region that belongs at the board's kernel address.
     let Some(kernel) = header.regions().find(|region| region.load_address == KERNEL_PHYSICAL_BASE) else {
         stop()
