@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Names of the board's devices on `memory_region`, `irq` and, through the region, `map`.
+//! Names of the board's devices, or of what they are for, on `memory_region`, `irq` and, through the region, `map`.
 
 use super::names::Resolver;
 use super::value::render;
@@ -29,12 +29,19 @@ impl Resolver<'_, '_> {
                 self.stage.error(twice.pos, fault);
             }
         }
-        let device = self.board.devices.get(&name).cloned();
+        let device = self.board.device(&name).cloned();
         if device.is_none() {
             let fault = ResolveFault::UnknownDevice {
                 board: self.board.name.clone(),
                 device: name.clone(),
-                known: self.board.devices.keys().cloned().collect::<Vec<_>>().join(", "),
+                known: self
+                    .board
+                    .roles
+                    .keys()
+                    .chain(self.board.devices.keys())
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", "),
             };
             self.stage.error(attribute.pos, fault);
         }

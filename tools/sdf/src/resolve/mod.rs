@@ -15,6 +15,7 @@ mod connect;
 mod device;
 mod edit;
 mod names;
+mod roles;
 mod stage;
 mod template;
 #[cfg(test)]
@@ -68,6 +69,7 @@ pub fn resolve(
 ) -> Result<Resolved, Vec<Diagnostic>> {
     let mut chain = Chain::new(text);
     let mut files = Vec::new();
+    let variables = &roles::variables(board, variables);
     pass(&mut chain, source_name, |stage, root, text| template::expand(stage, root, text, variables))?;
     pass(&mut chain, source_name, |stage, root, text| {
         names::resolve(stage, root, board, variables);
