@@ -13,6 +13,16 @@ const DISK_BUS: u32 = 0;
 const NETWORK_BUS: u32 = 8;
 const ENTROPY_BUS: u32 = 16;
 
+/// How a disk is attached to a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attachment {
+    /// As a virtio device.
+    #[default]
+    Virtio,
+    /// As a card in an SD host controller: of those of QEMU's type `generic-sdhci` the one that the machine lists first.
+    SdCard,
+}
+
 /// What is connected to a machine.
 #[derive(Clone, Debug, Default)]
 pub struct Devices {
@@ -62,13 +72,19 @@ impl Disk {
 
 impl Devices {
     /// Adds QEMU's arguments.
-    pub(crate) fn apply(&self, command: &mut Command) {
-        if self.disk.is_some() || self.network.is_some() || self.entropy {
+    pub(crate) fn apply(&self, attachment: Attachment, command: &mut Command) {
+        let virtio_disk = self.disk.is_some() && attachment == Attachment::Virtio;
+        if virtio_disk || self.network.is_some() || self.entropy {
             // Version 2 of the transport (virtio 1.2, section 4.2), which is the only one that the drivers know.
             command.args(["-global", "virtio-mmio.force-legacy=false"]);
         }
         if let Some(disk) = &self.disk {
             disk.apply(command);
+            let device = match attachment {
+                Attachment::Virtio => format!("virtio-blk-device,drive=disk,bus=virtio-mmio-bus.{DISK_BUS}"),
+                Attachment::SdCard => "sd-card,drive=disk,bus=/generic-sdhci/sd-bus".into(),
+            };
+            command.args(["-device", &device]);
         }
         if let Some(network) = &self.network {
             command.args(["-netdev", &format!("{network},id=network")]);
@@ -109,7 +125,6 @@ impl Disk {
                 }
             }
         }
-        command.args(["-device", &format!("virtio-blk-device,drive=disk,bus=virtio-mmio-bus.{DISK_BUS}")]);
     }
 }
 
@@ -127,8 +142,12 @@ mod tests {
     use super::*;
 
     fn arguments(devices: &Devices) -> String {
+        attached(devices, Attachment::Virtio)
+    }
+
+    fn attached(devices: &Devices, attachment: Attachment) -> String {
         let mut command = Command::new("qemu");
-        devices.apply(&mut command);
+        devices.apply(attachment, &mut command);
         command.get_args().map(|argument| argument.to_string_lossy().into_owned() + " ").collect()
     }
 
@@ -145,6 +164,14 @@ mod tests {
         assert!(arguments.contains("snapshot=on"), "{arguments}");
         let kept = Devices { disk: Some(Disk::keeping("/x")), ..Devices::default() };
         assert!(!self::arguments(&kept).contains("snapshot"));
+    }
+
+    #[test]
+    fn disk_can_be_a_card() {
+        let devices = Devices { disk: Some(Disk::keeping("d")), ..Devices::default() };
+        let arguments = attached(&devices, Attachment::SdCard);
+        assert!(arguments.contains("sd-card,drive=disk"), "{arguments}");
+        assert!(!arguments.contains("virtio"), "{arguments}");
     }
 
     #[test]

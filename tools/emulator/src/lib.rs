@@ -16,6 +16,6 @@ pub mod peer;
 mod process;
 
 pub use console::{Console, ExpectError, Mark};
-pub use devices::{Devices, Disk, Writes};
+pub use devices::{Attachment, Devices, Disk, Writes};
 pub use machine::{Machine, Payload, Time};
 pub use process::Emulator;

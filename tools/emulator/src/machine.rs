@@ -5,7 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::devices::Devices;
+use crate::devices::{Attachment, Devices};
+
+/// QEMU's program, where it is installed.
+const QEMU: &str = "qemu-system-aarch64";
 
 /// What the machine starts.
 #[derive(Clone, Debug)]
@@ -16,6 +19,11 @@ pub enum Payload {
         path: PathBuf,
         /// Where it is loaded and entered.
         address: u64,
+    },
+    /// The same by the machine's own firmware, which puts it where it likes.
+    Firmware {
+        /// The file.
+        path: PathBuf,
     },
     /// A Linux kernel by QEMU's own boot loader.
     Linux {
@@ -46,6 +54,8 @@ pub enum Time {
 /// A machine to emulate.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    /// The emulator: QEMU's program, by name or path.
+    pub program: PathBuf,
     /// QEMU's `-machine`, for example `virt,virtualization=on`.
     pub machine: String,
     /// QEMU's `-cpu`.
@@ -58,6 +68,8 @@ pub struct Machine {
     pub payload: Payload,
     /// Disk, network, entropy.
     pub devices: Devices,
+    /// How its disk is attached.
+    pub attachment: Attachment,
     /// What the machine's time is.
     pub time: Time,
     /// A TCG plugin with its arguments, as after `-plugin`.
@@ -71,12 +83,14 @@ impl Machine {
     #[must_use]
     pub fn board(path: impl Into<PathBuf>, address: u64) -> Self {
         Self {
+            program: QEMU.into(),
             machine: "virt,virtualization=on,dtb-randomness=off".into(),
             cpu: "cortex-a53".into(),
             cpus: 1,
             memory_mib: 2048,
             payload: Payload::Image { path: path.into(), address },
             devices: Devices::default(),
+            attachment: Attachment::default(),
             time: Time::Real,
             plugin: None,
             extra: Vec::new(),
@@ -92,6 +106,7 @@ impl Machine {
         memory_mib: u64,
     ) -> Self {
         Self {
+            program: QEMU.into(),
             machine: "virt,dtb-randomness=off".into(),
             cpu: "cortex-a53".into(),
             cpus: 1,
@@ -103,6 +118,7 @@ impl Machine {
                 device_tree: None,
             },
             devices: Devices::default(),
+            attachment: Attachment::default(),
             time: Time::Real,
             plugin: None,
             extra: Vec::new(),
@@ -113,13 +129,12 @@ impl Machine {
     /// exists the emulator dies with the thread that started it, so that a killed test leaves nothing behind.
     #[must_use]
     pub fn command(&self) -> Command {
-        let qemu = "qemu-system-aarch64";
         let mut command = if on_path("setpriv") {
             let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "KILL", qemu]);
+            command.args(["--pdeathsig", "KILL"]).arg(&self.program);
             command
         } else {
-            Command::new(qemu)
+            Command::new(&self.program)
         };
         command
             .args(["-machine", &self.machine, "-cpu", &self.cpu])
@@ -145,6 +160,9 @@ impl Machine {
                 );
                 command.args(["-device", &device]);
             }
+            Payload::Firmware { path } => {
+                command.arg("-kernel").arg(path);
+            }
             Payload::Linux { kernel, initrd, cmdline, device_tree } => {
                 command.arg("-kernel").arg(kernel).args(["-append", cmdline]);
                 if let Some(initrd) = initrd {
@@ -155,7 +173,7 @@ impl Machine {
                 }
             }
         }
-        self.devices.apply(&mut command);
+        self.devices.apply(self.attachment, &mut command);
         command.args(&self.extra);
         command
     }

@@ -16,6 +16,7 @@ mod hostile;
 mod image;
 mod paths;
 mod process;
+mod qemu;
 mod run;
 mod sdk;
 mod test;

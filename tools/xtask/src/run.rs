@@ -11,15 +11,16 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use board::{Boot, Wiring};
 use clap::Args;
-use emulator::{Console, Devices, Disk, Emulator, Machine, Mark};
+use emulator::{Attachment, Console, Devices, Disk, Emulator, Machine, Mark, Payload};
 
 use crate::disk;
 use crate::guest::{PROMPT, READY_MARKER};
 use crate::image::{self, Image, Needs};
 use crate::process::say;
-use crate::sdk;
+use crate::{qemu, sdk};
 
 /// A VMM says this, behind its name, when its guest has switched itself off.
 pub const POWERED_OFF: &str = "|INFO: guest powered off";
@@ -74,11 +75,26 @@ pub fn run(options: &Options) -> Result<()> {
 /// The board is one that is not emulated.
 pub fn machine(board: &str, image: &Image) -> Result<Machine> {
     let description = sdk::board(board)?;
+    let top = description.ram_ranges().last().map_or(0, |range| range.end);
     let emulator = description.emulator.with_context(|| format!("the board {board} is not emulated"))?;
     let mut machine = Machine::board(&image.file, image.address);
+    if emulator.boot == Boot::Firmware {
+        // Where it puts things is the firmware's business; RAM begins at 0 on boards that have one.
+        ensure!(
+            top <= emulator.memory_mib << 20,
+            "the board {board} has more memory than its emulator, {} MiB",
+            emulator.memory_mib
+        );
+        machine.payload = Payload::Firmware { path: image.file.clone() };
+    }
+    machine.attachment = match emulator.wiring {
+        Wiring::Virtio => Attachment::Virtio,
+        Wiring::SdCard => Attachment::SdCard,
+    };
+    machine.program = qemu::at_least(emulator.minimum_version)?;
     machine.machine = emulator.machine;
     machine.cpu = description.cpu;
-    machine.cpus = description.cpus;
+    machine.cpus = emulator.cpus.unwrap_or(description.cpus);
     machine.memory_mib = emulator.memory_mib;
     Ok(machine)
 }
