@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The Raspberry Pi's system timer (BCM2711 ARM Peripherals, chapter 10) for the clients of the timer protocol.
+//!
+//! A counter of 64 bits at 1 MHz, and comparators that match its lower half. [`Comparator`] makes one of them end at any moment of
+//! the whole counter; tested on the host against a model. Clients' time-outs are `timer-driver`'s table.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+/// Ticks a second.
+pub const FREQUENCY_HZ: u64 = 1_000_000;
+
+/// The farthest that the comparator is set ahead: well below a round of the lower half, so that what lies ahead and what
+/// lies behind can be told apart.
+const HORIZON: u64 = 1 << 31;
+
+/// What the driver does with the timer's registers.
+pub trait Registers {
+    /// Reads CLO and CHI.
+    fn counter(&mut self) -> (u32, u32);
+    /// Writes the comparator.
+    fn set_compare(&mut self, value: u32);
+    /// Takes the comparator's match back.
+    fn clear_match(&mut self);
+}
+
+/// The counter, and one comparator.
+#[derive(Debug)]
+pub struct Comparator<R>(R);
+
+impl<R: Registers> Comparator<R> {
+    /// A timer's comparator; a match of an earlier life is taken back.
+    pub fn new(mut registers: R) -> Self {
+        registers.clear_match();
+        Self(registers)
+    }
+
+    /// The counter.
+    pub fn now(&mut self) -> u64 {
+        // The upper half is from the same moment as the lower one if it is the same before and after. It moves once in 71
+        // minutes, so a third look is not needed; hardware that is broken is not waited for.
+        let (_, before) = self.0.counter();
+        let (low, high) = self.0.counter();
+        let low = if high == before { low } else { 0 };
+        u64::from(high) << 32 | u64::from(low)
+    }
+
+    /// Takes a match back. The counter may not have reached what was waited for: then it is to be [armed](Self::arm) again.
+    pub fn acknowledge(&mut self) {
+        self.0.clear_match();
+    }
+
+    /// Makes a match come at `deadline`, or before it if that is far away. Gives `false` when the deadline has passed: then no
+    /// match may come.
+    #[must_use = "without a match nobody comes back to it"]
+    pub fn arm(&mut self, deadline: u64) -> bool {
+        let now = self.now();
+        let target = deadline.min(now.saturating_add(HORIZON));
+        if target <= now {
+            return false;
+        }
+        self.0.set_compare(target as u32);
+        // The counter may have passed the value before it was there.
+        self.now() < target
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A counter that moves by `step` at each look, and a comparator.
+    struct Model {
+        counter: u64,
+        step: u64,
+        compare: Option<u32>,
+        matched: bool,
+    }
+
+    impl Model {
+        fn advance(&mut self, ticks: u64) {
+            let before = self.counter;
+            self.counter = self.counter.saturating_add(ticks);
+            if let Some(compare) = self.compare {
+                // The first moment after `before` at which the lower half is the value.
+                let ahead = u64::from(compare.wrapping_sub(before as u32).wrapping_sub(1)) + 1;
+                self.matched |= ahead <= self.counter - before;
+            }
+        }
+    }
+
+    impl Registers for &mut Model {
+        fn counter(&mut self) -> (u32, u32) {
+            self.advance(self.step);
+            (self.counter as u32, (self.counter >> 32) as u32)
+        }
+        fn set_compare(&mut self, value: u32) {
+            self.compare = Some(value);
+        }
+        fn clear_match(&mut self) {
+            self.matched = false;
+        }
+    }
+
+    #[test]
+    fn counter_is_one_number_when_its_upper_half_moves() {
+        let mut model = Model { counter: 0x1_ffff_fffe, step: 1, compare: None, matched: false };
+        let mut comparator = Comparator::new(&mut model);
+        assert_eq!(comparator.now(), 0x2_0000_0000);
+        assert_eq!(comparator.now(), 0x2_0000_0002);
+    }
+
+    #[test]
+    fn deadline_that_has_passed_is_told() {
+        let mut model = Model { counter: 1000, step: 1, compare: None, matched: false };
+        let mut comparator = Comparator::new(&mut model);
+        assert!(!comparator.arm(1000));
+        // Passed between the look at the counter and the writing of the comparator, or so soon after that nobody can tell.
+        assert!(!comparator.arm(1006));
+        assert!(comparator.arm(1100));
+    }
+
+    #[test]
+    fn match_of_an_earlier_life_is_taken_back() {
+        let mut model = Model { counter: 0, step: 0, compare: Some(5), matched: true };
+        Comparator::new(&mut model);
+        assert!(!model.matched);
+    }
+
+    proptest! {
+        #[test]
+        fn match_comes_at_the_deadline_or_at_the_horizon(
+            start in 0..1u64 << 40, ahead in 1..1u64 << 34, step in 0u64..4
+        ) {
+            let mut model = Model { counter: start, step, compare: None, matched: false };
+            let deadline = start + ahead;
+            if Comparator::new(&mut model).arm(deadline) {
+                let first = deadline.min(start + HORIZON);
+                model.advance(first - 1 - model.counter);
+                prop_assert!(!model.matched, "not early");
+                model.advance(1 + 4 * step);
+                prop_assert!(model.matched);
+            } else {
+                prop_assert!(ahead <= 4 * step + 1);
+            }
+        }
+    }
+}
