@@ -117,7 +117,8 @@ pub fn build(request: &Request<'_>) -> Result<Built, Failure> {
     let mut chosen = BTreeMap::new();
     for _ in 0..MAX_TRIES {
         let attempt = parts.attempt(&chosen)?;
-        let wanted = place::choose(parts.system, &parts.source, &attempt.untypeds)?;
+        let wanted =
+            place::choose(parts.system, &parts.source, &attempt.untypeds, parts.config.platform.dma_limit)?;
         if wanted == chosen {
             return parts.finish(attempt);
         }

@@ -72,8 +72,8 @@ pub fn check_fixed(
     errors
 }
 
-/// Chooses addresses for the regions that need one and have none: from the top of main memory downwards, away from
-/// where ordinary objects are.
+/// Chooses addresses for the regions that need one and have none: from the top of main memory, or of what devices reach of
+/// it, downwards, away from where ordinary objects are.
 ///
 /// # Errors
 /// When there is no contiguous room for a region.
@@ -81,13 +81,18 @@ pub fn choose(
     system: &System,
     source: &str,
     untypeds: &[Untyped],
+    dma_limit: u64,
 ) -> Result<BTreeMap<RegionIndex, u64>, Box<Diagnostic>> {
     let mut taken: Vec<Range<u64>> = system
         .memory_regions
         .iter()
         .filter_map(|region| Some(region.phys_addr?..region.phys_addr?.saturating_add(region.size)))
         .collect();
-    let free = ranges(untypeds, false);
+    let mut free = ranges(untypeds, false);
+    free.retain_mut(|range| {
+        range.end = range.end.min(dma_limit);
+        range.start < range.end
+    });
     let mut chosen = BTreeMap::new();
     for (index, region) in system.memory_regions.iter().enumerate() {
         if !region.contiguous || region.phys_addr.is_some() {
@@ -97,7 +102,12 @@ pub fn choose(
         let found = free.iter().rev().find_map(|range| top_fit(range, region.size, align, &taken));
         let Some(start) = found else {
             let problem = Problem::Other(format!(
-                "no contiguous main memory for region '{}' of {:#x} bytes, whose physical address a setvar asks for{}",
+                "no contiguous main memory{} for region '{}' of {:#x} bytes, whose physical address a setvar asks for{}",
+                if dma_limit == u64::MAX {
+                    String::new()
+                } else {
+                    format!(" below {dma_limit:#x}, where devices reach it,")
+                },
                 region.name,
                 region.size,
                 list_ranges(untypeds)

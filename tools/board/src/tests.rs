@@ -48,7 +48,7 @@ fn contradictions_are_refused_with_their_key() {
         ),
         ("end = 0xc000_0000", "end = 0x6000_0000", "memory[0]: end must be above start"),
         ("end = 0xc000_0000", "end = 0xc000_0001", "memory[0]: must be whole blocks"),
-        ("end = 0xc000_0000", "end = 0x100_0000_1000", "memory[0]: lies above the last physical address"),
+        ("end = 0xc000_0000", "end = 0x100_0020_0000", "memory[0]: lies above the last physical address"),
         ("physical_base = 0x6000_0000", "physical_base = 0x5000_0000", "kernel.physical_base: is not in RAM"),
         ("physical_base = 0x6000_0000", "physical_base = 0x6000_1000", "kernel.physical_base: must be 2 MiB"),
         ("link_address = 0x7000_0000", "link_address = 0x1000", "loader.link_address: is not in RAM"),
@@ -128,7 +128,7 @@ fn device_is_found_by_what_it_is_for() {
 fn role_without_its_device_is_refused() {
     let with = |role: &str| refused("[roles]", &format!("[roles]\n{role}"));
     assert!(with("x = { device = \"none\" }").contains("roles.x: no device 'none'"));
-    assert!(with("pl011 = { device = \"pl011\" }").contains("roles.pl011: is the name of a device"));
+    assert!(with("gicv = { device = \"pl031\" }").contains("roles.gicv: is the name of a device"));
     assert!(with("X1 = { device = \"pl011\" }").contains("roles.X1: must be lower-case"));
 }
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use board::Board;
 use clap::Args;
 
 use crate::process::say;
@@ -62,23 +63,24 @@ pub struct Options {
     pub no_build: bool,
 }
 
-/// The virtio devices that a description names.
+/// What a description names of the devices that the emulator has to be told of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// `virtio_blk`.
+    /// A disk.
     pub disk: bool,
-    /// `virtio_net`.
+    /// A network.
     pub network: bool,
-    /// `virtio_rng`.
+    /// A source of entropy.
     pub entropy: bool,
 }
 
 impl Needs {
-    /// Those that the text of a description names.
+    /// Those that the text of a description names, by what they are for or by themselves, and the board has.
     #[must_use]
-    pub fn of(description: &str) -> Self {
+    pub fn of(description: &str, board: &Board) -> Self {
         let names = |device: &str| description.contains(&format!("device=\"{device}\""));
-        Self { disk: names("virtio_blk"), network: names("virtio_net"), entropy: names("virtio_rng") }
+        let needs = |name: &str| board.roles.get(name).is_some_and(|role| names(name) || names(&role.device));
+        Self { disk: needs("disk"), network: needs("network"), entropy: needs("entropy") }
     }
 }
 
@@ -123,7 +125,7 @@ pub fn build(options: &Options) -> Result<Image> {
     if c::named_in(&text) {
         c::build(&sdk, &pds)?;
     }
-    let needs = Needs::of(&text);
+    let needs = Needs::of(&text, &board);
     let variables::Result { variables, known_guest } = variables::collect(options, needs, &output)?;
     let name = options.system.display().to_string();
     let refused = |problems: Vec<sdf::Diagnostic>| {

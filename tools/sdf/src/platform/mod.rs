@@ -30,6 +30,8 @@ pub struct Platform {
     pub cores: u32,
     /// Largest interrupt number.
     pub max_irq: u32,
+    /// First physical address that no device reaches by itself: where regions end whose address a program is told.
+    pub dma_limit: u64,
     /// Interrupts that the kernel keeps for itself, each with what for.
     pub kernel_irqs: Vec<(u32, String)>,
     /// Least budget that the kernel accepts, microseconds (twice its worst-case execution time).
@@ -107,7 +109,7 @@ impl Platform {
     /// Takes the facts from the text of `platform_gen.json`, `gen_config.json` and `address_space_constants.json`.
     ///
     /// `platform_gen.json` may say more than the reference SDK's: `max_irq` (number), `kernel_irqs` (array of
-    /// `{number, use}`) and `wcet_us` (number); without these, architectural limits hold.
+    /// `{number, use}`), `wcet_us` and `dma_limit` (numbers); without these, architectural limits hold.
     ///
     /// # Errors
     /// When a fact is missing or malformed.
@@ -140,6 +142,7 @@ impl Platform {
                 .and_then(|irq| u32::try_from(irq).ok())
                 .unwrap_or(GIC_MAX_IRQ),
             kernel_irqs: platform_gen.kernel_irqs().unwrap_or_else(|| architectural_kernel_irqs(hypervisor)),
+            dma_limit: platform_gen.optional_number("dma_limit").unwrap_or(u64::MAX),
             min_budget_us: wcet_us.saturating_mul(2),
             max_period_us: max_period_us(config.optional_number("TIMER_FREQUENCY").unwrap_or(0)),
             num_domains: config.number("NUM_DOMAINS")?,
@@ -165,6 +168,7 @@ impl Platform {
                 .into_iter()
                 .map(|(irq, owner)| (irq, owner.to_owned()))
                 .collect(),
+            dma_limit: board.dma.limit.unwrap_or(u64::MAX),
             min_budget_us: board.kernel.wcet_us.saturating_mul(2),
             max_period_us: max_period_us(board.timer.frequency),
             num_domains: if board.cpus == 1 { 16 } else { 1 },

@@ -235,7 +235,12 @@ mod tests {
 
     #[test]
     fn guest_goes_on_to_its_disk_if_there_is_one() {
-        assert!(default_cmdline(Needs::of("<memory_region device=\"virtio_blk\"/>")).contains("root="));
-        assert!(!default_cmdline(Needs::of("<!-- virtio_blk -->")).contains("root="));
+        let cmdline = |text, board| default_cmdline(Needs::of(text, &crate::sdk::board(board).unwrap()));
+        for text in ["<memory_region device=\"virtio_blk\"/>", "<memory_region device=\"disk\"/>"] {
+            assert!(cmdline(text, "qemu_virt_aarch64").contains("root="));
+        }
+        assert!(!cmdline("<!-- virtio_blk -->", "qemu_virt_aarch64").contains("root="));
+        assert!(cmdline("<irq device=\"disk\"/>", "rpi4b_2gb").contains("root="));
+        assert!(!Needs::of("<irq device=\"network\"/>", &crate::sdk::board("rpi4b_2gb").unwrap()).network);
     }
 }

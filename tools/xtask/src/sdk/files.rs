@@ -2,8 +2,8 @@
 //! The JSON files of an SDK: what the kernel's interface looks like in one configuration. All numbers are
 //! `kernel_abi`'s and the board's; here they only get the names and the form that tools and PDs expect.
 //!
-//! `platform_gen.json` says three things more than the reference SDK's, which tools may ignore: the greatest interrupt,
-//! the interrupts that the kernel keeps, and the kernel's worst-case execution time.
+//! `platform_gen.json` says a few things more than the reference SDK's, which tools may ignore: the greatest interrupt,
+//! the interrupts that the kernel keeps, the kernel's worst-case execution time, and up to where devices do DMA.
 
 use std::ops::Range;
 
@@ -104,13 +104,17 @@ fn platform_gen(board: &Board) -> Values {
         .into_iter()
         .map(|(number, purpose)| json!({"number": number, "use": purpose}))
         .collect();
-    object(json!({
+    let mut facts = object(json!({
         "devices": ranges(board.device_ranges()),
         "memory": ranges(board.ram_ranges()),
         "max_irq": board.gic.max_irq,
         "kernel_irqs": irqs,
         "wcet_us": board.kernel.wcet_us,
-    }))
+    }));
+    if let Some(limit) = board.dma.limit {
+        facts.insert("dma_limit".into(), limit.into());
+    }
+    facts
 }
 
 /// Options that no configuration of ours has; named because programs ask for them.
