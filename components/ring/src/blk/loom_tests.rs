@@ -2,13 +2,16 @@
 //! Models of the epoch handshake, with both ends of a block link: the last life of a client gets the answer to its own
 //! request from the last life of the server, whoever restarts when, and nobody sleeps through it.
 
+use core::sync::atomic::Ordering;
+
 use heapless::Vec;
 use loom::sync::{Arc, Notify};
 use loom::thread;
 
 use super::{Client, Code, Layout, Request, Response, Segment, Server, Status};
-use crate::link::State;
+use crate::link::{Role, State, offset_of_epoch};
 use crate::loom_pages::LoomPages;
+use crate::pages::Memory;
 
 /// What each side sleeps on.
 #[derive(Clone)]
@@ -104,9 +107,21 @@ fn server(memory: &LoomPages, wakes: &Wakes, status: Status, rounds: usize) {
     }
 }
 
-/// Runs a client with one life for each of `clients` (its number of rounds) before its last one, which asks `ids`, against
-/// such a server.
+/// What a dying side leaves in both epochs, whatever the other does meanwhile.
+fn scribble(memory: &LoomPages, junk: u32) {
+    for role in [Role::Client, Role::Server] {
+        memory.store(offset_of_epoch(role), junk, Ordering::Relaxed);
+    }
+}
+
+/// As [`model`], with nothing left behind by who dies.
 fn model(ids: &'static [u64], clients: &'static [usize], servers: &'static [usize]) {
+    model_with(ids, clients, servers, None);
+}
+
+/// Runs a client with one life for each of `clients` (its number of rounds) before its last one, which asks `ids`, against
+/// such a server. Who dies leaves `junk`.
+fn model_with(ids: &'static [u64], clients: &'static [usize], servers: &'static [usize], junk: Option<u32>) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
     builder.check(move || {
@@ -117,12 +132,14 @@ fn model(ids: &'static [u64], clients: &'static [usize], servers: &'static [usiz
             thread::spawn(move || {
                 for &rounds in servers {
                     server(&memory, &wakes, Status::IO, rounds);
+                    junk.into_iter().for_each(|junk| scribble(&memory, junk));
                 }
                 server(&memory, &wakes, Status::OK, usize::MAX);
             })
         };
         for (id, &rounds) in (1..).zip(clients) {
             client(&memory, &wakes, &[id], rounds);
+            junk.into_iter().for_each(|junk| scribble(&memory, junk));
         }
         client(&memory, &wakes, ids, usize::MAX);
         thread.join().unwrap();
@@ -153,4 +170,14 @@ fn client_survives_a_restart_of_the_server() {
 #[test]
 fn both_restart_at_once() {
     model(&[LAST], &[1], &[1]);
+}
+
+#[test]
+fn client_survives_a_server_that_leaves_epochs_behind_its_own() {
+    model_with(&[LAST], &[], &[1], Some(u32::MAX));
+}
+
+#[test]
+fn server_survives_a_client_that_leaves_the_epoch_that_comes_before_its_own() {
+    model_with(&[LAST], &[1], &[], Some(2));
 }

@@ -66,7 +66,7 @@ where
             }
             State::PeerRestarted => {
                 self.accept();
-                // The peer is there already: the link can come up in the same look.
+                // The peer may be there already: then the link comes up in the same look.
                 let state = self.link.poll();
                 if state == State::PeerRestarted { State::Down } else { self.settle(state) }
             }
@@ -141,7 +141,7 @@ where
     }
 
     pub(crate) fn info(&self) -> Option<Info> {
-        self.link.info().map(|(_, info)| info)
+        self.link.read_info().map(|(_, info)| info)
     }
 
     pub(crate) fn changed_info(&mut self) -> Option<Info> {

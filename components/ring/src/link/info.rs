@@ -25,11 +25,12 @@ impl<M: Memory> Link<M> {
             next => next,
         };
         self.store(INFO_SEQUENCE, self.info_sequence, Ordering::Release);
+        self.info = Some(info);
         self.notify = true;
     }
 
     /// Client: the information, if the link is up and the server has published any.
-    pub(super) fn info(&self) -> Option<(u32, Info)> {
+    pub(super) fn read_info(&self) -> Option<(u32, Info)> {
         if self.phase != Phase::Up {
             return None;
         }
@@ -54,7 +55,7 @@ impl<M: Memory> Link<M> {
         if self.load(Role::Server, INFO_SEQUENCE, Ordering::Relaxed) == self.info_sequence {
             return None;
         }
-        let (sequence, info) = self.info()?;
+        let (sequence, info) = self.read_info()?;
         self.info_sequence = sequence;
         Some(info)
     }

@@ -9,12 +9,22 @@
 //! peer that sees an even epoch ahead of its own stops using the queues; when it is ready it zeroes its own words, writes the
 //! same epoch, and notifies. A client is ready at once. A server is when nothing of the old epoch is in flight, so that
 //! replayed requests cannot be overtaken by old ones. Epochs are compared modulo 2^32.
+//!
+//! # Whatever a dead side has left
+//!
+//! A side may have written anything anywhere before it died, so its next life cannot know which epoch the peer is in. If
+//! the peer's word is as the peer wrote it, the new epoch is ahead of it, as above. If not, it may be behind the peer's, or the
+//! very same; but the peer finds its own word overwritten, whatever the other says. It follows when that is even and ahead, and
+//! else takes the epoch after that, which the other side follows. Whoever goes to a new epoch writes all words of its
+//! line again.
 
 mod end;
 mod error;
 mod header;
 mod info;
 
+#[cfg(test)]
+mod recovery_tests;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +37,7 @@ pub(crate) use header::{largest_capacity, offset_of_epoch};
 use core::sync::atomic::Ordering;
 
 use header::{ACCEPTED, EPOCH, IDENTITY, INFO_SEQUENCE, MAGIC_WORD, SIZE, identity, line};
+use info::Info;
 
 use crate::pages::Memory;
 use crate::queue::Guard;
@@ -66,7 +77,7 @@ struct Link<M> {
     memory: M,
     role: Role,
     kind: Kind,
-    /// What our epoch word holds.
+    /// What our epoch word holds, unless the peer has written there. 0 before the first.
     epoch: u32,
     phase: Phase,
     restarts: u32,
@@ -75,6 +86,10 @@ struct Link<M> {
     error: Option<LinkError>,
     /// Server: what `INFO_SEQUENCE` holds. Client: of the last info read.
     info_sequence: u32,
+    /// Server: what was published last.
+    info: Option<Info>,
+    /// Client: what `ACCEPTED` holds.
+    accepted: u32,
 }
 
 /// The next even epoch ahead of `epoch`, without 0, which means "never started".
@@ -85,10 +100,15 @@ fn next_epoch(epoch: u32) -> u32 {
     }
 }
 
-/// Whether `epoch` is ahead of `other`, modulo 2^32.
+/// Whether `epoch` is ahead of `other`, modulo 2^32. Of two that differ, one is.
 fn is_ahead(epoch: u32, other: u32) -> bool {
-    (1..1 << 31).contains(&epoch.wrapping_sub(other))
+    match epoch.wrapping_sub(other) {
+        HALF => epoch > other,
+        distance => (1..HALF).contains(&distance),
+    }
 }
+
+const HALF: u32 = 1 << 31;
 
 impl<M: Memory> Link<M> {
     fn new(memory: M, role: Role, kind: Kind) -> Self {
@@ -102,6 +122,8 @@ impl<M: Memory> Link<M> {
             notify: false,
             error: None,
             info_sequence: 0,
+            info: None,
+            accepted: 0,
         }
     }
 
@@ -114,7 +136,8 @@ impl<M: Memory> Link<M> {
     }
 
     /// Client: tells the server what this side takes, from now on and until this side restarts.
-    fn set_accepted(&self, accepted: u32) {
+    fn set_accepted(&mut self, accepted: u32) {
+        self.accepted = accepted;
         self.store(ACCEPTED, accepted, Ordering::Relaxed);
     }
 
@@ -130,51 +153,75 @@ impl<M: Memory> Link<M> {
         self.load(self.role.other(), EPOCH, Ordering::Acquire)
     }
 
+    /// Whether nobody else has written our epoch word. To be asked after [`Self::peer_epoch`], which is written later.
+    #[inline(always)]
+    fn is_intact(&self) -> bool {
+        self.load(self.role, EPOCH, Ordering::Relaxed) == self.epoch
+    }
+
     /// Begins an epoch ahead of both sides'. `clear` zeroes our queue words.
     fn begin(&mut self, clear: impl FnOnce()) {
-        let own = self.load(self.role, EPOCH, Ordering::Relaxed);
+        // Orders whatever a former life has written before the loads; pairs with the fence in `enter`. Either we see the
+        // epoch that the peer is in, or it sees that we have gone, before it uses that.
+        self.memory.fence();
+        let own = if self.epoch == 0 { self.load(self.role, EPOCH, Ordering::Relaxed) } else { self.epoch };
         let peer = self.peer_epoch();
-        let epoch = next_epoch(if is_ahead(peer, own) { peer } else { own });
+        let next = next_epoch(own);
+        let epoch = if is_ahead(next, peer) { next } else { next_epoch(peer) };
         self.store(EPOCH, epoch.wrapping_sub(1), Ordering::Relaxed);
         // Orders the odd epoch before the zeroes: a peer that sees a zeroed index sees that we have restarted.
         self.memory.fence();
+        (self.info_sequence, self.info, self.accepted) = (0, None, 0);
         clear();
-        self.store(INFO_SEQUENCE, 0, Ordering::Relaxed);
-        self.store(ACCEPTED, 0, Ordering::Relaxed);
+        self.enter(epoch);
+    }
+
+    /// With our queue words zero: writes our line.
+    fn enter(&mut self, epoch: u32) {
         self.store(MAGIC_WORD, MAGIC, Ordering::Relaxed);
         self.store(IDENTITY, identity(self.kind, self.role), Ordering::Relaxed);
         self.store(SIZE, self.memory.size() as u32, Ordering::Relaxed);
+        self.store(ACCEPTED, self.accepted, Ordering::Relaxed);
+        match self.info {
+            Some(info) => self.publish_info(info),
+            None => self.store(INFO_SEQUENCE, 0, Ordering::Relaxed),
+        }
         self.store(EPOCH, epoch, Ordering::Release);
+        // Orders it before the next look at the peer's epoch; pairs with the fence in `begin`.
+        self.memory.fence();
         self.epoch = epoch;
         self.phase = Phase::Waiting;
-        self.info_sequence = 0;
         self.notify = true;
     }
 
-    /// Follows the peer into its epoch. Gives whether there is a new one. `clear` stops the queues and zeroes our words.
+    /// Goes where [`Self::new_epoch`] says. Gives whether there is a new one. `clear` stops the queues and zeroes our words.
     fn accept(&mut self, clear: impl FnOnce()) -> bool {
         let peer = self.peer_epoch();
-        if !self.is_new(peer) || self.restarts >= MAX_PEER_RESTARTS {
+        let Some(epoch) = self.new_epoch(peer).filter(|_| self.restarts < MAX_PEER_RESTARTS) else {
             return false;
-        }
+        };
         clear();
-        self.store(EPOCH, peer, Ordering::Release);
-        self.epoch = peer;
-        self.phase = Phase::Waiting;
         self.restarts += 1;
-        self.notify = true;
+        self.enter(epoch);
         true
     }
 
-    fn is_new(&self, peer: u32) -> bool {
-        peer.is_multiple_of(2) && peer != 0 && is_ahead(peer, self.epoch) && self.phase != Phase::Refused
+    /// Where this side has to go when the peer, whose epoch is `peer`, has restarted, or has damaged the epochs.
+    fn new_epoch(&self, peer: u32) -> Option<u32> {
+        if self.phase == Phase::Refused {
+            None
+        } else if peer.is_multiple_of(2) && peer != 0 && is_ahead(peer, self.epoch) {
+            Some(peer)
+        } else {
+            (!self.is_intact()).then(|| next_epoch(peer))
+        }
     }
 
-    /// One look at the peer's epoch. The caller stops or starts its queues as the result says.
+    /// One look at the epochs. The caller stops or starts its queues as the result says.
     #[inline]
     fn poll(&mut self) -> State {
         let peer = self.peer_epoch();
-        if peer == self.epoch && self.phase == Phase::Up {
+        if peer == self.epoch && self.is_intact() && self.phase == Phase::Up {
             return State::Up;
         }
         self.poll_slow(peer)
@@ -182,7 +229,7 @@ impl<M: Memory> Link<M> {
 
     #[cold]
     fn poll_slow(&mut self, peer: u32) -> State {
-        if peer == self.epoch {
+        if peer == self.epoch && self.is_intact() {
             if self.phase != Phase::Waiting {
                 return State::Down;
             }
@@ -197,7 +244,7 @@ impl<M: Memory> Link<M> {
             // Should the peer come back to this epoch, it would do so without having reset its words.
             self.phase = Phase::Cut;
         }
-        if !self.is_new(peer) {
+        if self.new_epoch(peer).is_none() {
             return State::Down;
         }
         if self.restarts >= MAX_PEER_RESTARTS {
@@ -235,6 +282,6 @@ impl<M: Memory> Link<M> {
     }
 
     fn guard(&self) -> Guard {
-        Guard { offset: offset_of_epoch(self.role.other()), epoch: self.epoch }
+        Guard { words: [Role::Server, Role::Client].map(offset_of_epoch), epoch: self.epoch }
     }
 }

@@ -50,13 +50,13 @@ pub trait Entry: Copy {
     fn write<M: Memory>(self, memory: &M, offset: usize);
 }
 
-/// A word that must keep its value for the queue to be in use: the peer's epoch. When an index turns out impossible
-/// and this word has changed, the peer has restarted, and not misbehaved.
+/// Words that must keep their value for the queue to be in use: the epochs. When an index turns out impossible and one of them
+/// has changed, the peer has restarted, and not misbehaved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Guard {
-    /// Byte offset of the word.
-    pub(crate) offset: usize,
-    /// What it holds as long as the peer has not restarted.
+    /// Byte offsets of the words.
+    pub(crate) words: [usize; 2],
+    /// What they hold as long as the peer has not restarted.
     pub(crate) epoch: u32,
 }
 
@@ -113,7 +113,9 @@ impl<M: Memory> Common<M> {
     /// Whether the peer has left the epoch in which the queue was started.
     #[cold]
     fn peer_restarted(&self) -> bool {
-        self.guard.is_some_and(|guard| self.memory.load(guard.offset, Ordering::Acquire) != guard.epoch)
+        self.guard.is_some_and(|guard| {
+            guard.words.iter().any(|&word| self.memory.load(word, Ordering::Acquire) != guard.epoch)
+        })
     }
 
     /// Stops the queue because the peer's index is impossible. Not its fault if it has restarted meanwhile.

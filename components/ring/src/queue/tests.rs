@@ -129,13 +129,16 @@ fn consumer_that_takes_what_was_not_published_is_cut_off() {
     assert_eq!((&memory).load(TAIL, Relaxed), 0, "nothing is written any more");
 }
 
+/// Where these tests have the epochs of both sides: behind the queue.
+const EPOCHS: [usize; 2] = [4 * 46, 4 * 47];
+
 #[test]
 fn index_that_goes_back_under_a_changed_epoch_is_a_restart() {
-    let guard = Guard { offset: 4 * 47, epoch: 6 };
-    for (epoch, misbehaved) in [(6, true), (7, false), (0, false)] {
+    let guard = Guard { words: EPOCHS, epoch: 6 };
+    for (word, epoch, misbehaved) in [(0, 6, true), (0, 7, false), (0, 0, false), (1, 0, false)] {
         let memory = Region::new();
         let (mut producer, mut consumer) = ends(&memory);
-        (&memory).store(guard.offset, 6, Relaxed);
+        EPOCHS.iter().for_each(|&word| (&memory).store(word, 6, Relaxed));
         Side::start(&mut consumer, guard);
         Side::start(&mut producer, guard);
         producer.push(Letter(1)).unwrap();
@@ -143,7 +146,7 @@ fn index_that_goes_back_under_a_changed_epoch_is_a_restart() {
         consumer.pop().unwrap();
         let _ = consumer.release();
         assert_eq!(producer.space(), 8);
-        (&memory).store(guard.offset, epoch, Relaxed);
+        (&memory).store(EPOCHS[word], epoch, Relaxed);
         (&memory).store(TAIL, 0, Relaxed);
         (&memory).store(HEAD, 0, Relaxed);
         assert_eq!((consumer.pop(), producer.space()), (None, 0));
@@ -155,14 +158,15 @@ fn index_that_goes_back_under_a_changed_epoch_is_a_restart() {
 
 #[test]
 fn zero_that_looks_like_progress_after_a_wrap_is_a_restart_if_the_epoch_says_so() {
-    let guard = Guard { offset: 4 * 47, epoch: 6 };
-    for (epoch, popped) in [(6, true), (7, false)] {
+    let guard = Guard { words: EPOCHS, epoch: 6 };
+    for (word, epoch, popped) in [(0, 6, true), (0, 7, false), (1, 0, false)] {
         let memory = Region::new();
+        EPOCHS.iter().for_each(|&word| (&memory).store(word, 6, Relaxed));
         (&memory).store(TAIL, u32::MAX, Relaxed);
         (&memory).store(HEAD, u32::MAX, Relaxed);
         let (_, mut consumer) = ends(&memory);
         consumer.common.guard = Some(guard);
-        (&memory).store(guard.offset, epoch, Relaxed);
+        (&memory).store(EPOCHS[word], epoch, Relaxed);
         (&memory).store(TAIL, 0, Relaxed);
         assert_eq!(consumer.pop().is_some(), popped);
         assert_eq!(consumer.take_error(), None);
