@@ -75,6 +75,10 @@ pub enum Network {
         at: usize,
         /// What the header says about the length of header and payload, in bytes.
         length: usize,
+        /// The source address.
+        source: [u8; 16],
+        /// What is behind the header could not be seen, for too many extensions or too long ones.
+        obscured: bool,
     },
     /// Address resolution for IPv4 over Ethernet.
     Arp {
@@ -177,18 +181,20 @@ fn ipv6(packet: &[u8], at: usize) -> Option<(Network, Option<Transport>)> {
         return None;
     }
     let length = 40 + usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
-    let network = Network::Ipv6 { at, length };
+    let source = bytes(packet, at + 8)?;
+    let network = |obscured| Network::Ipv6 { at, length, source, obscured };
     let (mut next, mut place) = (fixed[6], at + 40);
     for _ in 0..MAX_EXTENSIONS {
         if !EXTENSIONS.contains(&next) {
             break;
         }
-        let Some([following, eights]) = bytes(packet, place) else { return Some((network, None)) };
+        let Some([following, eights]) = bytes(packet, place) else { return Some((network(true), None)) };
         place += (usize::from(eights) + 1) * 8;
         next = following;
     }
-    let hidden = EXTENSIONS.contains(&next) || OPAQUE.contains(&next);
-    Some((network, (!hidden).then_some(Transport { protocol: next, at: place })))
+    let obscured = EXTENSIONS.contains(&next);
+    let hidden = obscured || OPAQUE.contains(&next);
+    Some((network(obscured), (!hidden).then_some(Transport { protocol: next, at: place })))
 }
 
 fn arp(packet: &[u8], at: usize) -> Option<Network> {

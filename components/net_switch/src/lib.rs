@@ -20,6 +20,7 @@ pub mod frame;
 mod frame_tests;
 pub mod headers;
 pub mod merge;
+pub mod neighbour;
 #[cfg(test)]
 #[allow(missing_docs, reason = "for tests")]
 mod packets;

@@ -8,11 +8,15 @@
 //! |---|---|
 //! | `mac:52:54:00:00:01:00` | the client's Ethernet address; without it 02:62:68:00:00:0n |
 //! | `any-source` | the client may send from any Ethernet address (a bridge or router in a guest); the switch learns them |
-//! | `ipv4:10.0.2.15` | the client may send IPv4 and ARP only from this address (several are allowed), or from 0.0.0.0 |
+//! | `ipv4:10.0.2.15` | the client may send IPv4 and ARP only from this address, or from 0.0.0.0 |
+//! | `ipv6:fec0::15` | the client may send IPv6, and advertise it as its own, only from this address, or from :: |
 //! | `deny:client1` | no packet between this port and that one (`clients`: any client; `uplink`) |
 //! | `allow:uplink` | no packet between this port and any that is not allowed here; may be repeated |
 //! | `flood` | the port gets packets for stations that nobody knows; the uplink always does, unless it says `no-flood` |
 //! | `no-offload` | the port gets and gives no partial checksums and no packets to segment |
+//!
+//! Up to four addresses of each kind may be given. With an address of one kind and none of the other the client cannot use
+//! the other one.
 //!
 //! A pair may talk if neither of the two forbids it. What the switch does not understand it does not serve: a mistake
 //! closes a port and never opens one.
@@ -24,7 +28,7 @@ use crate::table::Port;
 
 /// Most clients.
 pub const MAX_CLIENTS: usize = 8;
-/// Most IPv4 addresses of one client.
+/// Most IPv4 addresses of one client, and most IPv6 addresses.
 pub const MAX_ADDRESSES: usize = 4;
 
 /// A set of ports.
@@ -103,8 +107,10 @@ pub struct Policy {
     pub mac: Mac,
     /// The client may send from other Ethernet addresses, too.
     pub any_source: bool,
-    /// The IPv4 addresses that the client may send from; empty: any.
+    /// The IPv4 addresses that the client may send from; any, if both lists are empty.
     pub addresses: Vec<[u8; 4], MAX_ADDRESSES>,
+    /// The same for IPv6.
+    pub addresses_v6: Vec<[u8; 16], MAX_ADDRESSES>,
     /// Ports that this one does not forbid.
     pub allowed: Ports,
     /// The port gets packets for unknown stations.
@@ -122,8 +128,8 @@ pub enum PolicyError {
     /// Not an Ethernet address that one station may have.
     #[error("not a station's Ethernet address, six bytes in hexadecimal with colons")]
     Mac,
-    /// Not an IPv4 address, or too many.
-    #[error("not an IPv4 address, or more than four")]
+    /// Not an IPv4 or IPv6 address, or too many.
+    #[error("not such an address, or more than four")]
     Address,
     /// Not a port.
     #[error("not a port: client0 to client7, clients, uplink")]
@@ -142,6 +148,7 @@ impl Policy {
             mac: Mac([0x02, 0x62, 0x68, 0, 0, number]),
             any_source: matches!(port, Port::Uplink),
             addresses: Vec::new(),
+            addresses_v6: Vec::new(),
             allowed: Ports::ALL,
             flood: matches!(port, Port::Uplink),
             offload: true,
@@ -162,6 +169,9 @@ impl Policy {
                 "mac" => mac(value).map(|mac| policy.mac = mac).ok_or(PolicyError::Mac),
                 "ipv4" => ipv4(value)
                     .and_then(|address| policy.addresses.push(address).ok())
+                    .ok_or(PolicyError::Address),
+                "ipv6" => ipv6(value)
+                    .and_then(|address| policy.addresses_v6.push(address).ok())
                     .ok_or(PolicyError::Address),
                 "allow" => ports(value).map(|ports| only = only.or(ports)).ok_or(PolicyError::Port),
                 "deny" => ports(value).map(|ports| denied = denied.or(ports)).ok_or(PolicyError::Port),
@@ -187,6 +197,27 @@ impl Policy {
         }
         policy.allowed = policy.allowed.without(denied);
         Ok(policy)
+    }
+}
+
+impl Policy {
+    /// Whether the client may not send from every address.
+    #[inline]
+    pub fn is_bound(&self) -> bool {
+        !(self.addresses.is_empty() && self.addresses_v6.is_empty())
+    }
+
+    /// Whether the client may send from this address. From 0.0.0.0 everybody may: for DHCP, and to probe whether an address is
+    /// taken (RFC 5227).
+    #[inline]
+    pub fn may_use(&self, address: [u8; 4]) -> bool {
+        !self.is_bound() || address == [0; 4] || self.addresses.contains(&address)
+    }
+
+    /// The same for IPv6. From :: an address is probed (RFC 4862, section 5.4).
+    #[inline]
+    pub fn may_use_v6(&self, address: [u8; 16]) -> bool {
+        !self.is_bound() || address == [0; 16] || self.addresses_v6.contains(&address)
     }
 }
 
@@ -216,6 +247,10 @@ fn ipv4(text: &str) -> Option<[u8; 4]> {
     text.parse().ok().map(|address: core::net::Ipv4Addr| address.octets())
 }
 
+fn ipv6(text: &str) -> Option<[u8; 16]> {
+    text.parse().ok().map(|address: core::net::Ipv6Addr| address.octets())
+}
+
 /// The value of `name` in the text; the first one if there are several, and `None` also when it is not UTF-8.
 pub fn value<'a>(text: &'a [u8], name: &str) -> Option<&'a str> {
     text.split(|byte| *byte == b'\n').find_map(|line| {
@@ -242,11 +277,13 @@ mod tests {
 
     #[test]
     fn options_are_understood() {
-        let text = "mac:52:54:00:00:01:00, any-source,ipv4:10.0.2.15,ipv4:10.0.2.16,flood,no-offload";
+        let text =
+            "mac:52:54:00:00:01:00, any-source,ipv4:10.0.2.15,ipv4:10.0.2.16,ipv6:fe80::2,flood,no-offload";
         let policy = Policy::parse(CLIENT, text).unwrap();
         assert_eq!(policy.mac, Mac([0x52, 0x54, 0, 0, 1, 0]));
         assert!(policy.any_source && policy.flood && !policy.offload);
         assert_eq!(policy.addresses[..], [[10, 0, 2, 15], [10, 0, 2, 16]]);
+        assert_eq!(policy.addresses_v6[..], [[0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]]);
     }
 
     #[test]
@@ -271,6 +308,8 @@ mod tests {
             ("mac:+2:54:00:00:01:0x", PolicyError::Mac),
             ("ipv4:10.0.2", PolicyError::Address),
             ("ipv4:1.1.1.1,ipv4:1.1.1.2,ipv4:1.1.1.3,ipv4:1.1.1.4,ipv4:1.1.1.5", PolicyError::Address),
+            ("ipv6:10.0.2.15", PolicyError::Address),
+            ("ipv6:fe80::1::2", PolicyError::Address),
             ("deny:client8", PolicyError::Port),
             ("deny:", PolicyError::Port),
             ("allow:guest", PolicyError::Port),

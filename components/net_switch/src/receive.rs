@@ -94,7 +94,7 @@ impl<M: Memory> Switch<M> {
     fn receiver(&self, packet: &Received) -> Option<Port> {
         let [destination, source] = addresses(&packet.head);
         let headers = Headers { destination, source, network: Network::Other, transport: None };
-        self.check_source(Port::Uplink, &headers).ok()?;
+        self.check_source(Port::Uplink, &headers, &packet.head).ok()?;
         let mut ports = self.route(Port::Uplink, destination).ok()?;
         let to = ports.next()?;
         let alone = ports.is_empty() && packet.fragment.length <= usize::from(self.mtu()) + 14;

@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::counters::Loss;
 use crate::frame::{Frame, Work};
 use crate::headers::{Headers, Mac, Network};
+use crate::neighbour::Message;
 use crate::policy::Ports;
 use crate::switch::Switch;
 use crate::table::{Learned, Port};
@@ -15,9 +16,10 @@ use crate::table::{Learned, Port};
 const LINK_HEADERS: usize = 22;
 
 impl<M: Memory> Switch<M> {
-    /// Whether the sender is who it says to be.
+    /// Whether the sender of a packet that begins with `head` is who it says to be, at each layer that a neighbour would believe:
+    /// Ethernet, IP, and what ARP and neighbour discovery say of both.
     #[inline]
-    pub(crate) fn check_source(&self, from: Port, headers: &Headers) -> Result<(), Loss> {
+    pub(crate) fn check_source(&self, from: Port, headers: &Headers, head: &[u8]) -> Result<(), Loss> {
         let source = headers.source;
         let owner = self.clients.iter().find(|client| client.policy().mac == source);
         // An address that is configured for a client is that client's alone.
@@ -32,20 +34,27 @@ impl<M: Memory> Switch<M> {
         if !policy.any_source && source != policy.mac {
             return Err(Loss::Spoofed);
         }
-        if policy.any_source && policy.addresses.is_empty() {
+        if policy.any_source && !policy.is_bound() {
             return Ok(());
         }
-        let is_own = |address: [u8; 4]| {
-            // 0.0.0.0: DHCP, and probing whether an address is taken (RFC 5227).
-            policy.addresses.is_empty() || address == [0; 4] || policy.addresses.contains(&address)
-        };
+        // A client that may send as anybody may say so, too.
+        let is_good = |mac: Mac| policy.any_source || mac == source;
         let is_good = match headers.network {
-            Network::Ipv4 { source, .. } => is_own(source),
-            Network::Arp { sender_mac, sender } => {
-                (policy.any_source || sender_mac == source) && is_own(sender)
+            Network::Ipv4 { source, .. } => policy.may_use(source),
+            Network::Arp { sender_mac, sender } => is_good(sender_mac) && policy.may_use(sender),
+            Network::Ipv6 { source: address, obscured, .. } => {
+                let said = Message::read(head, source, headers.network, headers.transport);
+                let is_true = match said {
+                    Message::None => !obscured || policy.any_source,
+                    Message::Host { mac, target } => {
+                        is_good(mac) && target.is_none_or(|target| policy.may_use_v6(target))
+                    }
+                    Message::Router | Message::Malformed => policy.any_source,
+                };
+                is_true && policy.may_use_v6(address)
             }
-            Network::Malformed => policy.addresses.is_empty(),
-            Network::Ipv6 { .. } | Network::Other => true,
+            Network::Malformed => !policy.is_bound(),
+            Network::Other => true,
         };
         if is_good { Ok(()) } else { Err(Loss::Spoofed) }
     }

@@ -245,7 +245,7 @@ impl<M: Memory> Switch<M> {
 
     #[inline]
     fn pass_frame(&mut self, from: Port, frame: &Frame<'_>) -> Result<Passed, Loss> {
-        self.check_source(from, &frame.headers)?;
+        self.check_source(from, &frame.headers, frame.head())?;
         self.check_length(frame)?;
         let mut to = self.route(from, frame.headers.destination)?;
         if to.contains(Port::Uplink)

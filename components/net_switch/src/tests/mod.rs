@@ -4,6 +4,7 @@
 mod forwarding;
 mod hostile;
 mod life;
+mod neighbours;
 mod random;
 
 use std::collections::VecDeque;
