@@ -31,8 +31,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     constant("Worst-case execution time of the kernel, microseconds.", "WCET_US", board.kernel.wcet_us)?;
     constant("Debug console registers (PL011).", "CONSOLE", console)?;
     constant("GIC distributor.", "GICD", board.gic.distributor)?;
-    constant("GIC CPU interface.", "GICC", board.gic.cpu_interface)?;
-    constant("GIC virtual interface control.", "GICH", board.gic.hypervisor_interface)?;
+    println!("cargo:rustc-check-cfg=cfg(gic_v3)");
+    if board.gic.version == 3 {
+        println!("cargo:rustc-cfg=gic_v3");
+        constant("GIC redistributor of the first CPU.", "GICR", board.gic.redistributor)?;
+    } else {
+        constant("GIC CPU interface.", "GICC", board.gic.cpu_interface)?;
+        constant("GIC virtual interface control.", "GICH", board.gic.hypervisor_interface)?;
+    }
     constant("Greatest interrupt number.", "MAX_IRQ", board.gic.max_irq.into())?;
     constant(
         "Maintenance interrupt of the virtual interface.",
@@ -48,15 +54,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         board.timer.user_irq.is_some().into(),
     )?;
     constant("Counter frequency, Hz.", "TIMER_FREQUENCY", board.timer.frequency)?;
-    writeln!(
-        text,
-        "/// RAM, ascending: start, end.\npub const MEMORY: [(u64, u64); {}] = [",
-        board.memory.len()
-    )?;
-    for range in &board.memory {
-        writeln!(text, "    ({:#x}, {:#x}),", range.start, range.end)?;
-    }
-    text.push_str("];\n");
+    let mut table = |doc: &str, name: &str, ranges: &[std::ops::Range<u64>]| {
+        writeln!(text, "/// {doc}: start, end.\npub const {name}: [(u64, u64); {}] = [", ranges.len())?;
+        for range in ranges {
+            writeln!(text, "    ({:#x}, {:#x}),", range.start, range.end)?;
+        }
+        writeln!(text, "];")
+    };
+    table("RAM, ascending", "MEMORY", &board.ram_ranges())?;
+    let kept: Vec<_> = board.kernel_device_pages().into_iter().map(|(_, range)| range).collect();
+    table("Device pages that the kernel keeps, ascending", "KERNEL_DEVICES", &kept)?;
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("board.rs"), text)?;
 
     println!("cargo:rustc-link-arg-bins=--defsym=PHYSICAL_BASE={:#x}", board.kernel.physical_base);

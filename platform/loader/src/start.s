@@ -42,11 +42,16 @@ at_el3:
     b.pl    2b
     mov     w4, #3
     str     w4, [x1]                    // GICD_CTLR: both groups
+    .if GIC_CPU_INTERFACE               // GICv2; the kernel sets a GICv3's system registers up
     ldr     x1, =GIC_CPU_INTERFACE
     mov     w4, #0xf0
     str     w4, [x1, #4]                // GICC_PMR
     mov     w4, #3
     str     w4, [x1]                    // GICC_CTLR
+    .else
+    mov     x4, #0xf
+    msr     icc_sre_el3, x4
+    .endif
     isb
     eret
 

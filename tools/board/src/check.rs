@@ -104,13 +104,22 @@ fn roles(board: &Board) -> Result<(), Fault> {
 
 fn gic(board: &Board) -> Result<(), Fault> {
     let gic = &board.gic;
-    require(gic.version == 2, "gic.version", "only 2 is supported")?;
-    for (key, address) in [
-        ("gic.distributor", gic.distributor),
+    require(matches!(gic.version, 2 | 3), "gic.version", "only 2 and 3 are supported")?;
+    let version2 = [
         ("gic.cpu_interface", gic.cpu_interface),
         ("gic.hypervisor_interface", gic.hypervisor_interface),
         ("gic.virtual_cpu_interface", gic.virtual_cpu_interface),
-    ] {
+    ];
+    let version3 = [("gic.redistributor", gic.redistributor)];
+    let (own, other) =
+        if gic.version == 2 { (&version2[..], &version3[..]) } else { (&version3[..], &version2[..]) };
+    for &(key, address) in own {
+        require(address != 0, key, "is missing")?;
+    }
+    for &(key, address) in other {
+        require(address == 0, key, "belongs to the other version")?;
+    }
+    for &(key, address) in own.iter().chain(&[("gic.distributor", gic.distributor)]) {
         require(aligned(address), key, "must be page aligned")?;
         require(address < board.physical_top(), key, "lies above the last physical address")?;
         require(!board.ram_ranges().iter().any(|ram| ram.contains(&address)), key, "lies in RAM")?;

@@ -18,6 +18,8 @@ use std::path::Path;
 
 /// Bytes of the smallest page.
 pub const PAGE_SIZE: u64 = 0x1000;
+/// A register frame of a GICv3.
+const GICV3_FRAME: u64 = 0x1_0000;
 
 /// One board.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -117,20 +119,27 @@ pub struct Dma {
     pub limit: Option<u64>,
 }
 
-/// `[gic]`: a GICv2 with virtualisation (Arm IHI 0048B).
+/// `[gic]`: a GICv2 (Arm IHI 0048B) or GICv3 (IHI 0069H) with virtualisation. Addresses that a version does not have are
+/// left out, and 0.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gic {
-    /// Architecture version; only 2.
+    /// Architecture version, 2 or 3.
     pub version: u32,
     /// GICD
     pub distributor: u64,
-    /// GICC
+    /// GICC; version 2.
+    #[serde(default)]
     pub cpu_interface: u64,
-    /// GICH
+    /// GICH; version 2.
+    #[serde(default)]
     pub hypervisor_interface: u64,
-    /// GICV: mapped into guests as their CPU interface.
+    /// GICV: mapped into guests as their CPU interface; version 2.
+    #[serde(default)]
     pub virtual_cpu_interface: u64,
+    /// GICR of the first CPU; version 3.
+    #[serde(default)]
+    pub redistributor: u64,
     /// Largest INTID.
     pub max_irq: u32,
     /// INTID of the virtual CPU interface's maintenance interrupt.
@@ -346,15 +355,23 @@ impl Board {
         self.memory.iter().map(|m| m.start..m.end).collect()
     }
 
-    /// Device pages that the kernel keeps: one page of each interrupt controller interface it drives.
+    /// Device memory that the kernel keeps: one page of each interface of a GICv2, the frames of a GICv3.
     #[must_use]
     pub fn kernel_device_pages(&self) -> Vec<(&'static str, Range<u64>)> {
-        let page = |start: u64| start..start.saturating_add(PAGE_SIZE);
-        let mut pages = vec![
-            ("GIC distributor", page(self.gic.distributor)),
-            ("GIC CPU interface", page(self.gic.cpu_interface)),
-            ("GIC hypervisor interface", page(self.gic.hypervisor_interface)),
-        ];
+        let range = |start: u64, size: u64| start..start.saturating_add(size);
+        let gic = &self.gic;
+        let mut pages = if gic.version == 3 {
+            vec![
+                ("GIC distributor", range(gic.distributor, GICV3_FRAME)),
+                ("GIC redistributor", range(gic.redistributor, 2 * GICV3_FRAME)),
+            ]
+        } else {
+            vec![
+                ("GIC distributor", range(gic.distributor, PAGE_SIZE)),
+                ("GIC CPU interface", range(gic.cpu_interface, PAGE_SIZE)),
+                ("GIC hypervisor interface", range(gic.hypervisor_interface, PAGE_SIZE)),
+            ]
+        };
         pages.sort_by_key(|(_, range)| range.start);
         pages
     }

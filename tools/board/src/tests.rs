@@ -5,6 +5,8 @@ use crate::Board;
 
 const QEMU: &str = include_str!("../../../kernel-config/qemu_virt_aarch64.toml");
 
+const GICV3: &str = include_str!("../../../kernel-config/qemu_virt_aarch64_gicv3.toml");
+
 fn refused(replace: &str, with: &str) -> String {
     assert!(QEMU.contains(replace), "'{replace}' is not in the description");
     Board::parse("board.toml", &QEMU.replacen(replace, with, 1)).unwrap_err().to_string()
@@ -17,6 +19,14 @@ fn shipped_description_is_consistent() {
     assert_eq!(board.vspace_user_top(), 0xff_ffff_ffff);
     assert_eq!(board.devices["pl011"].registers(), Some(0x0900_0000..0x0900_1000));
     assert_eq!(board.devices["generic_timer"].registers(), None);
+}
+
+#[test]
+fn the_kernel_keeps_whole_frames_of_a_gicv3() {
+    let board = Board::parse("board.toml", GICV3).unwrap();
+    assert_eq!(board.gic.version, 3);
+    let kept: Vec<_> = board.kernel_device_pages().into_iter().map(|(_, range)| range).collect();
+    assert_eq!(kept, [0x0800_0000..0x0801_0000, 0x080a_0000..0x080c_0000]);
 }
 
 /// The ranges that the reference SDK lists in its `platform_gen.json` for this board.
@@ -52,7 +62,14 @@ fn contradictions_are_refused_with_their_key() {
         ("physical_base = 0x6000_0000", "physical_base = 0x5000_0000", "kernel.physical_base: is not in RAM"),
         ("physical_base = 0x6000_0000", "physical_base = 0x6000_1000", "kernel.physical_base: must be 2 MiB"),
         ("link_address = 0x7000_0000", "link_address = 0x1000", "loader.link_address: is not in RAM"),
-        ("version = 2", "version = 5", "gic.version: only 2 is supported"),
+        ("version = 2", "version = 5", "gic.version: only 2 and 3 are supported"),
+        ("version = 2", "version = 3", "gic.redistributor: is missing"),
+        (
+            "version = 2",
+            "version = 2\nredistributor = 0x080a_0000",
+            "gic.redistributor: belongs to the other",
+        ),
+        ("cpu_interface = 0x0801_0000", "", "gic.cpu_interface: is missing"),
         ("distributor = 0x0800_0000", "distributor = 0x0800_0010", "gic.distributor: must be page aligned"),
         ("distributor = 0x0800_0000", "distributor = 0x6000_0000", "gic.distributor: lies in RAM"),
         ("distributor = 0x0800_0000", "distributor = 0x0801_0000", "gic: GIC CPU interface at 0x8010000"),
@@ -99,7 +116,7 @@ fn shipped(name: &str) -> Board {
 #[test]
 fn boards_of_a_family_differ_by_memory_only() {
     let mut one = shipped("rpi4b_1gb");
-    assert_eq!(one.ram_ranges(), [0x20_0000..0x3b40_0000]);
+    assert_eq!(one.ram_ranges().as_slice(), std::slice::from_ref(&(0x20_0000..0x3b40_0000)));
     for (name, top) in [("rpi4b_2gb", 2 << 30), ("rpi4b_4gb", 0xfc00_0000), ("rpi4b_8gb", 8 << 30)] {
         let other = shipped(name);
         assert_eq!(other.ram_ranges().last().unwrap().end, top, "{name}");

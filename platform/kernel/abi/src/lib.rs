@@ -9,6 +9,7 @@
 
 pub mod bootinfo;
 pub mod context;
+pub mod debug;
 pub mod fault;
 pub mod ipc;
 pub mod label;

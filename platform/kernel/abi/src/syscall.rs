@@ -56,6 +56,20 @@ syscalls! {
     DebugSnapshot = -16,
     /// Name a thread (debug kernels).
     DebugNameThread = -17,
+    /// Flush all caches (benchmark kernels).
+    BenchmarkFlushCaches = -21,
+    /// Start to track utilisation (benchmark kernels).
+    BenchmarkResetLog = -22,
+    /// Stop to track utilisation (benchmark kernels).
+    BenchmarkFinalizeLog = -23,
+    /// Give the kernel a log buffer (benchmark kernels; refused, they keep no log).
+    BenchmarkSetLogBuffer = -24,
+    /// Nothing (benchmark kernels).
+    BenchmarkNullSyscall = -25,
+    /// Utilisation of the thread in x0 (benchmark kernels).
+    BenchmarkGetThreadUtilisation = -26,
+    /// Count anew for the thread in x0 (benchmark kernels).
+    BenchmarkResetThreadUtilisation = -27,
     /// Set TPIDR_EL0 of the caller (unused in these configurations).
     SetTLSBase = -33,
 }

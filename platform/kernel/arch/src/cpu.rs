@@ -25,6 +25,8 @@ pub fn init() {
     let counters = if pmu == 0 || pmu == 0xf { 0 } else { read!("pmcr_el0") >> PMCR_N_SHIFT & PMCR_N_MASK };
     // HPMN at its maximum: EL2 reserves no counters.
     write!("mdcr_el2", MDCR_EL2 | counters);
+    #[cfg(feature = "benchmark")]
+    start_counters();
     write!("hstr_el2", 0);
     write!("vtcr_el2", vtcr_el2(translation::SHAPE));
     write!("hcr_el2", hcr::NATIVE);
@@ -42,6 +44,27 @@ pub fn init() {
     write!("cnthp_cval_el2", u64::MAX);
     write!("cnthp_ctl_el2", 1);
     sysreg::isb();
+}
+
+/// Starts the cycle counter, at every exception level, and lets native threads use all counters.
+#[cfg(feature = "benchmark")]
+fn start_counters() {
+    const ENABLE_LONG: u64 = 1 << 6 | 1;
+    const CYCLES: u64 = 1 << 31;
+    const COUNT_EL2: u64 = 1 << 27;
+    const USER_ALL: u64 = 0xf;
+    export_counters(true);
+    write!("pmccfiltr_el0", COUNT_EL2);
+    write!("pmcr_el0", ENABLE_LONG);
+    write!("pmcntenset_el0", CYCLES);
+    write!("pmuserenr_el0", USER_ALL);
+}
+
+/// Whether what runs below EL2 may use the performance counters.
+#[cfg(feature = "benchmark")]
+pub fn export_counters(export: bool) {
+    let trapped = read!("mdcr_el2") | sysreg::MDCR_EL2_TRAP_PMU;
+    write!("mdcr_el2", if export { trapped & !sysreg::MDCR_EL2_TRAP_PMU } else { trapped });
 }
 
 /// Whether DC ZVA may be used and its block is the one that `memory::zero` assumes.

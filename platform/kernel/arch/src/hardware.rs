@@ -12,9 +12,11 @@ use kernel_core::syscall::number;
 use kernel_core::{Machine, PhysAddr};
 
 use crate::board::{self, MEMORY};
+#[cfg(feature = "debug")]
+use crate::debug::DebugUnit;
 use crate::fpu::Fpu;
-use crate::gic::Gic;
-use crate::memory::{self, Registers, WINDOW};
+use crate::gic::{Controller as _, Gic};
+use crate::memory::{self, WINDOW};
 use crate::sysreg::{read, write};
 use crate::vcpu::VcpuSwitch;
 use crate::{console, paging, translation};
@@ -40,6 +42,9 @@ pub struct Hardware {
     pub vcpus: VcpuSwitch,
     /// FP registers.
     pub fpu: Fpu,
+    /// Breakpoints and single steps.
+    #[cfg(feature = "debug")]
+    debug: DebugUnit,
     /// The thread whose registers the kernel's exit restores.
     current: Option<Tcb>,
     vmid: u8,
@@ -48,15 +53,19 @@ pub struct Hardware {
 impl Hardware {
     /// Takes over the devices; `paging::init` and `cpu::init` have run.
     pub fn new() -> Self {
-        // SAFETY: `paging::init` has mapped the three device pages at these addresses.
-        let (gicd, gicc, gich) = unsafe {
-            (Registers::new(paging::GICD), Registers::new(paging::GICC), Registers::new(paging::GICH))
-        };
-        let gic = Gic::new(gicd, gicc);
+        let gic = Gic::new();
         gic.set_masked(board::KERNEL_TIMER_IRQ, false);
         gic.set_masked(board::MAINTENANCE_IRQ, false);
         write!("vttbr_el2", translation::nothing());
-        Self { gic, vcpus: VcpuSwitch::new(gich), fpu: Fpu::new(), current: None, vmid: 0 }
+        Self {
+            gic,
+            vcpus: VcpuSwitch::new(),
+            fpu: Fpu::new(),
+            #[cfg(feature = "debug")]
+            debug: DebugUnit::new(),
+            current: None,
+            vmid: 0,
+        }
     }
 
     /// Address of the register area that the exit restores; `None` when there is nothing to run.
@@ -75,6 +84,7 @@ pub fn registers_of(tcb: Tcb) -> u64 {
 impl Machine for Hardware {
     const DEBUG: bool = cfg!(feature = "debug");
     const HW_DEBUG: bool = cfg!(feature = "debug");
+    const BENCHMARK: bool = cfg!(feature = "benchmark");
     const MAX_IRQ: u64 = board::MAX_IRQ;
 
     #[inline(always)]
@@ -142,6 +152,16 @@ impl Machine for Hardware {
         u64::MAX / TICKS / 8
     }
 
+    #[inline(always)]
+    fn cycles(&self) -> u64 {
+        read!("pmccntr_el0")
+    }
+
+    fn flush_caches(&mut self) {
+        #[cfg(feature = "benchmark")]
+        memory::flush_caches();
+    }
+
     fn irq_set_masked(&mut self, irq: u64, masked: bool) {
         self.gic.set_masked(irq, masked);
     }
@@ -154,8 +174,12 @@ impl Machine for Hardware {
         read!("isr_el1") & ISR_IRQ != 0
     }
 
-    fn send_sgi(&mut self, sgi: u64, targets: u64) {
-        self.gic.send_sgi(sgi, targets);
+    fn is_sgi_target(&self, target: u64) -> bool {
+        Gic::is_sgi_target(target)
+    }
+
+    fn send_sgi(&mut self, sgi: u64, target: u64) {
+        self.gic.send_sgi(sgi, target);
     }
 
     #[inline(always)]
@@ -199,6 +223,10 @@ impl Machine for Hardware {
             }
             self.current = to;
             self.fpu.switch(to);
+            #[cfg(feature = "debug")]
+            {
+                self.debug = self.debug.switch(to.filter(|_| vcpu.is_none()), self);
+            }
         }
         self.vcpus.switch(vcpu, self.vmid, self.gic);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The kernel image: AArch64 at EL2, GICv2, generic timer, virtual CPUs.
+//! The kernel image: AArch64 at EL2, GICv2 or GICv3, generic timer, virtual CPUs.
 //!
 //! The loader enters at `_start` (`boot.s`) with the registers of seL4's boot protocol. [`kernel_main`] takes the
 //! machine over, lets the core build the root task, and returns into it; from then on the kernel only runs in exceptions
@@ -10,6 +10,8 @@
 mod board;
 mod console;
 mod cpu;
+#[cfg(feature = "debug")]
+mod debug;
 mod fpu;
 mod gic;
 mod hardware;
@@ -104,11 +106,11 @@ extern "C" fn kernel_main(user_start: u64, user_end: u64, user_offset: u64, user
     // SAFETY: booting; nobody else refers to it yet.
     let kernel = unsafe { (*KERNEL.0.get()).write(new) };
 
-    let page = |start: u64| Range { start, end: start + 0x1000 };
     let ram = board::MEMORY.map(|(start, end)| Range { start, end });
+    let kernel_devices = board::KERNEL_DEVICES.map(|(start, end)| Range { start, end });
     let layout = BootLayout {
         ram: &ram,
-        kernel_devices: &[page(board::GICD), page(board::GICC), page(board::GICH)],
+        kernel_devices: &kernel_devices,
         device_top: translation::SHAPE.top() + 1,
         kernel: Range { start: PHYSICAL_BASE, end: paging::image_end() },
         boot: Range { start: PHYSICAL_BASE, end: paging::boot_end() },

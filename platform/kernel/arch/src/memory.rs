@@ -120,6 +120,38 @@ pub fn cache(op: CacheOp, at: PhysAddr, bytes: u64) {
     sysreg::isb();
 }
 
+/// Cleans and invalidates all caches of this CPU, level by level, by set and way (Arm DDI 0487, D7.5).
+#[cfg(feature = "benchmark")]
+pub fn flush_caches() {
+    use crate::sysreg::{read, write};
+    let clidr = read!("clidr_el1");
+    for level in 0..7u64 {
+        let kind = clidr >> (3 * level) & 7;
+        if kind < 2 {
+            // Nothing, or instructions only.
+            continue;
+        }
+        write!("csselr_el1", level << 1);
+        sysreg::isb();
+        let ccsidr = read!("ccsidr_el1");
+        let line_shift = (ccsidr & 7) + 4;
+        let (ways, sets) = (ccsidr >> 3 & 0x3ff, ccsidr >> 13 & 0x7fff);
+        let way_shift = if ways == 0 { 0 } else { (ways as u32).leading_zeros() };
+        for way in 0..=ways {
+            for set in 0..=sets {
+                let which = way << way_shift | set << line_shift | level << 1;
+                // SAFETY: cleaning and invalidating loses no data.
+                unsafe { asm!("dc cisw, {0}", in(reg) which, options(nostack, preserves_flags)) };
+            }
+        }
+    }
+    sysreg::dsb();
+    // SAFETY: instruction cache invalidation changes no memory.
+    unsafe { asm!("ic iallu", options(nostack, preserves_flags)) };
+    sysreg::dsb();
+    sysreg::isb();
+}
+
 /// A page of device registers, mapped by `paging.rs`.
 #[derive(Clone, Copy, Debug)]
 pub struct Registers {

@@ -13,17 +13,17 @@ use core::arch::asm;
 use core::cell::UnsafeCell;
 
 use crate::board::{self, MEMORY, PHYSICAL_BASE, VIRTUAL_BASE};
+use crate::gic;
 use crate::memory::WINDOW;
 use crate::sysreg::{self, MAIR_EL2, SCTLR_EL2, TCR_EL2, write};
 
-/// The GIC's distributor.
-pub const GICD: u64 = DEVICES;
-/// Its CPU interface.
-pub const GICC: u64 = DEVICES + 0x1000;
-/// Its virtual interface control.
-pub const GICH: u64 = DEVICES + 0x2000;
+/// Where page `n` of the interrupt controller ([`gic::PAGES`]) is mapped.
+pub const fn device_page(n: usize) -> u64 {
+    DEVICES + ((n as u64) << PAGE_SHIFT)
+}
+
 /// The debug console (configuration `debug` only).
-pub const CONSOLE: u64 = DEVICES + 0x3000;
+pub const CONSOLE: u64 = device_page(gic::PAGES.len());
 
 const DEVICES: u64 = 0xff_ffe0_0000;
 
@@ -148,9 +148,9 @@ fn map_image() {
 
 fn map_devices() {
     let page = |virt: u64, phys: u64| DEVICE_PAGES.set(index(virt, PAGE_SHIFT), phys | DEVICE | PAGE);
-    page(GICD, board::GICD);
-    page(GICC, board::GICC);
-    page(GICH, board::GICH);
+    for (n, &at) in gic::PAGES.iter().enumerate() {
+        page(device_page(n), at);
+    }
     if cfg!(feature = "debug") {
         page(CONSOLE, board::CONSOLE);
     }

@@ -112,7 +112,9 @@ pub const CPTR_EL2_FP_TRAP: u64 = CPTR_EL2_BASE | 1 << 10;
 
 /// MDCR_EL2: debug ROM (11), OS-lock (10) and debug registers (9), PMU (6, 5) trap. Debug exceptions stay where they
 /// arise (TDE 0): a guest's BRK is the guest's.
-pub const MDCR_EL2: u64 = 1 << 11 | 1 << 10 | 1 << 9 | 1 << 6 | 1 << 5;
+pub const MDCR_EL2: u64 = 1 << 11 | 1 << 10 | 1 << 9 | MDCR_EL2_TRAP_PMU;
+/// MDCR_EL2: PMU registers trap.
+pub const MDCR_EL2_TRAP_PMU: u64 = 1 << 6 | 1 << 5;
 
 /// Width of a physical address in TCR_EL2 and VTCR_EL2 (PS).
 const PHYSICAL_SIZE: u64 = match PHYSICAL_ADDRESS_BITS {

@@ -3,10 +3,13 @@
 //!
 //! Exception classes and syndromes: Arm DDI 0487, D19.2.37 (ESR_EL2).
 
+use kernel_abi::context::stored;
 use kernel_core::Machine;
 use kernel_core::fault::Fault;
+use kernel_core::hardware_debug::DebugEvent;
 use kernel_core::syscall::FastCall;
 
+use crate::gic::Controller as _;
 use crate::hardware::Hardware;
 use crate::sysreg::read;
 use crate::{Kernel, board, console, kernel};
@@ -19,6 +22,12 @@ const EC_FP: u64 = 0x07;
 const EC_HVC64: u64 = 0x16;
 const EC_INSTRUCTION_ABORT: u64 = 0x20;
 const EC_DATA_ABORT: u64 = 0x24;
+const EC_BREAKPOINT: u64 = 0x30;
+const EC_SOFTWARE_STEP: u64 = 0x32;
+const EC_WATCHPOINT: u64 = 0x34;
+const EC_BRK: u64 = 0x3c;
+/// SPSR_EL2: the next instruction is a single step.
+const SPSR_SS: u64 = 1 << 21;
 /// ESR_EL2 of aborts: FAR_EL2 is not valid (10), the fault was on a walk of stage 1 tables (7), status code.
 const ISS_FNV: u64 = 1 << 10;
 const ISS_S1PTW: u64 = 1 << 7;
@@ -38,8 +47,12 @@ macro_rules! fast_calls {
     ($($name:ident: $call:ident,)*) => { $(
         #[unsafe(no_mangle)]
         extern "C" fn $name() -> ! {
+            kernel().count_entry();
             match kernel().fast_syscall(FastCall::$call) {
-                Some(thread) => resume(crate::hardware::registers_of(thread)),
+                Some(thread) => {
+                    before_exit(kernel());
+                    resume(crate::hardware::registers_of(thread))
+                }
                 None => resume(trap_syscall()),
             }
         }
@@ -67,6 +80,7 @@ fn resume(registers: u64) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn trap_syscall() -> u64 {
     let kernel = kernel();
+    kernel.count_entry();
     let number = kernel.current.reg(&kernel.m, 7);
     kernel.slow_syscall(number);
     leave(kernel)
@@ -76,6 +90,7 @@ extern "C" fn trap_syscall() -> u64 {
 #[unsafe(no_mangle)]
 extern "C" fn trap_synchronous(syndrome: u64) -> u64 {
     let kernel = kernel();
+    kernel.count_entry();
     let guest = kernel.m.vcpus.running().is_some();
     match syndrome >> EC_SHIFT & EC_MASK {
         EC_FP => {
@@ -83,10 +98,15 @@ extern "C" fn trap_synchronous(syndrome: u64) -> u64 {
             if thread.flags(&kernel.m) & FLAG_FPU_DISABLED == 0 {
                 kernel.m.fpu.take(thread);
             } else {
-                kernel.handle_fault(Fault::UserException { number: syndrome, code: 0 });
+                kernel.handle_fault(Fault::UserException { number: syndrome & 0xffff_ffff, code: 0 });
             }
         }
         EC_HVC64 if guest => kernel.handle_guest_hvc(),
+        class if !guest && Hardware::HW_DEBUG && debug_event(class).is_some() => {
+            if let Some(event) = debug_event(class) {
+                kernel.handle_debug(event);
+            }
+        }
         EC_INSTRUCTION_ABORT => kernel.handle_fault(abort(syndrome, guest, true)),
         EC_DATA_ABORT => kernel.handle_fault(abort(syndrome, guest, false)),
         class if guest && class != EC_UNKNOWN => {
@@ -95,6 +115,53 @@ extern "C" fn trap_synchronous(syndrome: u64) -> u64 {
         _ => kernel.handle_fault(Fault::UserException { number: syndrome & 0xffff_ffff, code: 0 }),
     }
     leave(kernel)
+}
+
+/// The debug exception of a class, if it is one.
+fn debug_event(class: u64) -> Option<DebugEvent> {
+    match class {
+        EC_BREAKPOINT => Some(DebugEvent::Breakpoint),
+        EC_SOFTWARE_STEP => Some(DebugEvent::Step),
+        EC_WATCHPOINT => Some(DebugEvent::Watchpoint(read!("far_el2"))),
+        EC_BRK => Some(DebugEvent::BreakRequest),
+        _ => None,
+    }
+}
+
+/// The last that is done in a kernel entry; nothing, in configuration `release`.
+#[inline(always)]
+fn before_exit(kernel: &mut Kernel) {
+    arm_step(kernel);
+    #[cfg(feature = "paranoid")]
+    check_invariants(kernel);
+    kernel.count_exit();
+}
+
+/// Stops the machine when an invariant is broken.
+#[cfg(feature = "paranoid")]
+fn check_invariants(kernel: &Kernel) {
+    use core::sync::atomic::{AtomicU64, Ordering};
+    /// Kernel entries so far, as long as they are told.
+    const TELL: u64 = 1 << 16;
+    static ENTRIES: AtomicU64 = AtomicU64::new(0);
+    let entry = ENTRIES.fetch_add(1, Ordering::Relaxed);
+    if let Err(what) = kernel.check_invariants(entry) {
+        console::debug_println!("kernel: invariant broken after entry {entry}: {what}");
+        crate::stop();
+    }
+    if entry == TELL {
+        console::debug_println!("kernel: invariants held for {entry} entries");
+    }
+}
+
+/// A thread that is to be single-stepped executes one instruction after it leaves the kernel (SPSR_EL2.SS).
+#[inline(always)]
+fn arm_step(kernel: &mut Kernel) {
+    if Hardware::HW_DEBUG && kernel.current.steps(&kernel.m) != 0 {
+        let thread = kernel.current;
+        let spsr = thread.reg(&kernel.m, stored::SPSR) | SPSR_SS;
+        thread.set_reg(&mut kernel.m, stored::SPSR, spsr);
+    }
 }
 
 /// A stage 2 abort as a fault. The address of a native thread is the one it used; a guest's is the intermediate physical
@@ -134,6 +201,7 @@ fn intermediate_address(syndrome: u64, far: u64) -> u64 {
 #[unsafe(no_mangle)]
 extern "C" fn trap_interrupt() -> u64 {
     let kernel = kernel();
+    kernel.count_entry();
     interrupt(kernel);
     leave(kernel)
 }
@@ -178,6 +246,7 @@ fn interrupt(kernel: &mut Kernel) {
 #[unsafe(no_mangle)]
 extern "C" fn trap_system_error(syndrome: u64) -> u64 {
     let kernel = kernel();
+    kernel.count_entry();
     let fault = if kernel.m.vcpus.running().is_some() {
         Fault::Vcpu { syndrome: syndrome & 0xffff_ffff }
     } else {
@@ -191,8 +260,10 @@ extern "C" fn trap_system_error(syndrome: u64) -> u64 {
 #[inline]
 pub fn leave(kernel: &mut Kernel) -> u64 {
     while kernel.current == kernel.idle {
+        kernel.count_exit();
         idle(kernel);
     }
+    before_exit(kernel);
     match kernel.m.exit_registers() {
         Some(registers) => registers,
         None => {
@@ -211,6 +282,7 @@ fn idle(kernel: &mut Kernel) {
     }
     // SAFETY: interrupts are masked in the kernel; a waiting one ends the wait all the same.
     unsafe { core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+    kernel.count_entry();
     interrupt(kernel);
 }
 

@@ -7,40 +7,22 @@
 //! switched here or trapped by HCR_EL2, MDCR_EL2, CPTR_EL2 or CNTHCTL_EL2 (`sysreg.rs`), so nothing leaks from one to
 //! another.
 //!
-//! Interfaces: GICv2 virtualisation (Arm IHI 0048B, 5.3), generic timer (Arm DDI 0487, D11).
+//! Interfaces: virtual interrupts ([`gic`](crate::gic)), generic timer (Arm DDI 0487, D11).
 
 use kernel_abi::vcpu::VcpuReg;
 use kernel_core::PhysAddr;
 use kernel_core::layout::Vcpu;
 use kernel_core::machine::ListRegisterActive;
 
-use crate::gic::Gic;
-use crate::memory::{self, Registers};
+use crate::gic::{Controller as _, Gic, VirtualGic, VirtualInterface as _};
+use crate::memory;
 use crate::sysreg::{
     CNTHCTL_EL2_GUEST, CNTHCTL_EL2_NATIVE, CNTKCTL_EL1_NATIVE, CPACR_EL1_NATIVE, SCTLR_EL1_NATIVE,
     SCTLR_EL1_RESET, hcr, read, write,
 };
 use crate::{board, sysreg};
 
-const GICH_HCR: u64 = 0x000;
-const GICH_VTR: u64 = 0x004;
-const GICH_VMCR: u64 = 0x008;
-const GICH_EISR0: u64 = 0x020;
-const GICH_APR: u64 = 0x0f0;
-const GICH_LR0: u64 = 0x100;
-/// GICH_HCR: the virtual interface works.
-const HCR_ENABLE: u32 = 1;
-
-/// List register fields.
-mod lr {
-    pub const EOI_MAINTENANCE: u32 = 1 << 19;
-    pub const PRIORITY_SHIFT: u32 = 23;
-    pub const PENDING: u32 = 1 << 28;
-    pub const ACTIVE: u32 = 1 << 29;
-    pub const GROUP_SHIFT: u32 = 30;
-}
-
-/// Most list registers of a GICv2.
+/// Most list registers of a GIC.
 const MAX_LIST_REGISTERS: u64 = 64;
 
 /// CNTV_CTL_EL0: enabled; the condition is met.
@@ -49,13 +31,14 @@ const TIMER_STATUS: u64 = 1 << 2;
 
 /// Where a virtual CPU object keeps its state (byte offsets; the first word is the core's).
 mod field {
+    use crate::gic::STATE_WORDS;
     /// Bit 0: the virtual timer's interrupt is masked until it is acknowledged.
     pub const FLAGS: u64 = 8;
     /// The registers, in the order of `VcpuReg`.
     pub const REGISTERS: u64 = 64;
     pub const CSSELR: u64 = 256;
-    pub const GICH_VMCR: u64 = 264;
-    pub const GICH_APR: u64 = 272;
+    /// State of the virtual interrupt interface.
+    pub const INTERFACE: [u64; STATE_WORDS] = [264, 272, 280];
     /// A word for each list register.
     pub const LIST_REGISTERS: u64 = 512;
 }
@@ -71,7 +54,7 @@ const LAZY: [VcpuReg; 4] = [VcpuReg::Sctlr, VcpuReg::Cpacr, VcpuReg::Cntkctl, Vc
 pub struct VcpuSwitch {
     loaded: Option<Vcpu>,
     active: bool,
-    gich: Registers,
+    interface: VirtualGic,
     list_registers: u64,
     /// Whether the virtual timer's interrupt is masked in the GIC.
     vtimer_masked: bool,
@@ -156,10 +139,10 @@ fn write_hardware(reg: VcpuReg, value: u64) {
 
 impl VcpuSwitch {
     /// No virtual CPU. `cpu::init` has put the native state into the hardware.
-    pub fn new(gich: Registers) -> Self {
-        gich.write(GICH_HCR, 0);
-        let list_registers = u64::from(gich.read(GICH_VTR) & 0x3f) + 1;
-        Self { loaded: None, active: false, gich, list_registers, vtimer_masked: true, last: [0; 256] }
+    pub fn new() -> Self {
+        let interface = VirtualGic::new();
+        let list_registers = interface.list_registers();
+        Self { loaded: None, active: false, interface, list_registers, vtimer_masked: true, last: [0; 256] }
     }
 
     /// Number of list registers.
@@ -222,13 +205,15 @@ impl VcpuSwitch {
         }
         write!("hcr_el2", hcr::GUEST);
         write!("cnthctl_el2", CNTHCTL_EL2_GUEST);
-        self.gich.write(GICH_HCR, HCR_ENABLE);
+        #[cfg(feature = "benchmark")]
+        crate::cpu::export_counters(false);
+        self.interface.set_enabled(true);
         self.active = true;
         self.mask_vtimer(load(vcpu, field::FLAGS) & VTIMER_MASKED != 0, gic);
     }
 
     fn deactivate(&mut self) {
-        self.gich.write(GICH_HCR, 0);
+        self.interface.set_enabled(false);
         if let Some(vcpu) = self.loaded {
             for reg in LAZY {
                 store(vcpu, offset_of(reg), read_hardware(reg));
@@ -236,6 +221,8 @@ impl VcpuSwitch {
         }
         write!("hcr_el2", hcr::NATIVE);
         write!("cnthctl_el2", CNTHCTL_EL2_NATIVE);
+        #[cfg(feature = "benchmark")]
+        crate::cpu::export_counters(true);
         write!("sctlr_el1", SCTLR_EL1_NATIVE);
         write!("cpacr_el1", CPACR_EL1_NATIVE);
         write!("cntkctl_el1", CNTKCTL_EL1_NATIVE);
@@ -259,10 +246,11 @@ impl VcpuSwitch {
             }
         }
         store(vcpu, field::CSSELR, read!("csselr_el1"));
-        store(vcpu, field::GICH_VMCR, self.gich.read(GICH_VMCR).into());
-        store(vcpu, field::GICH_APR, self.gich.read(GICH_APR).into());
+        for (offset, word) in field::INTERFACE.into_iter().zip(self.interface.state()) {
+            store(vcpu, offset, word);
+        }
         for index in 0..self.list_registers {
-            store(vcpu, field::LIST_REGISTERS + 8 * index, self.gich.read(GICH_LR0 + 4 * index).into());
+            store(vcpu, field::LIST_REGISTERS + 8 * index, self.interface.list_register(index));
         }
     }
 
@@ -274,10 +262,9 @@ impl VcpuSwitch {
             }
         }
         write!("csselr_el1", load(vcpu, field::CSSELR));
-        self.gich.write(GICH_VMCR, load(vcpu, field::GICH_VMCR) as u32);
-        self.gich.write(GICH_APR, load(vcpu, field::GICH_APR) as u32);
+        self.interface.set_state(field::INTERFACE.map(|offset| load(vcpu, offset)));
         for index in 0..self.list_registers {
-            self.gich.write(GICH_LR0 + 4 * index, load(vcpu, field::LIST_REGISTERS + 8 * index) as u32);
+            self.interface.set_list_register(index, load(vcpu, field::LIST_REGISTERS + 8 * index));
         }
     }
 
@@ -340,20 +327,16 @@ impl VcpuSwitch {
         index: u64,
     ) -> Result<(), ListRegisterActive> {
         let loaded = self.loaded == Some(vcpu);
-        let (register, offset) = (GICH_LR0 + 4 * index, field::LIST_REGISTERS + 8 * index);
-        let old = if loaded { self.gich.read(register) } else { load(vcpu, offset) as u32 };
-        if old & lr::ACTIVE != 0 {
+        let offset = field::LIST_REGISTERS + 8 * index;
+        let old = if loaded { self.interface.list_register(index) } else { load(vcpu, offset) };
+        if VirtualGic::is_active(old) {
             return Err(ListRegisterActive);
         }
-        let value = virq as u32 & 0x3ff
-            | lr::EOI_MAINTENANCE
-            | (priority as u32 & 0x1f) << lr::PRIORITY_SHIFT
-            | lr::PENDING
-            | (group as u32 & 1) << lr::GROUP_SHIFT;
+        let value = VirtualGic::pending(virq, priority, group);
         if loaded {
-            self.gich.write(register, value);
+            self.interface.set_list_register(index, value);
         } else {
-            store(vcpu, offset, value.into());
+            store(vcpu, offset, value);
         }
         Ok(())
     }
@@ -364,13 +347,12 @@ impl VcpuSwitch {
         if !self.active {
             return None;
         }
-        let low = self.gich.read(GICH_EISR0);
-        let ended = u64::from(low) | u64::from(self.gich.read(GICH_EISR0 + 4)) << 32;
+        let ended = self.interface.ended();
         if ended == 0 {
             return None;
         }
         let index = u64::from(ended.trailing_zeros());
-        self.gich.write(GICH_LR0 + 4 * index, 0);
+        self.interface.set_list_register(index, 0);
         Some(index)
     }
 

@@ -6,7 +6,7 @@ use crate::kernel::Kernel;
 use crate::layout::{SchedContext, State, Tcb, TcbSlot};
 use crate::machine::Machine;
 use kernel_abi::context::{self, stored};
-use kernel_abi::{CapRights, MessageInfo, fault, ipc};
+use kernel_abi::{CapRights, MessageInfo, debug, fault, ipc};
 
 /// A fault and its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,15 @@ pub enum Fault {
         number: u64,
         /// Code.
         code: u64,
+    },
+    /// A hardware debug event ([`hardware_debug`](crate::hardware_debug)).
+    Debug {
+        /// Why ([`kernel_abi::debug`]).
+        reason: u64,
+        /// Address of the instruction or access, of a breakpoint or watchpoint.
+        address: u64,
+        /// Number of the breakpoint or watchpoint.
+        number: u64,
     },
     /// The budget ran out.
     Timeout {
@@ -73,6 +82,9 @@ impl<M: Machine> Kernel<M> {
             }
             Fault::UnknownSyscall { number } => (fault::UNKNOWN_SYSCALL, [number, 0, 0, 0, 0, 0]),
             Fault::UserException { number, code } => (fault::USER_EXCEPTION, [number, code, 0, 0, 0, 0]),
+            Fault::Debug { reason, address, number } => {
+                (fault::DEBUG_EXCEPTION, [reason, address, number, 0, 0, 0])
+            }
             Fault::Timeout { badge } => (fault::TIMEOUT, [badge, 0, 0, 0, 0, 0]),
             Fault::Vm { address, fsr, prefetch } => {
                 (fault::VM_FAULT, [address, fsr, u64::from(prefetch), 0, 0, 0])
@@ -155,6 +167,11 @@ impl<M: Machine> Kernel<M> {
                 let [pc, sp, spsr] = fault::USER_EXCEPTION_REGS.map(|reg| self.fault_register(sender, reg));
                 self.put_words(receiver, &[pc, sp, spsr, f0, f1])
             }
+            fault::DEBUG_EXCEPTION => {
+                let words = [self.user_pc(sender), f0, f1, f2];
+                let all = matches!(f0, debug::DATA | debug::INSTRUCTION);
+                self.put_words(receiver, if all { &words } else { &words[..2] })
+            }
             fault::TIMEOUT => {
                 // A thread that lost its context meanwhile has consumed nothing that could be told.
                 match sender.sched_context(&self.m) {
@@ -204,6 +221,14 @@ impl<M: Machine> Kernel<M> {
             fault::UNKNOWN_SYSCALL => &fault::UNKNOWN_SYSCALL_REGS,
             fault::USER_EXCEPTION => &fault::USER_EXCEPTION_REGS,
             fault::TIMEOUT => &context::ORDER[..fault::TIMEOUT_REPLY_WORDS],
+            fault::DEBUG_EXCEPTION => {
+                if receiver.fault0(&self.m) == debug::SINGLE_STEP && info.length() > 0 {
+                    self.reload(receiver);
+                    let steps = self.message_word(sender, None, 0);
+                    receiver.set_steps(&mut self.m, steps);
+                }
+                &[]
+            }
             _ => return true,
         };
         let buffer = self.send_buffer(sender);

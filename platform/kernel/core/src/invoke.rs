@@ -247,7 +247,7 @@ impl<M: Machine> Kernel<M> {
             Cap::IrqControl => self.decode_irq_control(slot, msg),
             Cap::IrqHandler { irq } => self.decode_irq_handler(irq, msg),
             Cap::SgiSignal { sgi, target } => {
-                self.m.send_sgi(sgi, 1 << target);
+                self.m.send_sgi(sgi, target);
                 Ok(0)
             }
             Cap::Domain => self.decode_domain(msg),

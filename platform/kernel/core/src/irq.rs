@@ -74,9 +74,8 @@ impl<M: Machine> Kernel<M> {
         if sgi >= SGIS {
             return Err(Error::Range(0, SGIS - 1).into());
         }
-        // GICD_SGIR.CPUTargetList has eight bits (IHI 0048B 4.3.15).
-        if cpu >= 8 {
-            return Err(Error::Range(0, 7).into());
+        if !self.m.is_sgi_target(cpu) {
+            return Err(Error::InvalidArgument(1).into());
         }
         let (_, root) = self.extra(msg, 0)?;
         let target = self.lookup_target(root, index, depth, false)?;

@@ -2,6 +2,7 @@
 //! The kernel's own state: everything it knows besides the objects that users hold capabilities to.
 
 use crate::addr::PhysAddr;
+use crate::benchmark::Tracking;
 use crate::cspace::Lookups;
 use crate::domain::Domains;
 use crate::layout::{SchedContext, Slot, State, Tcb};
@@ -76,6 +77,8 @@ pub struct Kernel<M: Machine> {
     pub loaded: Option<Tcb>,
     /// Lookups of the fast paths.
     pub lookups: Lookups,
+    /// Utilisation, in configuration `benchmark`.
+    pub(crate) tracking: Tracking,
     /// How often each fast path was taken.
     #[cfg(any(test, feature = "sim"))]
     pub taken: [u64; crate::fastpath::Path::COUNT],
@@ -104,6 +107,7 @@ impl<M: Machine> Kernel<M> {
             work_units: 0,
             loaded: None,
             lookups: Lookups::new(),
+            tracking: Tracking::default(),
             #[cfg(any(test, feature = "sim"))]
             taken: [0; crate::fastpath::Path::COUNT],
         };

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod benchmark;
 pub mod boot;
 pub mod cap;
 pub mod cdt;
@@ -24,12 +25,15 @@ pub mod endpoint;
 pub mod error;
 pub mod fastpath;
 pub mod fault;
+pub mod hardware_debug;
 pub mod invoke;
 pub mod irq;
 pub mod kernel;
 pub mod layout;
 pub mod machine;
 pub mod notification;
+#[cfg(any(test, feature = "sim", feature = "paranoid"))]
+pub mod paranoid;
 pub mod reply;
 pub mod sched;
 pub mod sched_context;

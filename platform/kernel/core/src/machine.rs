@@ -33,6 +33,8 @@ pub trait Machine {
     const DEBUG: bool;
     /// Whether labels and TCB size are those of the hardware debug interface (configuration `debug`).
     const HW_DEBUG: bool;
+    /// Whether utilisation is tracked (configuration `benchmark`).
+    const BENCHMARK: bool;
     /// The greatest interrupt number that a user may ask a handler for.
     const MAX_IRQ: u64;
 
@@ -74,14 +76,22 @@ pub trait Machine {
     /// The longest period or budget accepted, in microseconds.
     fn max_period_us(&self) -> u64;
 
+    /// The cycle counter (configuration `benchmark`).
+    fn cycles(&self) -> u64;
+    /// Cleans and invalidates all caches of this CPU (configuration `benchmark`).
+    fn flush_caches(&mut self);
+
     /// Masks or unmasks an interrupt line.
     fn irq_set_masked(&mut self, irq: u64, masked: bool);
     /// Configures a line as edge or level triggered.
     fn irq_set_trigger(&mut self, irq: u64, edge: bool);
     /// Whether a hardware interrupt waits (asked at preemption points).
     fn irq_pending(&self) -> bool;
-    /// Sends a software-generated interrupt to the CPUs in `targets`.
-    fn send_sgi(&mut self, sgi: u64, targets: u64);
+    /// Whether the interrupt controller could send a software-generated interrupt to `target`, whether or not there is
+    /// such a CPU: a number below 8 (GICv2), or an affinity (GICv3).
+    fn is_sgi_target(&self, target: u64) -> bool;
+    /// Sends a software-generated interrupt to the CPU `target`.
+    fn send_sgi(&mut self, sgi: u64, target: u64);
 
     /// Makes `root` with VMID `vmid` the current user translation; `None`: nothing is mapped.
     fn set_vspace(&mut self, root: Option<(PhysAddr, u8)>);

@@ -266,7 +266,8 @@ impl<M: Machine> Kernel<M> {
         self.reprogram = true;
         let thread = self.current;
         if !self.is_schedulable(thread) {
-            return;
+            // It has stopped in this very entry; whoever it lent its time to has to wait for more.
+            return self.resume_sched_context(sc);
         }
         if may_fault && !self.is_round_robin(sc) && self.has_timeout_handler(thread) {
             self.timeout_fault(thread, sc);

@@ -12,16 +12,21 @@ use crate::layout::{Tcb, Vcpu};
 use crate::machine::{CacheOp, ListRegisterActive, Machine};
 use kernel_abi::object::AddressSpace;
 use kernel_abi::vcpu::VcpuReg;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec;
 use std::vec::Vec;
 
 /// Ticks in a microsecond.
 pub const TICKS_PER_US: u64 = 10;
+/// Bytes of a cache line.
+const LINE: u64 = 64;
 /// List registers of a simulated virtual CPU.
 pub const LIST_REGISTERS: u64 = 4;
 /// Greatest interrupt number.
 pub const MAX_IRQ: u64 = 63;
+/// It has the hardware debug interface: labels and thread sizes are those of configuration `debug`.
+pub const HW_DEBUG: bool = true;
 
 /// A simulated machine.
 #[derive(Clone, Debug)]
@@ -40,7 +45,7 @@ pub struct SimMachine {
     pub masked: BTreeSet<u64>,
     /// Interrupts configured as edge triggered.
     pub edge: BTreeSet<u64>,
-    /// Software-generated interrupts sent: number and targets.
+    /// Software-generated interrupts sent: number and target.
     pub sgis: Vec<(u64, u64)>,
     /// Current translation.
     pub vspace: Option<(PhysAddr, u8)>,
@@ -54,6 +59,8 @@ pub struct SimMachine {
     pub list_registers: BTreeMap<(Vcpu, u64), (u64, u64, u64)>,
     /// What was printed.
     pub output: Vec<u8>,
+    /// Accesses to memory so far; zeroing and cache maintenance count one for each line.
+    pub steps: Cell<u64>,
 }
 
 impl SimMachine {
@@ -75,6 +82,7 @@ impl SimMachine {
             vcpu_regs: BTreeMap::new(),
             list_registers: BTreeMap::new(),
             output: Vec::new(),
+            steps: Cell::new(0),
         }
     }
 
@@ -94,6 +102,10 @@ impl SimMachine {
         self.store(at, value);
     }
 
+    fn count(&self, steps: u64) {
+        self.steps.set(self.steps.get() + steps);
+    }
+
     fn index(&self, at: PhysAddr) -> usize {
         assert!(at.0.is_multiple_of(8), "unaligned access at {:#x}", at.0);
         let index = at.0.checked_sub(self.base).map(|offset| (offset / 8) as usize);
@@ -105,21 +117,25 @@ impl SimMachine {
 
 impl Machine for SimMachine {
     const DEBUG: bool = true;
-    const HW_DEBUG: bool = false;
+    const HW_DEBUG: bool = HW_DEBUG;
+    const BENCHMARK: bool = true;
     const MAX_IRQ: u64 = MAX_IRQ;
 
     fn address_space(&self) -> AddressSpace {
         self.address_space
     }
     fn load(&self, at: PhysAddr) -> u64 {
+        self.count(1);
         self.words[self.index(at)]
     }
     fn store(&mut self, at: PhysAddr, value: u64) {
+        self.count(1);
         let index = self.index(at);
         self.words[index] = value;
     }
     fn zero(&mut self, at: PhysAddr, bytes: u64) {
         assert!(at.0.is_multiple_of(16) && bytes.is_multiple_of(16));
+        self.count(bytes.div_ceil(LINE));
         let first = self.index(at);
         self.words[first..first + (bytes / 8) as usize].fill(0);
     }
@@ -127,6 +143,10 @@ impl Machine for SimMachine {
         let size = 8 * self.words.len() as u64;
         at.0.checked_sub(self.base).is_some_and(|offset| offset <= size && bytes <= size - offset)
     }
+    fn cycles(&self) -> u64 {
+        self.steps.get()
+    }
+    fn flush_caches(&mut self) {}
     fn now(&self) -> u64 {
         self.clock
     }
@@ -162,8 +182,11 @@ impl Machine for SimMachine {
     fn irq_pending(&self) -> bool {
         self.pending
     }
-    fn send_sgi(&mut self, sgi: u64, targets: u64) {
-        self.sgis.push((sgi, targets));
+    fn is_sgi_target(&self, target: u64) -> bool {
+        target < 8
+    }
+    fn send_sgi(&mut self, sgi: u64, target: u64) {
+        self.sgis.push((sgi, target));
     }
     fn set_vspace(&mut self, root: Option<(PhysAddr, u8)>) {
         self.vspace = root;
@@ -176,6 +199,7 @@ impl Machine for SimMachine {
     }
     fn publish_tables(&mut self) {}
     fn cache(&mut self, op: CacheOp, at: PhysAddr, bytes: u64) {
+        self.count(bytes.div_ceil(LINE));
         self.cache_ops.push((op, at.0, bytes));
     }
     fn switch_thread(&mut self, _to: Option<Tcb>, _vcpu: Option<Vcpu>) {}

@@ -163,8 +163,8 @@ impl<M: Machine> Kernel<M> {
         self.leave();
     }
 
-    /// An interrupt of the current thread's virtual CPU that becomes a fault message (virtual timer, list-register
-    /// maintenance). The message goes out even if the budget ends now: nothing would tell of the event again.
+    /// An event of the current thread that becomes a fault message and does not come again (virtual timer, list-register
+    /// maintenance, a single step). The message goes out even if the budget ends now.
     pub fn handle_vcpu_event(&mut self, what: Fault) {
         self.stopped_here();
         self.update_time();
@@ -175,6 +175,14 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         self.fault_current(what);
+        self.check_budget_restart();
+        self.leave();
+    }
+
+    /// An entry after which the current thread goes on as before, if it has budget.
+    pub(crate) fn handle_nothing(&mut self) {
+        self.stopped_here();
+        self.update_time();
         self.check_budget_restart();
         self.leave();
     }
@@ -213,6 +221,13 @@ impl<M: Machine> Kernel<M> {
             | Syscall::DebugCapIdentify
             | Syscall::DebugSnapshot
             | Syscall::DebugNameThread => M::DEBUG,
+            Syscall::BenchmarkFlushCaches
+            | Syscall::BenchmarkResetLog
+            | Syscall::BenchmarkFinalizeLog
+            | Syscall::BenchmarkSetLogBuffer
+            | Syscall::BenchmarkNullSyscall
+            | Syscall::BenchmarkGetThreadUtilisation
+            | Syscall::BenchmarkResetThreadUtilisation => M::BENCHMARK,
             Syscall::SetTLSBase => false,
             _ => true,
         }
@@ -259,6 +274,13 @@ impl<M: Machine> Kernel<M> {
             }
             Syscall::DebugNameThread => self.name_thread(x0),
             Syscall::DebugDumpScheduler | Syscall::DebugSnapshot => self.dump_scheduler(),
+            Syscall::BenchmarkFlushCaches
+            | Syscall::BenchmarkResetLog
+            | Syscall::BenchmarkFinalizeLog
+            | Syscall::BenchmarkSetLogBuffer
+            | Syscall::BenchmarkNullSyscall
+            | Syscall::BenchmarkGetThreadUtilisation
+            | Syscall::BenchmarkResetThreadUtilisation => self.benchmark_syscall(call),
             Syscall::SetTLSBase => {}
         }
     }

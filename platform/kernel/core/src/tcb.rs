@@ -114,6 +114,14 @@ impl<M: Machine> Kernel<M> {
                 self.answer(msg, 0, flags);
                 return Ok(1);
             }
+            I::TcbSetBreakpoint
+            | I::TcbGetBreakpoint
+            | I::TcbUnsetBreakpoint
+            | I::TcbConfigureSingleStepping
+                if M::HW_DEBUG =>
+            {
+                return self.decode_hardware_debug(tcb, invocation, msg);
+            }
             _ => return Err(Error::IllegalOperation.into()),
         }
         Ok(0)

@@ -105,6 +105,7 @@ impl<M: Machine> Kernel<M> {
             self.dissociate_vcpu(vcpu, tcb);
         }
         self.m.fpu_release(tcb, true);
+        self.forget_counts(tcb);
         if self.loaded == Some(tcb) {
             self.loaded = None;
             self.m.set_vspace(None);

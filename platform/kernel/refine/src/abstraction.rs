@@ -15,6 +15,7 @@ use kernel_spec::cap::{self as spec_cap, Cap as SpecCap};
 use kernel_spec::cdt::{Node, Tree};
 use kernel_spec::domain::{Schedule, Turn};
 use kernel_spec::fault::Fault;
+use kernel_spec::hardware_debug::Breakpoint;
 use kernel_spec::refill::Refill;
 use kernel_spec::state::{Action as SpecAction, Endpoint, Notification, SchedContext, Vcpu};
 use kernel_spec::vspace::Entry;
@@ -319,6 +320,15 @@ impl Abstraction<'_> {
             vcpu: t.vcpu(m).map(|v| Obj(v.addr().0)),
             flags: t.flags(m),
             domain: t.domain(m),
+            breakpoints: (0..kernel_abi::debug::TOTAL)
+                .filter_map(|number| {
+                    let b = t.breakpoint(m, number);
+                    let set = Breakpoint { address: b.address, size: b.size, access: b.access };
+                    b.enabled.then_some((number, set))
+                })
+                .collect(),
+            steps: t.steps(m),
+            steps_left: t.steps_left(m),
         })
     }
 
@@ -344,6 +354,7 @@ impl Abstraction<'_> {
             },
             label::UNKNOWN_SYSCALL => Fault::UnknownSyscall { number: f[0] },
             label::USER_EXCEPTION => Fault::UserException { number: f[0], code: f[1] },
+            label::DEBUG_EXCEPTION => Fault::Debug { reason: f[0], address: f[1], number: f[2] },
             label::TIMEOUT => Fault::Timeout { badge: f[0] },
             label::VM_FAULT => Fault::Vm { address: f[0], syndrome: f[1], prefetch: f[2] != 0 },
             label::VGIC_MAINTENANCE => Fault::VgicMaintenance { index: f[0] },

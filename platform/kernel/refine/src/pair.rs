@@ -4,6 +4,7 @@
 use crate::{abstraction, compare, invariants};
 use kernel_abi::context::stored;
 use kernel_abi::ipc;
+use kernel_core::hardware_debug::DebugEvent;
 use kernel_core::layout::Tcb;
 use kernel_core::sim::SimMachine;
 use kernel_core::{Kernel, Machine, PhysAddr};
@@ -64,7 +65,7 @@ impl Pair {
         self.core.m.clock = self.core.m.clock.saturating_add(step.advance);
         let now = self.core.m.clock;
         let event = match (self.spec.current, step.event) {
-            (None, Event::Syscall(_) | Event::Fault(_)) => Event::Timer,
+            (None, Event::Syscall(_) | Event::Fault(_) | Event::Step) => Event::Timer,
             (_, event) => event,
         };
         if let (Some(current), Event::Syscall(number)) = (self.spec.current, event) {
@@ -85,6 +86,7 @@ impl Pair {
         match event {
             Event::Syscall(number) => self.core.handle_syscall(number as u64),
             Event::Fault(fault) => self.core.handle_fault(core_fault(fault)),
+            Event::Step => self.core.handle_debug(DebugEvent::Step),
             Event::Interrupt(irq) => self.core.handle_interrupt(Some(irq)),
             Event::Timer => self.core.handle_interrupt(None),
         }
@@ -108,6 +110,8 @@ impl Pair {
         let mut core = abstraction::abstraction(&self.core, &self.spec.config, &roots, &words)
             .map_err(|e| format!("unreadable: {e}"))?;
         invariants::check(&self.core, &core)?;
+        let entry = self.core.m.steps.get();
+        self.core.check_invariants(entry).map_err(|what| format!("paranoid: {what}"))?;
         let mut spec = self.spec.clone();
         spec.memory.retain(|at, _| words.contains(at));
         compare::normalise(&mut core);
@@ -158,6 +162,7 @@ fn core_fault(fault: Fault) -> kernel_core::fault::Fault {
         },
         Fault::UnknownSyscall { number } => F::UnknownSyscall { number },
         Fault::UserException { number, code } => F::UserException { number, code },
+        Fault::Debug { reason, address, number } => F::Debug { reason, address, number },
         Fault::Timeout { badge } => F::Timeout { badge },
         Fault::Vm { address, prefetch, syndrome } => F::Vm { address, fsr: syndrome, prefetch },
         Fault::VgicMaintenance { index } => F::VgicMaintenance { index: Some(index) },

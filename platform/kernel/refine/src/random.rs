@@ -4,6 +4,7 @@
 use crate::pair::{Pair, Step};
 use crate::world::{self, busy, invoke_label, slot};
 use kernel_abi::{Invocation, MAX_DOMAIN_DURATION, MessageInfo, Syscall, ipc};
+use kernel_core::sim::HW_DEBUG;
 use kernel_spec::cap::Cap;
 use kernel_spec::fault::Fault;
 use kernel_spec::{Event, Holder, Obj, Slot, State};
@@ -96,7 +97,7 @@ fn is_fatal(state: &State, step: &Step) -> bool {
         step.buffer.iter().rev().find(|(offset, _)| *offset == at).map_or(0, |(_, w)| *w)
     };
     let Event::Syscall(number) = step.event else {
-        return matches!(step.event, Event::Fault(_)) && is_initial;
+        return matches!(step.event, Event::Fault(_) | Event::Step) && is_initial;
     };
     let info = MessageInfo(step.regs[1]);
     let lost = |address: u64| address >= 1 << world::RADIX;
@@ -104,7 +105,7 @@ fn is_fatal(state: &State, step: &Step) -> bool {
     if is_initial && faults && number != Syscall::NBSend as i64 {
         return true;
     }
-    let Some(label) = Invocation::from_label(info.label(), false) else { return false };
+    let Some(label) = Invocation::from_label(info.label(), HW_DEBUG) else { return false };
     let caps = [step.regs[0], step.regs[6], step.regs[8]];
     match label {
         CNodeDelete | CNodeRevoke | CNodeRotate => {
@@ -140,9 +141,27 @@ impl Maker<'_> {
             Focus::Capabilities | Focus::Memory => 10,
         };
         match self.rng.below(100) {
-            0..=2 => Step { event: Event::Fault(self.fault()), ..Step::timer(0) },
+            0..=2 => {
+                let steps = self.state.current.is_some_and(|t| self.state.tcb(t).steps != 0);
+                let event =
+                    if steps && self.rng.percent(60) { Event::Step } else { Event::Fault(self.fault()) };
+                Step { event, ..Step::timer(0) }
+            }
             3 => Step {
-                event: Event::Syscall(self.rng.pick(&[-11, -11, 5, 0, -99, i64::MIN])),
+                event: Event::Syscall(self.rng.pick(&[
+                    -11,
+                    -11,
+                    -22,
+                    -23,
+                    -24,
+                    -25,
+                    -27,
+                    5,
+                    0,
+                    -28,
+                    -99,
+                    i64::MIN,
+                ])),
                 ..Step::timer(0)
             },
             n if n < messages => self.message(),
@@ -157,7 +176,7 @@ impl Maker<'_> {
         match self.rng.below(100) {
             0..=34 => {
                 let tcb = self.slot_with(|cap| waits(state, cap));
-                invoke_label(tcb, Invocation::TcbResume.label(false).unwrap_or(0), &[], &[])
+                invoke_label(tcb, Invocation::TcbResume.label(HW_DEBUG).unwrap_or(0), &[], &[])
             }
             35..=54 => {
                 let mut step = self.message();
@@ -179,7 +198,12 @@ impl Maker<'_> {
     }
 
     fn fault(&mut self) -> Fault {
-        match self.rng.below(4) {
+        match self.rng.below(5) {
+            4 => Fault::Debug {
+                reason: self.rng.pick(&[0, 1, 2, 3]),
+                address: self.rng.below(5000),
+                number: self.rng.below(10),
+            },
             0 => Fault::Vm { address: self.rng.number(), prefetch: self.rng.percent(50), syndrome: 0x93 },
             1 => Fault::UserException { number: self.rng.below(5), code: self.rng.below(5) },
             2 => Fault::Vcpu { syndrome: self.rng.below(100) },
@@ -312,13 +336,13 @@ impl Maker<'_> {
 
     fn invocation(&mut self) -> Step {
         let (cap, label, words, caps) = self.operation();
-        let mut label = label.label(false).unwrap_or(0);
+        let mut label = label.label(HW_DEBUG).unwrap_or(0);
         let (mut words, mut caps) = (words, caps);
         let mut cap = cap;
         // Hostile: another label, too short, other words, another object.
         if self.rng.percent(8) {
             match self.rng.below(6) {
-                0 => label = self.rng.below(64),
+                0 => label = self.rng.below(68),
                 1 => words.truncate(self.rng.below(words.len() as u64 + 1) as usize),
                 2 => caps.truncate(self.rng.below(caps.len() as u64 + 1) as usize),
                 3 if !words.is_empty() => {
@@ -462,7 +486,8 @@ impl Maker<'_> {
         let tcb = self.tcb();
         let priority = self.rng.pick(&[254, 253, 252, 251, 250, 0, 255, 256]);
         let maybe_endpoint = |m: &mut Self| if m.rng.percent(30) { 0 } else { m.endpoint() };
-        match self.rng.below(22) {
+        match self.rng.below(25) {
+            22..=24 => self.debug_operation(tcb),
             0 => (
                 tcb,
                 TcbReadRegisters,
@@ -503,6 +528,23 @@ impl Maker<'_> {
         }
     }
 
+    fn debug_operation(&mut self, tcb: u64) -> (u64, Invocation, Vec<u64>, Vec<u64>) {
+        use Invocation::*;
+        let number = self.rng.pick(&[0, 5, 6, 9, 10, u64::MAX]);
+        match self.rng.below(6) {
+            0..=1 => {
+                let kind = if self.rng.percent(90) { u64::from(number < 6) } else { self.rng.below(5) };
+                let size = if number < 6 { 0 } else { self.rng.pick(&[1, 2, 4, 8, 0, 16]) };
+                let access = if number < 6 { self.rng.below(2) } else { self.rng.below(4) };
+                let address = self.rng.pick(&[0x1000, 0x1004, 0x1008, 0x1002, 1 << 40]);
+                (tcb, TcbSetBreakpoint, vec![number, address, kind, size, access], vec![])
+            }
+            2 => (tcb, TcbGetBreakpoint, vec![number], vec![]),
+            3 => (tcb, TcbUnsetBreakpoint, vec![number], vec![]),
+            _ => (tcb, TcbConfigureSingleStepping, vec![0, self.rng.below(4)], vec![]),
+        }
+    }
+
     fn sched_operation(&mut self) -> (u64, Invocation, Vec<u64>, Vec<u64>) {
         use Invocation::*;
         let sc = self.sc();
@@ -519,7 +561,18 @@ impl Maker<'_> {
             5 => (sc, SchedContextUnbindObject, vec![], vec![object]),
             6 => (sc, SchedContextConsumed, vec![], vec![]),
             7..=8 => self.domain_operation(),
-            _ => (sc, SchedContextYieldTo, vec![], vec![]),
+            _ => {
+                // Mostly to somebody who can run instead.
+                let (state, current) = (self.state, self.state.current);
+                let runs = |tcb: Obj| Some(tcb) != current && state.is_schedulable(tcb);
+                let other = self.slot_with(|cap| match cap {
+                    Cap::SchedContext { obj, .. } => {
+                        state.sched_contexts.get(obj).and_then(|sc| sc.tcb).is_some_and(runs)
+                    }
+                    _ => false,
+                });
+                (if self.rng.percent(70) { other } else { sc }, SchedContextYieldTo, vec![], vec![])
+            }
         }
     }
 
@@ -735,7 +788,7 @@ pub fn describe(step: &Step) -> String {
         Event::Syscall(number) => {
             let call = Syscall::from_number(number).map_or("?".into(), |s| format!("{s:?}"));
             let info = MessageInfo(step.regs[1]);
-            let label = Invocation::from_label(info.label(), false);
+            let label = Invocation::from_label(info.label(), HW_DEBUG);
             format!(
                 "{call} x0={:#x} label={label:?} len={} caps={} {:x?} {:x?}",
                 step.regs[0],

@@ -59,8 +59,9 @@ pub mod slot {
 /// The machine, as both sides see it, with address spaces of a shape.
 pub fn config(address_space: AddressSpace) -> Config {
     Config {
-        hw_debug: false,
-        tcb_bits: kernel_abi::object::TCB_BITS,
+        hw_debug: sim::HW_DEBUG,
+        benchmark: true,
+        tcb_bits: kernel_abi::object::TCB_BITS_HW_DEBUG,
         ticks_per_us: sim::TICKS_PER_US,
         min_budget: 20 * sim::TICKS_PER_US,
         max_period_us: 60 * 60 * 1_000_000,
@@ -156,6 +157,7 @@ fn boot_core(address_space: AddressSpace) -> Kernel<SimMachine> {
     k.current_sc = sc;
     k.m.deadline = 1000 * sim::TICKS_PER_US;
     k.reprogram = false;
+    k.loaded = Some(tcb);
     // Belongs to the virtual CPUs, not to users.
     k.irq_state[27] = IrqState::Reserved;
     k
@@ -184,7 +186,7 @@ pub fn booted_with(shape: AddressSpace) -> Pair {
 
 /// An invocation by Call.
 pub fn invoke(cap: u64, what: Invocation, words: &[u64], caps: &[u64]) -> Step {
-    let label = what.label(false).unwrap_or(0);
+    let label = what.label(sim::HW_DEBUG).unwrap_or(0);
     invoke_label(cap, label, words, caps)
 }
 
@@ -299,7 +301,12 @@ fn busy_script_for(shape: AddressSpace) -> Vec<Step> {
         steps.push(invoke(tcb, TcbConfigure, &[0, 0, address], &[s::CNODE, s::VSPACE, buffer]));
         let priority = [254, 253, 252, 254][i as usize];
         let handler = if i == 1 { 0 } else { b::FAULT_HANDLER };
-        steps.push(invoke(tcb, TcbSetSchedParams, &[250 + i, priority], &[s::TCB, sc, handler]));
+        steps.push(invoke(
+            tcb,
+            TcbSetSchedParams,
+            &[if i == 0 { 254 } else { 250 + i }, priority],
+            &[s::TCB, sc, handler],
+        ));
         if i == 3 {
             steps.push(invoke(tcb, TcbSetTimeoutEndpoint, &[], &[b::FAULT_HANDLER]));
         }

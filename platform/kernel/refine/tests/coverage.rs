@@ -3,6 +3,7 @@
 //! answered, every thread state and every shape of call chain comes up.
 
 use kernel_abi::Invocation;
+use kernel_core::sim::HW_DEBUG;
 use kernel_refine::random::{self, Focus, Rng};
 use kernel_refine::world;
 use kernel_spec::{Event, State, ThreadState};
@@ -19,6 +20,12 @@ fn features(state: &State) -> Vec<String> {
         }
         if tcb.state.is_runnable() && tcb.sched_context.is_none() {
             seen.push("passive and runnable".into());
+        }
+        if tcb.steps != 0 {
+            seen.push("steps".into());
+        }
+        if tcb.steps_left != tcb.steps {
+            seen.push("counts steps".into());
         }
         if tcb.yield_to.is_some() {
             seen.push("yielded".into());
@@ -79,7 +86,7 @@ fn random_sequences_reach_everything() {
             if let (Event::Syscall(-1), Some(caller)) = (step.event, caller)
                 && let Some(tcb) = pair.spec.tcbs.get(&caller)
                 && tcb.state == ThreadState::Running
-                && let Some(label) = Invocation::from_label(step.regs[1] >> 12, false)
+                && let Some(label) = Invocation::from_label(step.regs[1] >> 12, HW_DEBUG)
             {
                 *seen.entry(format!("{label:?} -> {}", tcb.regs[1] >> 12)).or_default() += 1;
                 *seen.entry(format!("error {}", tcb.regs[1] >> 12)).or_default() += 1;
@@ -89,12 +96,8 @@ fn random_sequences_reach_everything() {
             }
         }
     }
-    let mut wanted: Vec<String> = Invocation::ALL
-        .iter()
-        .filter(|(_, _, hw_debug)| !hw_debug)
-        .map(|(what, ..)| *what)
-        .map(|what| format!("{what:?} -> 0"))
-        .collect();
+    let mut wanted: Vec<String> =
+        Invocation::ALL.iter().map(|(what, ..)| *what).map(|what| format!("{what:?} -> 0")).collect();
     wanted.extend((0..=10).map(|error| format!("error {error}")));
     wanted.extend(
         [
@@ -107,6 +110,7 @@ fn random_sequences_reach_everything() {
             "fault 1 in BlockedOnSend",
             "fault 2 in BlockedOnSend",
             "fault 3 in BlockedOnSend",
+            "fault 4 in BlockedOnSend",
             "fault 5 in BlockedOnSend",
             "fault 6 in BlockedOnSend",
             "fault 1 in BlockedOnReply",
@@ -122,6 +126,8 @@ fn random_sequences_reach_everything() {
             "4 refills",
             "context of thread and notification",
             "two wait for budget",
+            "steps",
+            "counts steps",
             "runs in another domain",
             "ready in another domain",
             "idle",

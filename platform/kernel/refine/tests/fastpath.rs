@@ -6,6 +6,7 @@
 
 use kernel_abi::{Invocation, MessageInfo, Syscall, ipc};
 use kernel_core::fastpath::Path;
+use kernel_core::sim::HW_DEBUG;
 use kernel_refine::random::{self, Rng, describe};
 use kernel_refine::world::{self, busy, invoke, slot};
 use kernel_refine::{Pair, Step};
@@ -135,7 +136,7 @@ fn step(pair: &Pair, rng: &mut Rng) -> Step {
         63..=72 => message(rng, Syscall::NBSendRecv, endpoint, reply, notification),
         73..=77 => {
             let mut ack = message(rng, Syscall::NBSendRecv, endpoint, reply, busy::IRQ);
-            ack.regs[1] = MessageInfo::new(IrqAckIrq.label(false).unwrap_or(0), 0, 0, 0).0;
+            ack.regs[1] = MessageInfo::new(IrqAckIrq.label(HW_DEBUG).unwrap_or(0), 0, 0, 0).0;
             ack
         }
         78..=86 => message(rng, Syscall::ReplyRecv, endpoint, reply, 0),

@@ -5,6 +5,7 @@
 //! two budgets next to each other.
 
 use kernel_abi::{Invocation, MessageInfo};
+use kernel_core::sim::HW_DEBUG;
 use kernel_refine::random::{self, Focus, Rng};
 use kernel_refine::{Step, world};
 use kernel_spec::{Event, Obj};
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 /// Whether a step would change what is asked of a budget.
 fn reconfigures(step: &Step) -> bool {
     matches!(step.event, Event::Syscall(_))
-        && Invocation::from_label(MessageInfo(step.regs[1]).label(), false)
+        && Invocation::from_label(MessageInfo(step.regs[1]).label(), HW_DEBUG)
             == Some(Invocation::SchedControlConfigureFlags)
 }
 

@@ -6,7 +6,7 @@ use crate::error::Lookup;
 use crate::state::{Obj, State, ThreadState, tcb_slot};
 use crate::syscall::SendKind;
 use kernel_abi::context::{FRAME_WORDS, INTEGER_WORDS, ORDER, stored};
-use kernel_abi::{CapRights, MessageInfo, fault};
+use kernel_abi::{CapRights, MessageInfo, debug, fault};
 
 /// What a thread did that it cannot go on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,15 @@ pub enum Fault {
         number: u64,
         /// Details.
         code: u64,
+    },
+    /// A hardware debug event.
+    Debug {
+        /// Why.
+        reason: u64,
+        /// Where, of a breakpoint or watchpoint.
+        address: u64,
+        /// Its number.
+        number: u64,
     },
     /// The budget is used up.
     Timeout {
@@ -70,6 +79,7 @@ impl Fault {
             Self::Cap { .. } => fault::CAP_FAULT,
             Self::UnknownSyscall { .. } => fault::UNKNOWN_SYSCALL,
             Self::UserException { .. } => fault::USER_EXCEPTION,
+            Self::Debug { .. } => fault::DEBUG_EXCEPTION,
             Self::Timeout { .. } => fault::TIMEOUT,
             Self::Vm { .. } => fault::VM_FAULT,
             Self::VgicMaintenance { .. } => fault::VGIC_MAINTENANCE,
@@ -145,6 +155,10 @@ impl State {
             Fault::UserException { number, code } => {
                 vec![ip, regs[stored::SP], regs[stored::SPSR], number, code]
             }
+            Fault::Debug { reason, .. } if matches!(reason, debug::SINGLE_STEP | debug::BREAK_REQUEST) => {
+                vec![ip, reason]
+            }
+            Fault::Debug { reason, address, number } => vec![ip, reason, address, number],
             Fault::Timeout { badge } => {
                 let mut words = vec![badge];
                 if let Some(sc) = thread.sched_context {
@@ -171,6 +185,13 @@ impl State {
             Fault::UnknownSyscall { .. } => &fault::UNKNOWN_SYSCALL_REGS,
             Fault::UserException { .. } => &fault::USER_EXCEPTION_REGS,
             Fault::Timeout { .. } => timeout_regs,
+            Fault::Debug { reason, .. } => {
+                // The answer to a step may say how many there are from now on.
+                if let (debug::SINGLE_STEP, Some(&steps)) = (reason, words.first()) {
+                    self.set_steps(tcb, steps);
+                }
+                &[]
+            }
             _ => return true,
         };
         for (&register, &word) in regs.iter().zip(&words) {

@@ -47,7 +47,7 @@ impl State {
                     return Err(Error::Range(0, 15));
                 }
                 if target > 7 {
-                    return Err(Error::Range(0, 7));
+                    return Err(Error::InvalidArgument(1));
                 }
                 (Cap::SgiSignal { sgi, target }, call.words[2], call.words[3])
             }

@@ -16,7 +16,7 @@
 //! | 3 Capability spaces | [`cap`], [`cspace`] (lookup), [`cdt`] (derivation), [`cnode`], [`delete`] |
 //! | 4 Message passing | [`message`], [`endpoint`], [`reply`] |
 //! | 5 Notifications | [`notification`] |
-//! | 6 Threads and execution | [`tcb`], [`sched`] (the scheduler), [`refill`] (budgets), [`sched_context`], [`domain`], [`fault`], [`vcpu`] |
+//! | 6 Threads and execution | [`tcb`], [`sched`] (the scheduler), [`refill`] (budgets), [`sched_context`], [`domain`], [`fault`], [`hardware_debug`], [`vcpu`] |
 //! | 7 Address spaces | [`vspace`] |
 //! | 8 Hardware I/O | [`irq`] |
 //! | 9 System bootstrapping | [`boot`]: the pieces of an initial state |
@@ -57,6 +57,7 @@ pub mod domain;
 pub mod endpoint;
 pub mod error;
 pub mod fault;
+pub mod hardware_debug;
 pub mod irq;
 pub mod message;
 pub mod notification;

@@ -170,6 +170,9 @@ impl Tcb {
             vcpu: None,
             flags: 0,
             domain: 0,
+            breakpoints: BTreeMap::new(),
+            steps: 0,
+            steps_left: 0,
         }
     }
 }

@@ -183,6 +183,10 @@ impl State {
             }
             self.reschedule();
             self.charge = true;
+        } else if let Some(sc) = self.current_sc {
+            // It has stopped in this very entry; whoever it lent its time to has to wait for more.
+            self.wait_for_budget_if_needed(sc);
+            self.charge = true;
         }
     }
 

@@ -5,6 +5,7 @@ use crate::cap::Cap;
 use crate::cdt::Tree;
 use crate::domain::Schedule;
 use crate::fault::Fault;
+use crate::hardware_debug::Breakpoint;
 use crate::refill::Refill;
 use crate::vspace::Entry;
 use kernel_abi::object::AddressSpace;
@@ -66,6 +67,8 @@ pub mod tcb_slot {
 pub struct Config {
     /// Labels of the hardware debug interface.
     pub hw_debug: bool,
+    /// The system calls of configuration `benchmark`.
+    pub benchmark: bool,
     /// log2 of a TCB.
     pub tcb_bits: u64,
     /// Timer ticks in a microsecond.
@@ -176,6 +179,12 @@ pub struct Tcb {
     pub flags: u64,
     /// Domain.
     pub domain: u64,
+    /// Breakpoints and watchpoints that are set, by number.
+    pub breakpoints: BTreeMap<u64, Breakpoint>,
+    /// Instructions between two step faults; 0: none.
+    pub steps: u64,
+    /// Instructions until the next step fault.
+    pub steps_left: u64,
 }
 
 /// An endpoint: who waits, all of one kind.

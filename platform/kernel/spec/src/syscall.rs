@@ -15,6 +15,8 @@ pub enum Event {
     Syscall(i64),
     /// The running thread faulted.
     Fault(Fault),
+    /// The running thread executed an instruction under single stepping.
+    Step,
     /// A device interrupt.
     Interrupt(u64),
     /// The deadline that the kernel set has come (or something else woke it; nothing depends on it).
@@ -96,6 +98,15 @@ impl State {
                     self.raise_fault(current, fault);
                 }
             }
+            Event::Step => {
+                // The fault is told even if the budget ends now: nothing would tell of it again.
+                if let Some(current) = self.current
+                    && let Some(fault) = self.step_done(current)
+                {
+                    self.raise_fault(current, fault);
+                }
+                self.has_budget_or_restarts();
+            }
             Event::Interrupt(irq) => {
                 self.charge_or_drop();
                 self.interrupt(irq);
@@ -137,8 +148,27 @@ impl State {
                 self.receive(true, false);
             }
             Some(Syscall::Yield) => self.yield_budget(),
+            Some(call) if self.config.benchmark && self.benchmark_call(current, call) => {}
             _ => self.raise_fault(current, Fault::UnknownSyscall { number: number as u64 }),
         }
+    }
+
+    /// A system call of configuration `benchmark`, which tracks utilisation and keeps no log: start, stop and null answer
+    /// no error, a log buffer is refused. What the counts are is not specified. Returns whether it was one.
+    ///
+    /// Changes: x0; the counts; by `GetThreadUtilisation`, the first 13 words of the caller's buffer.
+    fn benchmark_call(&mut self, current: Obj, call: Syscall) -> bool {
+        let x0 = &mut self.tcb_mut(current).regs[0];
+        match call {
+            Syscall::BenchmarkResetLog | Syscall::BenchmarkFinalizeLog => *x0 = 0,
+            Syscall::BenchmarkSetLogBuffer => *x0 = kernel_abi::error::ILLEGAL_OPERATION,
+            Syscall::BenchmarkFlushCaches
+            | Syscall::BenchmarkNullSyscall
+            | Syscall::BenchmarkGetThreadUtilisation
+            | Syscall::BenchmarkResetThreadUtilisation => {}
+            _ => return false,
+        }
+        true
     }
 
     /// The send half of a system call: a message through the capability at `address`.

@@ -132,6 +132,9 @@ impl State {
                 self.tcb_mut(tcb).flags = flags;
                 return Ok(vec![flags]);
             }
+            Some(TcbSetBreakpoint | TcbGetBreakpoint | TcbUnsetBreakpoint | TcbConfigureSingleStepping) => {
+                return self.debug_invocation(tcb, call);
+            }
             _ => return Err(Error::IllegalOperation),
         }
         Ok(vec![])

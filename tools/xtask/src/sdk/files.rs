@@ -54,7 +54,7 @@ fn object(value: Value) -> Values {
 fn invocations(config: Config) -> Values {
     let mut labels = Values::new();
     for &(_, name, hardware_debug) in Invocation::ALL {
-        if !hardware_debug || config == Config::Debug {
+        if !hardware_debug || config.is_debug() {
             labels.insert(name.into(), (labels.len() + 1).into());
         }
     }
@@ -68,7 +68,7 @@ fn address_space(board: &Board) -> AddressSpace {
 
 fn object_sizes(board: &Board, config: Config) -> Values {
     object(json!({
-        "tcb": if config == Config::Debug { size::TCB_BITS_HW_DEBUG } else { size::TCB_BITS },
+        "tcb": if config.is_debug() { size::TCB_BITS_HW_DEBUG } else { size::TCB_BITS },
         "endpoint": size::ENDPOINT_BITS,
         "notification": size::NOTIFICATION_BITS,
         "small_page": size::SMALL_PAGE_BITS,
@@ -124,16 +124,16 @@ PLAT_QEMU_ARM_VIRT PLAT_BCM2711 PLAT_BCM2712 PLAT_BCM2837 PLAT_IMX8MM_EVK PLAT_I
 PLAT_QEMU_RISCV_VIRT PLAT_ROCKPRO64 PLAT_SPIKE PLAT_STAR64 PLAT_ZYNQMP PLAT_PC99 PLAT_TX1 PLAT_TX2 PLAT_HIKEY \
 ARM_CORTEX_A35 ARM_CORTEX_A53 ARM_CORTEX_A55 ARM_CORTEX_A57 ARM_CORTEX_A72 ARM_CORTEX_A76 ARCH_ARM_V7A ARCH_ARM_V7VE \
 AARCH64_SERROR_IGNORE ARM_PA_SIZE_BITS_40 ARM_PA_SIZE_BITS_44 DEBUG_DISABLE_L2_CACHE DEBUG_DISABLE_L1_ICACHE DEBUG_DISABLE_L1_DCACHE \
-DEBUG_DISABLE_BRANCH_PREDICTION ARM_GIC_V3_SUPPORT AARCH64_VSPACE_S2_START_L1 \
-ARM_HYP_ENABLE_VCPU_CP14_SAVE_AND_RESTORE ARM_SMMU EXPORT_PMU_USER DISABLE_WFI_WFE_TRAPS SMMU_INTERRUPT_ENABLE \
-ARM_TLS_REG_TPIDRURO ARM_HAS_TLB_LOCK EXCEPTION_FASTPATH SIGNAL_FASTPATH ENABLE_SMP_SUPPORT VERIFICATION_BUILD \
+DEBUG_DISABLE_BRANCH_PREDICTION AARCH64_VSPACE_S2_START_L1 \
+ARM_HYP_ENABLE_VCPU_CP14_SAVE_AND_RESTORE ARM_SMMU DISABLE_WFI_WFE_TRAPS SMMU_INTERRUPT_ENABLE \
+ARM_TLS_REG_TPIDRURO ARM_HAS_TLB_LOCK EXCEPTION_FASTPATH ENABLE_SMP_SUPPORT VERIFICATION_BUILD \
 BINARY_VERIFICATION_BUILD BENCHMARK_GENERIC BENCHMARK_TRACK_KERNEL_ENTRIES BENCHMARK_TRACEPOINTS \
-BENCHMARK_TRACK_UTILISATION ENABLE_BENCHMARKS KERNEL_LOG_BUFFER COLOUR_PRINTING KERNEL_INVOCATION_REPORT_ERROR_IPC \
+KERNEL_LOG_BUFFER COLOUR_PRINTING KERNEL_INVOCATION_REPORT_ERROR_IPC \
 DANGEROUS_CODE_INJECTION DEBUG_DISABLE_PREFETCHERS SET_TLS_BASE_SELF EXPORT_VCNT_USER EXPORT_VTMR_USER \
 VTIMER_UPDATE_VOFFSET";
 
 fn gen_config(board: &Board, config: Config) -> Values {
-    let debug = config == Config::Debug;
+    let debug = config.is_debug();
     let mut options = Values::new();
     for name in OFF.split_whitespace() {
         options.insert(name.into(), false.into());
@@ -151,7 +151,6 @@ fn gen_config(board: &Board, config: Config) -> Values {
         "ARM_TLS_REG_TPIDRU",
         "HAVE_FPU",
         "FASTPATH",
-        "NO_BENCHMARKS",
         "EXPORT_PCNT_USER",
     ] {
         set(name, true.into());
@@ -162,9 +161,17 @@ fn gen_config(board: &Board, config: Config) -> Values {
     set(&option("ARM", &board.cpu), true.into());
     set(&format!("ARM_PA_SIZE_BITS_{}", board.physical_address_bits), true.into());
     set("EXPORT_PTMR_USER", board.timer.user_irq.is_some().into());
+    set("ARM_GIC_V3_SUPPORT", (board.gic.version == 3).into());
     for name in ["DEBUG_BUILD", "HARDWARE_DEBUG_API", "PRINTING", "IRQ_REPORTING"] {
         set(name, debug.into());
     }
+    let benchmark = config == Config::Benchmark;
+    for name in ["ENABLE_BENCHMARKS", "BENCHMARK_TRACK_UTILISATION", "EXPORT_PMU_USER"] {
+        set(name, benchmark.into());
+    }
+    set("NO_BENCHMARKS", (!benchmark).into());
+    // There always is a fast path for signals; the reference names it in this configuration only.
+    set("SIGNAL_FASTPATH", benchmark.into());
     // Numbers are text in this file.
     let mut number = |name: &str, value: u64| options.insert(name.into(), value.to_string().into());
     number("WORD_SIZE", 64);
@@ -184,8 +191,9 @@ fn gen_config(board: &Board, config: Config) -> Values {
     number("KERNEL_STATIC_MAX_PERIOD_US", 0);
     number("MAX_NUM_TRACE_POINTS", 0);
     number("USER_STACK_TRACE_LENGTH", if debug { 16 } else { 0 });
+    let tracked = if benchmark { "track_utilisation" } else { "none" };
     for (name, value) in
-        [("SEL4_ARCH", "aarch64"), ("ARCH", "arm"), ("ARM_TLS_REG", "tpidru"), ("KERNEL_BENCHMARK", "none")]
+        [("SEL4_ARCH", "aarch64"), ("ARCH", "arm"), ("ARM_TLS_REG", "tpidru"), ("KERNEL_BENCHMARK", tracked)]
     {
         options.insert(name.into(), value.into());
     }
@@ -244,6 +252,27 @@ mod tests {
         assert_eq!(object_sizes(&board(), Config::Debug)["tcb"], 12);
         assert_eq!(object_sizes(&board(), Config::Release)["tcb"], 11);
         assert_eq!(object_sizes(&board(), Config::Release)["asid_table"], 9);
+    }
+
+    #[test]
+    fn the_benchmark_configuration_tracks_utilisation_and_is_a_release_otherwise() {
+        let (release, benchmark) =
+            (gen_config(&board(), Config::Release), gen_config(&board(), Config::Benchmark));
+        assert_eq!(invocations(Config::Release), invocations(Config::Benchmark));
+        assert_eq!(object_sizes(&board(), Config::Release), object_sizes(&board(), Config::Benchmark));
+        let differ: Vec<&String> = release.keys().filter(|name| release[*name] != benchmark[*name]).collect();
+        let expected = [
+            "BENCHMARK_TRACK_UTILISATION",
+            "ENABLE_BENCHMARKS",
+            "EXPORT_PMU_USER",
+            "KERNEL_BENCHMARK",
+            "NO_BENCHMARKS",
+            "SIGNAL_FASTPATH",
+        ];
+        assert_eq!(differ, expected);
+        assert_eq!(benchmark["KERNEL_BENCHMARK"], "track_utilisation");
+        assert_eq!(benchmark["NUM_DOMAINS"], "16");
+        assert_eq!(benchmark["NUM_DOMAIN_SCHEDULES"], "100");
     }
 
     #[test]

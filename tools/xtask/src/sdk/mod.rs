@@ -32,11 +32,21 @@ pub enum Config {
     Debug,
     /// Silent.
     Release,
+    /// Silent; tracks how much each thread runs, and exports the performance counters.
+    Benchmark,
+    /// As `debug`, with a kernel that checks its invariants after every entry. For tests: no part of an SDK.
+    Paranoid,
 }
 
 impl Config {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Debug, Self::Release];
+    /// Those of an SDK.
+    pub const ALL: [Self; 3] = [Self::Debug, Self::Release, Self::Benchmark];
+
+    /// Whether it has the debug system calls and the hardware debug interface.
+    #[must_use]
+    pub const fn is_debug(self) -> bool {
+        matches!(self, Self::Debug | Self::Paranoid)
+    }
 
     /// The name of its folder in an SDK.
     #[must_use]
@@ -44,6 +54,8 @@ impl Config {
         match self {
             Self::Debug => "debug",
             Self::Release => "release",
+            Self::Benchmark => "benchmark",
+            Self::Paranoid => "paranoid",
         }
     }
 }
@@ -114,9 +126,10 @@ pub fn provide(other: Option<&Path>, board: &str, config: &str) -> Result<Sdk> {
     let root = match other {
         Some(path) => path.canonicalize().with_context(|| format!("MICROKIT_SDK={}", path.display()))?,
         None => {
-            let wanted = Config::ALL.into_iter().find(|known| known.name() == config);
-            let wanted =
-                wanted.with_context(|| format!("CONFIG={config}: our platform has debug and release"))?;
+            let known = Config::ALL.into_iter().chain([Config::Paranoid]);
+            let wanted = known.into_iter().find(|known| known.name() == config);
+            let wanted = wanted
+                .with_context(|| format!("CONFIG={config}: our platform has debug, release and benchmark"))?;
             build(board, &[wanted])?;
             ours()
         }
@@ -178,7 +191,12 @@ fn build_config(board: &Board, config: Config, folder: &Path) -> Result<()> {
 
     let kernel = Build {
         packages: vec!["kernel".into()],
-        features: if config == Config::Debug { vec!["kernel/debug".into()] } else { vec![] },
+        features: match config {
+            Config::Debug => vec!["kernel/debug".into()],
+            Config::Release => vec![],
+            Config::Benchmark => vec!["kernel/benchmark".into()],
+            Config::Paranoid => vec!["kernel/paranoid".into()],
+        },
         target: Some(TARGET_KERNEL),
         folder: "platform".into(),
         link_arguments: vec![],

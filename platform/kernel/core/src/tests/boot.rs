@@ -62,7 +62,12 @@ fn prediction(kernel_end: u64, image: Range) -> Vec<Untyped> {
         boot: BASE..BASE + 0x1000,
         user_image: image.start..image.end,
         user_vaddr: USER_VADDR,
-        sizes: predicted::RootSizes { cnode_bits: 22, tcb_bits: 11, vspace_bits: 13, table_levels: 2 },
+        sizes: predicted::RootSizes {
+            cnode_bits: 22,
+            tcb_bits: kernel_abi::object::TCB_BITS_HW_DEBUG as u8,
+            vspace_bits: 13,
+            table_levels: 2,
+        },
     })
     .unwrap()
     .into_iter()
@@ -189,7 +194,12 @@ fn memory_with_a_hole_and_four_levels_is_what_the_tool_predicts() {
         boot: BASE..BASE + 0x1000,
         user_image: image.start..image.end,
         user_vaddr: USER_VADDR,
-        sizes: predicted::RootSizes { cnode_bits: 22, tcb_bits: 11, vspace_bits: 12, table_levels: 3 },
+        sizes: predicted::RootSizes {
+            cnode_bits: 22,
+            tcb_bits: kernel_abi::object::TCB_BITS_HW_DEBUG as u8,
+            vspace_bits: 12,
+            table_levels: 3,
+        },
     })
     .unwrap()
     .into_iter()

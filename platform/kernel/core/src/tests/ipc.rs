@@ -4,8 +4,10 @@
 use super::world::World;
 use crate::cap::Cap;
 use crate::fault::Fault;
+use crate::hardware_debug::DebugEvent;
 use crate::layout::{State, TcbSlot};
-use kernel_abi::{MessageInfo, Syscall, fault};
+use kernel_abi::context::stored;
+use kernel_abi::{Invocation, MessageInfo, Syscall, fault};
 
 #[test]
 fn call_to_a_passive_server_lends_time_and_the_reply_returns_it() {
@@ -79,7 +81,7 @@ fn fault_goes_to_the_handler_and_its_answer_restarts_the_thread() {
     world.syscall(Syscall::ReplyRecv, &[ep, 0], reply);
     assert_eq!(world.kernel.current, main);
     assert_eq!(main.state(&world.kernel.m), State::Running);
-    assert_eq!(main.reg(&world.kernel.m, kernel_abi::context::stored::PC), 0x1234);
+    assert_eq!(main.reg(&world.kernel.m, stored::PC), 0x1234);
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn hypervisor_call_of_a_guest_is_a_fault_whatever_x7_says() {
         world.run(handler);
         world.syscall(Syscall::Recv, &[ep], reply);
         main.set_reg(&mut world.kernel.m, 7, x7 as u64);
-        main.set_reg(&mut world.kernel.m, kernel_abi::context::stored::PC, 0x1004);
+        main.set_reg(&mut world.kernel.m, stored::PC, 0x1004);
         world.kernel.handle_guest_hvc();
         assert_eq!(world.kernel.current, handler);
         assert_eq!(MessageInfo(handler.reg(&world.kernel.m, 1)).label(), fault::UNKNOWN_SYSCALL);
@@ -112,4 +114,48 @@ fn call_to_an_empty_slot_faults_and_a_nonblocking_send_does_nothing() {
     // Nobody handles its faults: it stops.
     assert_eq!(main.state(&world.kernel.m), State::Inactive);
     assert_eq!(world.kernel.current, world.kernel.idle);
+}
+
+#[test]
+fn breakpoints_are_checked_and_told_apart() {
+    let (mut world, _) = World::new();
+    let (index, tcb) = world.thread(50, 1000, 1000);
+    let mut set = |words: [u64; 5]| world.invoke(index, Invocation::TcbSetBreakpoint, &words, &[]);
+    use kernel_abi::error::{ALIGNMENT_ERROR, INVALID_ARGUMENT, RANGE_ERROR};
+    for (words, answer) in [
+        ([10, 0x1000, 1, 0, 0], (RANGE_ERROR, 0)),
+        ([6, 0x1000, 1, 0, 0], (INVALID_ARGUMENT, 0)),
+        ([5, 0x1000, 0, 8, 0], (INVALID_ARGUMENT, 0)),
+        ([0, 0x1000, 2, 0, 0], (INVALID_ARGUMENT, 2)),
+        ([0, 1 << 40, 1, 0, 0], (INVALID_ARGUMENT, 1)),
+        ([0, 0x1000, 1, 4, 0], (INVALID_ARGUMENT, 3)),
+        ([0, 0x1000, 1, 0, 1], (INVALID_ARGUMENT, 4)),
+        ([6, 0x1000, 0, 3, 0], (INVALID_ARGUMENT, 3)),
+        ([6, 0x1000, 0, 8, 3], (INVALID_ARGUMENT, 4)),
+        ([6, 0x1000, 0, 8, 2], (0, 0)),
+        ([7, 0x1008, 0, 2, 1], (0, 0)),
+        ([0, 0x2000, 1, 0, 0], (0, 0)),
+        ([3, 0x2004, 1, 0, 0], (0, 0)),
+    ] {
+        let (label, word) = set(words);
+        assert_eq!((label, if label == 0 { 0 } else { word }), answer, "{words:x?}");
+    }
+    assert_eq!(set([6, 0x1004, 0, 8, 2]).0, ALIGNMENT_ERROR);
+    world.run(tcb);
+    tcb.set_reg(&mut world.kernel.m, stored::PC, 0x2004);
+    for (event, kept) in [
+        (DebugEvent::Breakpoint, [1, 0x2004, 3]),
+        (DebugEvent::Watchpoint(0x1005), [0, 0x1005, 6]),
+        (DebugEvent::Watchpoint(0x1009), [0, 0x1009, 7]),
+        (DebugEvent::BreakRequest, [3, 0, 0]),
+    ] {
+        world.run(tcb);
+        // Without a handler it stops; what it stopped for was noted.
+        let m = &world.kernel.m;
+        assert!(tcb.is_debugged(m));
+        world.kernel.handle_debug(event);
+        let m = &world.kernel.m;
+        assert_eq!([tcb.fault0(m), tcb.fault1(m), tcb.fault2(m)], kept, "{event:?}");
+        assert_eq!(tcb.state(m), State::Inactive);
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::world::{DOMAIN, World};
 use crate::layout::queued;
+use crate::machine::Machine as _;
 use crate::sim::TICKS_PER_US;
 use kernel_abi::{Invocation, Syscall};
 
@@ -150,4 +151,47 @@ fn a_turn_without_threads_is_idle_and_ends() {
     world.kernel.m.clock += 300;
     world.kernel.handle_interrupt(None);
     assert_eq!(world.kernel.current, world.kernel.idle, "turn 2 is an end marker, 1 the start");
+}
+
+#[test]
+fn utilisation_is_counted_between_entries_and_exits() {
+    use kernel_abi::ipc::IPC_BUFFER_MSG;
+    let (mut world, main) = World::new();
+    let (index, other) = world.thread(200, 1000, 1000);
+    let own = world.free();
+    world.kernel.insert_root(crate::Cap::Thread { at: main }, world.slot(own));
+    let buffer = world.give_buffer(main);
+    let entry = |world: &mut World, call: Syscall, x0: u64| {
+        world.kernel.count_entry();
+        world.syscall(call, &[x0, 0], 0);
+        world.kernel.count_exit();
+        main.reg(&world.kernel.m, 0)
+    };
+    assert_eq!(entry(&mut world, Syscall::BenchmarkResetLog, 0), 0);
+    entry(&mut world, Syscall::BenchmarkNullSyscall, 0);
+    // The other thread runs for a while (cycles of this machine are accesses to memory).
+    world.kernel.count_entry();
+    world.run(other);
+    world.kernel.leave();
+    world.kernel.count_exit();
+    world.kernel.m.steps.set(world.kernel.m.steps.get() + 5000);
+    world.kernel.count_entry();
+    world.kernel.suspend(other);
+    world.kernel.leave();
+    world.kernel.count_exit();
+    assert_eq!(world.kernel.current, main);
+    let told =
+        |world: &World| [0, 1, 3, 9, 12].map(|i| world.kernel.m.load(buffer.add(IPC_BUFFER_MSG + 8 * i)));
+    entry(&mut world, Syscall::BenchmarkGetThreadUtilisation, index);
+    let [cycles, schedules, entries, total, total_entries] = told(&world);
+    assert!((5000..6000).contains(&cycles), "{cycles}");
+    assert_eq!((schedules, entries, total_entries), (1, 1, 3));
+    assert!(total > cycles);
+    entry(&mut world, Syscall::BenchmarkGetThreadUtilisation, own);
+    assert!(told(&world)[0] < 5000, "the rest was the other's");
+    entry(&mut world, Syscall::BenchmarkResetThreadUtilisation, index);
+    entry(&mut world, Syscall::BenchmarkFinalizeLog, 0);
+    entry(&mut world, Syscall::BenchmarkGetThreadUtilisation, index);
+    assert_eq!(told(&world)[..3], [0, 0, 0]);
+    assert_eq!(entry(&mut world, Syscall::BenchmarkSetLogBuffer, 0), 3);
 }

@@ -151,10 +151,8 @@ impl World {
         self.kernel.handle_syscall(call as i64 as u64);
     }
 
-    /// Invokes a capability by Call as the current thread, past the registers: arguments and capabilities are put
-    /// into a buffer. Returns label and first word of the answer. Panics when the thread did not get one.
-    pub(crate) fn invoke(&mut self, cap: u64, what: Invocation, words: &[u64], caps: &[u64]) -> (u64, u64) {
-        let current = self.kernel.current;
+    /// Gives a thread an IPC buffer; the same to all.
+    pub(crate) fn give_buffer(&mut self, tcb: Tcb) -> PhysAddr {
         let buffer = PhysAddr(BASE + 0x30_0000);
         let frame = Cap::Frame {
             at: buffer,
@@ -163,14 +161,27 @@ impl World {
             device: false,
             mapping: None,
         };
-        current.slot(TcbSlot::IpcBuffer).set_cap(&mut self.kernel.m, frame);
+        tcb.slot(TcbSlot::IpcBuffer).set_cap(&mut self.kernel.m, frame);
+        buffer
+    }
+
+    /// Invokes a capability by Call as the current thread, past the registers: arguments and capabilities are put
+    /// into a buffer. Returns label and first word of the answer. Panics when the thread did not get one.
+    pub(crate) fn invoke(&mut self, cap: u64, what: Invocation, words: &[u64], caps: &[u64]) -> (u64, u64) {
+        let current = self.kernel.current;
+        let buffer = self.give_buffer(current);
         for (index, &word) in (0..).zip(words) {
             self.kernel.set_message_word(current, Some(buffer), index, word);
         }
         for (index, &cap) in (0..).zip(caps) {
             self.kernel.m.store_word(buffer.add(kernel_abi::ipc::IPC_BUFFER_CAPS + 8 * index), cap);
         }
-        let info = MessageInfo::new(what.label(false).unwrap(), 0, caps.len() as u64, words.len() as u64);
+        let info = MessageInfo::new(
+            what.label(crate::sim::HW_DEBUG).unwrap(),
+            0,
+            caps.len() as u64,
+            words.len() as u64,
+        );
         current.set_reg(&mut self.kernel.m, 0, cap);
         current.set_reg(&mut self.kernel.m, 1, info.0);
         self.kernel.handle_syscall(Syscall::Call as i64 as u64);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! Invariants that a kernel built with feature `paranoid` checks after every entry (and the refinement tests with it).
+//!
+//! All of the scheduler is checked, and all that hangs together with the thread that runs: its scheduling context with the
+//! refills and the call chain, its bindings. Of the capabilities, which are too many to look at all of them each time, a
+//! few of the running thread's CNode are checked, others at every entry, with their neighbours in the derivation list; and
+//! of the remembered lookups one.
+
+use crate::cspace::slot_of;
+use crate::kernel::Kernel;
+use crate::layout::{Above, SchedContext, Slot, State, Tcb, TcbSlot, queued};
+use crate::machine::Machine;
+use kernel_abi::NUM_PRIORITIES;
+
+/// What does not hold.
+pub type Broken = &'static str;
+
+/// Longest queue or chain that is believed.
+const MOST: usize = 100_000;
+/// Slots looked at in an entry.
+const SLOTS: u64 = 16;
+
+const fn ensure(holds: bool, what: Broken) -> Result<(), Broken> {
+    if holds { Ok(()) } else { Err(what) }
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Checks what is to be checked after entry number `entry`.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn check_invariants(&self, entry: u64) -> Result<(), Broken> {
+        self.check_running()?;
+        for priority in 0..NUM_PRIORITIES as u64 {
+            self.check_ready(priority)?;
+        }
+        self.check_release()?;
+        if self.current == self.idle {
+            return Ok(());
+        }
+        self.check_context(self.current_sc)?;
+        self.check_bindings(self.current)?;
+        let root = self.current.slot(TcbSlot::CSpace).cap(&self.m);
+        if let crate::Cap::CNode { at, radix, .. } = root {
+            let slots = 1 << radix;
+            for index in SLOTS * entry..SLOTS * (entry + 1) {
+                self.check_slot(slot_of(at, index % slots))?;
+            }
+        }
+        self.check_lookups()
+    }
+
+    fn check_running(&self) -> Result<(), Broken> {
+        if self.current == self.idle {
+            return ensure(self.ready.highest().is_none(), "nobody runs while somebody could");
+        }
+        let (m, tcb) = (&self.m, self.current);
+        ensure(tcb.state(m) == State::Running, "the thread that runs does not")?;
+        ensure(tcb.queued(m) == queued::NONE, "the thread that runs is queued")?;
+        ensure(self.in_turn(tcb), "the thread that runs is not of this turn's domain")?;
+        ensure(tcb.sched_context(m) == Some(self.current_sc), "time is charged to another context")?;
+        ensure(self.loaded == Some(tcb), "another thread is loaded")?;
+        let best = self.ready.highest();
+        ensure(best.is_none_or(|best| best <= tcb.priority(m)), "a better thread is ready")
+    }
+
+    fn check_ready(&self, priority: u64) -> Result<(), Broken> {
+        let (m, queue) = (&self.m, self.ready.queue(priority));
+        let (mut before, mut next) = (None, queue.head);
+        for _ in 0..MOST {
+            let Some(tcb) = next else { break };
+            ensure(tcb.sched_prev(m) == before, "ready queue: link back")?;
+            ensure(tcb.queued(m) == queued::READY, "ready queue: mark")?;
+            ensure(tcb.priority(m) == priority, "ready queue: priority")?;
+            ensure(self.in_turn(tcb), "ready queue: domain")?;
+            ensure(self.is_schedulable(tcb), "ready queue: a thread that cannot run")?;
+            (before, next) = (Some(tcb), tcb.sched_next(m));
+        }
+        ensure(next.is_none(), "ready queue: no end")?;
+        ensure(queue.tail == before, "ready queue: tail")
+    }
+
+    fn check_release(&self) -> Result<(), Broken> {
+        let m = &self.m;
+        let (mut before, mut next, mut time) = (None, self.release_head, 0);
+        for _ in 0..MOST {
+            let Some(tcb) = next else { break };
+            let Some(sc) = tcb.sched_context(m) else { return Err("release queue: no context") };
+            ensure(sc.tcb(m) == Some(tcb), "release queue: context of another")?;
+            ensure(tcb.sched_prev(m) == before, "release queue: link back")?;
+            ensure(tcb.queued(m) == queued::RELEASE, "release queue: mark")?;
+            let due = self.head_refill(sc).time;
+            ensure(due >= time, "release queue: order")?;
+            (before, next, time) = (Some(tcb), tcb.sched_next(m), due);
+        }
+        ensure(next.is_none(), "release queue: no end")
+    }
+
+    fn check_context(&self, sc: SchedContext) -> Result<(), Broken> {
+        let m = &self.m;
+        ensure(sc.tcb(m) == Some(self.current), "the context that is charged has another thread")?;
+        let (max, count, first) = (sc.refill_max(m), sc.refill_count(m), sc.refill_head(m));
+        ensure(count >= 1 && count <= max && first < max, "refills: ring")?;
+        if sc.period(m) != 0 {
+            let (mut sum, mut end) = (0u64, 0);
+            for n in 0..count {
+                let refill = self.refill_in_ring(sc, (first + n) % max);
+                ensure(refill.time >= end, "refills: overlap")?;
+                (sum, end) = (sum.wrapping_add(refill.amount), refill.time.saturating_add(refill.amount));
+            }
+            ensure(sum == sc.budget(m), "refills: sum")?;
+        }
+        let (mut above, mut next) = (Above::SchedContext(sc), sc.reply(m));
+        for _ in 0..MOST {
+            let Some(reply) = next else { return Ok(()) };
+            ensure(reply.above(m) == above, "call chain: link up")?;
+            (above, next) = (Above::Reply(reply), reply.prev(m));
+        }
+        Err("call chain: no end")
+    }
+
+    fn check_bindings(&self, tcb: Tcb) -> Result<(), Broken> {
+        let m = &self.m;
+        let ntfn = tcb.bound_notification(m).is_none_or(|ntfn| ntfn.bound_tcb(m) == Some(tcb));
+        ensure(ntfn, "bound notification of another")?;
+        ensure(tcb.vcpu(m).is_none_or(|vcpu| vcpu.tcb(m) == Some(tcb)), "virtual CPU of another")?;
+        ensure(tcb.yield_to(m).is_none(), "runs and waits for what it yielded to")
+    }
+
+    fn check_slot(&self, slot: Slot) -> Result<(), Broken> {
+        let m = &self.m;
+        let (prev, next) = (slot.prev(m), slot.next(m));
+        if slot.is_empty(m) {
+            return ensure(prev.is_none() && next.is_none(), "derivation list: an empty slot");
+        }
+        ensure(prev.is_none_or(|p| p.next(m) == Some(slot) && !p.is_empty(m)), "derivation list: back")?;
+        ensure(next.is_none_or(|n| n.prev(m) == Some(slot) && !n.is_empty(m)), "derivation list: on")?;
+        let cap = slot.cap(m);
+        ensure(
+            cap != crate::Cap::Null && crate::Cap::decode(cap.encode()) == cap,
+            "a capability that is none",
+        )
+    }
+
+    fn check_lookups(&self) -> Result<(), Broken> {
+        for (tcb, address, slot) in self.lookups.iter().filter(|(tcb, ..)| *tcb == self.current) {
+            ensure(self.lookup_slot(tcb, address) == Ok(slot), "a remembered lookup is wrong")?;
+        }
+        Ok(())
+    }
+}
