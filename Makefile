@@ -48,6 +48,8 @@ help:
 	@echo '  NET=                       options of the network: those of the netdev `user` of QEMU, for example'
 	@echo '                             hostfwd=tcp:127.0.0.1:2222-10.0.2.15:22, or another netdev with its options'
 	@echo '  BENCH=boots|calls|loads    one part of `make bench`'
+	@echo '  LOAD=blk_read_seq,...      of the loads only these; then BLK_LAYOUT= is the only layout if it is given, what bare'
+	@echo '                             QEMU needs is kept in build/bench, and PROFILE=1 says where the instructions go'
 	@echo
 	@echo 'With standard input not a terminal, `make run` types what it reads there into guest 0, and ends when all guests'
 	@echo 'have powered off: echo "uname -a" | make run'

@@ -28,6 +28,7 @@ unsafe extern "C" {
     fn qemu_plugin_register_vcpu_tb_trans_cb(id: u64, callback: TranslationCallback);
     fn qemu_plugin_tb_n_insns(block: TranslationBlock) -> usize;
     fn qemu_plugin_tb_get_insn(block: TranslationBlock, index: usize) -> *mut c_void;
+    fn qemu_plugin_tb_vaddr(block: TranslationBlock) -> u64;
     fn qemu_plugin_register_vcpu_insn_exec_cb(
         instruction: *mut c_void,
         callback: ExecutionCallback,
@@ -46,6 +47,12 @@ unsafe extern "C" {
         at: *const AtomicU64,
         value: u64,
     );
+    fn qemu_plugin_register_vcpu_tb_exec_inline(
+        block: TranslationBlock,
+        op: c_int,
+        at: *const AtomicU64,
+        value: u64,
+    );
 }
 
 #[cfg(feature = "qemu9")]
@@ -53,6 +60,12 @@ unsafe extern "C" {
     fn qemu_plugin_insn_data(instruction: *mut c_void, to: *mut u8, size: usize) -> usize;
     fn qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(
         instruction: *mut c_void,
+        op: c_int,
+        entry: Entry,
+        value: u64,
+    );
+    fn qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
+        block: TranslationBlock,
         op: c_int,
         entry: Entry,
         value: u64,
@@ -119,6 +132,56 @@ impl Counter {
         // SAFETY: the entry is of a scoreboard that exists.
         self.entry().map_or(0, |entry| unsafe { qemu_plugin_u64_sum(entry) })
     }
+}
+
+/// How often a block was executed. It lives as long as the emulator.
+pub struct BlockCounter {
+    #[cfg(not(feature = "qemu9"))]
+    count: &'static AtomicU64,
+    #[cfg(feature = "qemu9")]
+    entry: Entry,
+}
+
+impl BlockCounter {
+    /// A counter at 0.
+    pub fn new() -> Self {
+        #[cfg(not(feature = "qemu9"))]
+        return Self { count: Box::leak(Box::new(AtomicU64::new(0))) };
+        #[cfg(feature = "qemu9")]
+        // SAFETY: allowed at any time after the plugin is loaded.
+        Self { entry: Entry { score: unsafe { qemu_plugin_scoreboard_new(size_of::<u64>()) }, offset: 0 } }
+    }
+
+    /// Lets every execution of a block that is being translated count.
+    pub fn count(&self, block: TranslationBlock) {
+        #[cfg(not(feature = "qemu9"))]
+        // SAFETY: the block is valid during translation, the counter lives for ever.
+        unsafe {
+            qemu_plugin_register_vcpu_tb_exec_inline(block, ADD, self.count, 1);
+        }
+        #[cfg(feature = "qemu9")]
+        // SAFETY: as above.
+        unsafe {
+            qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(block, ADD, self.entry, 1);
+        }
+    }
+
+    /// The count.
+    pub fn value(&self) -> u64 {
+        #[cfg(not(feature = "qemu9"))]
+        return self.count.load(Ordering::Relaxed);
+        #[cfg(feature = "qemu9")]
+        // SAFETY: the entry is of a scoreboard that exists.
+        unsafe {
+            qemu_plugin_u64_sum(self.entry)
+        }
+    }
+}
+
+/// The virtual address of a block that is being translated.
+pub fn virtual_address(block: TranslationBlock) -> u64 {
+    // SAFETY: QEMU passed the block to the translation callback that is running.
+    unsafe { qemu_plugin_tb_vaddr(block) }
 }
 
 /// An instruction of a block that is being translated.

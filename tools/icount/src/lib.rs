@@ -5,11 +5,13 @@
 //! from 0xb000 to 0xb0ff, which does nothing. FILE gets one line a mark: its number in hexadecimal and the number of
 //! instructions executed before it since reset, all CPUs together. Marks from 0xb0c0 are only counted: the line of every
 //! other mark goes on with ` NUMBER=COUNT` for each that was executed so far. `entry` is an instruction word whose first execution
-//! is written as mark `entry`: the first word of a guest's kernel image, which nothing else contains.
+//! is written as mark `entry`: the first word of a guest's kernel image, which nothing else contains. `profile=FILE`
+//! also counts by blocks of code, see [`profile`].
 //!
 //! Interface: QEMU's documentation "QEMU TCG Plugins", `qemu-plugin.h` version 1 (QEMU before 9) and 2 to 4.
 
 mod interface;
+mod profile;
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fs::File;
@@ -57,6 +59,10 @@ pub unsafe extern "C" fn qemu_plugin_install(
             Some(("entry", word)) => {
                 u32::from_str_radix(word, 16).map(|word| ENTRY.store(word, Ordering::Relaxed)).is_ok()
             }
+            Some(("profile", path)) => {
+                profile::begin(path);
+                true
+            }
             _ => false,
         };
         if !applied {
@@ -77,7 +83,9 @@ fn set_out(file: Option<File>) {
 
 /// Called for every block that QEMU translates: each instruction in it will count itself, marks will report.
 extern "C" fn translated(_id: u64, block: TranslationBlock) {
-    for instruction in interface::instructions(block) {
+    let instructions: Vec<Instruction> = interface::instructions(block).collect();
+    profile::translated(block, &instructions);
+    for instruction in instructions {
         let word = instruction.word();
         let number = word >> 5 & 0xffff;
         if word & MARK_MASK == MARK && number & 0xff00 == MARK_NUMBERS {
@@ -101,6 +109,7 @@ extern "C" fn reached(_cpu: c_uint, mark: *mut c_void) {
     {
         return;
     }
+    profile::mark();
     let count = Counter::number(0).value();
     if let Ok(mut out) = OUT.lock()
         && let Some(file) = out.as_mut()

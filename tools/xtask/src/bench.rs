@@ -9,6 +9,7 @@
 //! for disk and network loads (see [`loads`]) reference by value: the part of bare QEMU's throughput that is left.
 
 mod loads;
+mod profile;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,6 +44,8 @@ pub struct Options {
     /// One part only: `boots`, `calls` or `loads`.
     #[arg(long, env = "BENCH")]
     only: Option<String>,
+    #[command(flatten)]
+    loads: loads::Selection,
 }
 
 /// One measurement.
@@ -72,7 +75,7 @@ pub fn bench(options: &Options) -> Result<()> {
         round_trips(image, &mut results)?;
     }
     if wanted("loads") {
-        loads::measure(image, &plugin, &mut results)?;
+        loads::measure(image, &options.loads, &plugin, &mut results)?;
     }
     let file = paths::build().join("bench.json");
     fs::write(&file, serde_json::to_string_pretty(&results.list)? + "\n")?;

@@ -13,10 +13,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 use emulator::peer::{self, Peer};
 use emulator::{Devices, Disk, Emulator, Machine, Mark, Time};
+use serde::{Deserialize, Serialize};
 
-use super::{GUEST_RAM_MIB, Results, TIMEOUT, bare_machine};
+use super::{GUEST_RAM_MIB, Results, TIMEOUT, bare_machine, profile};
 use crate::guest::{self, READY_MARKER};
 use crate::process::say;
 use crate::{disk, image, paths, run};
@@ -46,6 +48,7 @@ struct Load {
 }
 
 /// What a unit of a load costs.
+#[derive(Clone, Default, Deserialize, Serialize)]
 struct Cost {
     instructions: f64,
     /// Events per unit, by the numbers of their marks.
@@ -55,18 +58,60 @@ struct Cost {
 /// How a system lets data reach the disk; see `system.xml`.
 const LAYOUTS: &[(&str, &str)] = &[("isolated", "BLK_LAYOUT=isolated"), ("direct", "BLK_LAYOUT=direct")];
 
-/// Measures all loads.
+/// Which loads, if not all.
+#[derive(Args, Clone, Debug)]
+pub struct Selection {
+    /// Of the loads only these, with commas between; one of `blk_read_seq` and so on.
+    #[arg(long, env = "LOAD")]
+    load: Option<String>,
+    /// With `load`: the only layout.
+    #[arg(long, env = "BLK_LAYOUT")]
+    layout: Option<String>,
+    /// With `load`: prints where the instructions of each go.
+    #[arg(long, env = "PROFILE")]
+    profile: Option<String>,
+}
+
+impl Selection {
+    fn given(option: &Option<String>) -> Option<&str> {
+        option.as_deref().filter(|value| !value.is_empty())
+    }
+
+    /// Whether it is some and not all.
+    fn is_some(&self) -> bool {
+        Self::given(&self.load).is_some()
+    }
+
+    fn has(&self, load: &str) -> bool {
+        Self::given(&self.load).is_none_or(|names| names.split(',').any(|name| name == load))
+    }
+
+    fn has_layout(&self, layout: &str) -> bool {
+        !self.is_some() || Self::given(&self.layout).is_none_or(|only| only == layout)
+    }
+
+    fn profiles(&self) -> bool {
+        self.is_some() && Self::given(&self.profile).is_some()
+    }
+}
+
+/// Measures all loads, or those that are selected.
 ///
 /// # Errors
 /// Something does not build, boot or finish.
-pub fn measure(options: &image::Options, plugin: &Path, results: &mut Results) -> Result<()> {
+pub fn measure(
+    options: &image::Options,
+    selection: &Selection,
+    plugin: &Path,
+    results: &mut Results,
+) -> Result<()> {
     let peers = Peers::start()?;
-    let loads: Vec<Load> = disk_loads().into_iter().chain(network_loads(&peers)).collect();
-    say("loads: bare QEMU");
-    let bare = bare(plugin, &loads)?;
-    for (layout, definition) in LAYOUTS {
+    let mut loads: Vec<Load> = disk_loads().into_iter().chain(network_loads(&peers)).collect();
+    loads.retain(|load| selection.has(load.name));
+    let bare = if selection.is_some() { bare_as_kept(plugin, &loads)? } else { bare(plugin, &loads)? };
+    for (layout, definition) in LAYOUTS.iter().filter(|(layout, _)| selection.has_layout(layout)) {
         say(format!("loads: Bulkhead, {layout}"));
-        let own = bulkhead(options, plugin, layout, definition, &loads)?;
+        let own = bulkhead(options, selection, plugin, (layout, definition), &loads)?;
         for load in &loads {
             let (own, bare) = (&own[load.name], &bare[load.name]);
             results.add_load(
@@ -85,6 +130,9 @@ pub fn measure(options: &image::Options, plugin: &Path, results: &mut Results) -
                     None,
                 );
             }
+        }
+        if selection.is_some() {
+            continue;
         }
         // Both ends run on the one processor here: as much work as sending to the host and receiving from it.
         let legs = bare["tcp_to_host"].instructions + bare["tcp_from_host"].instructions;
@@ -191,8 +239,21 @@ fn network_loads(peers: &Peers) -> Vec<Load> {
     ]
 }
 
+/// Runs the loads on QEMU alone, but those of which a former run has kept what they cost.
+fn bare_as_kept(plugin: &Path, loads: &[Load]) -> Result<BTreeMap<String, Cost>> {
+    let file = paths::build().join("bench/bare-loads.json");
+    let text = fs::read(&file).unwrap_or_default();
+    let mut kept: BTreeMap<String, Cost> = serde_json::from_slice(&text).unwrap_or_default();
+    for load in loads.iter().filter(|load| !kept.contains_key(load.name)).collect::<Vec<_>>() {
+        kept.extend(bare(plugin, std::slice::from_ref(load))?);
+        fs::write(&file, serde_json::to_string_pretty(&kept)?)?;
+    }
+    Ok(kept)
+}
+
 /// Runs the loads on QEMU alone.
-fn bare(plugin: &Path, loads: &[Load]) -> Result<BTreeMap<&'static str, Cost>> {
+fn bare(plugin: &Path, loads: &[Load]) -> Result<BTreeMap<String, Cost>> {
+    say("loads: bare QEMU");
     let guest = guest::fetch(guest::KERNELS.first().context("no guest")?)?;
     let mut machine = bare_machine(&guest, &format!("{CMDLINE} root=LABEL=guest0"))?;
     // The tree that QEMU makes says where its devices are.
@@ -204,19 +265,19 @@ fn bare(plugin: &Path, loads: &[Load]) -> Result<BTreeMap<&'static str, Cost>> {
         network: Some("user".into()),
         entropy: true,
     };
-    let mut shell = Shell::boot(machine, plugin, 1)?;
+    let mut shell = Shell::boot(machine, plugin, 1, None)?;
     shell.prepare()?;
-    loads.iter().map(|load| Ok((load.name, shell.measure(load)?))).collect()
+    loads.iter().map(|load| Ok((load.name.into(), shell.measure(load)?))).collect()
 }
 
 /// Runs the loads in guest 0, the other guest being idle, and one between the guests.
 fn bulkhead(
     options: &image::Options,
+    selection: &Selection,
     plugin: &Path,
-    layout: &str,
-    definition: &str,
+    (layout, definition): (&str, &str),
     loads: &[Load],
-) -> Result<BTreeMap<&'static str, Cost>> {
+) -> Result<BTreeMap<String, Cost>> {
     let mut own = options.clone();
     own.config = "release".into();
     own.cmdline = Some(format!("{CMDLINE} root=/dev/vda"));
@@ -226,11 +287,15 @@ fn bulkhead(
     let image = image::build(&own)?;
     let mut machine = run::machine(&own.board, &image)?;
     machine.devices = run::devices(image.needs, None, None)?;
-    let mut shell = Shell::boot(machine, plugin, 2)?;
+    let profile = selection.profiles().then_some(own.board.as_str());
+    let mut shell = Shell::boot(machine, plugin, 2, profile)?;
     shell.focus(0)?;
     shell.prepare()?;
-    let mut costs: BTreeMap<&'static str, Cost> =
-        loads.iter().map(|load| Ok((load.name, shell.measure(load)?))).collect::<Result<_>>()?;
+    let mut costs: BTreeMap<String, Cost> =
+        loads.iter().map(|load| Ok((load.name.into(), shell.measure(load)?))).collect::<Result<_>>()?;
+    if selection.is_some() {
+        return Ok(costs);
+    }
     const PORT: u16 = 5001;
     shell.focus(1)?;
     shell.run(&format!("stream serve {PORT} &"))?;
@@ -245,7 +310,7 @@ fn bulkhead(
         amounts: (8 << 20, 72 << 20),
         command: Box::new(move |amount| format!("stream send {address} {PORT} {amount}")),
     };
-    costs.insert(between.name, shell.measure(&between)?);
+    costs.insert(between.name.into(), shell.measure(&between)?);
     Ok(costs)
 }
 
@@ -254,6 +319,8 @@ struct Shell {
     emulator: Emulator,
     /// Where the plugin writes.
     marks: PathBuf,
+    /// Where the plugin writes profiles, and the board whose programs are run.
+    profile: Option<(PathBuf, String)>,
     guests: usize,
     /// What its lines begin with.
     tag: String,
@@ -262,15 +329,20 @@ struct Shell {
 
 impl Shell {
     /// Boots a machine and waits for the shells of its guests.
-    fn boot(mut machine: Machine, plugin: &Path, guests: usize) -> Result<Self> {
+    fn boot(mut machine: Machine, plugin: &Path, guests: usize, profile: Option<&str>) -> Result<Self> {
         let folder = paths::build().join("bench");
         fs::create_dir_all(&folder)?;
         let marks = folder.join("marks-loads");
         let _ = fs::remove_file(&marks);
         machine.time = Time::Instructions;
-        machine.plugin = Some(format!("file={},out={}", plugin.display(), marks.display()));
+        let profile = profile.map(|board| (folder.join("profile"), board.to_string()));
+        let mut arguments = format!("file={},out={}", plugin.display(), marks.display());
+        if let Some((file, _)) = &profile {
+            arguments += &format!(",profile={}", file.display());
+        }
+        machine.plugin = Some(arguments);
         let emulator = Emulator::start(&machine, std::io::sink())?;
-        let mut shell = Self { emulator, marks, guests, tag: String::new(), commands: 0 };
+        let mut shell = Self { emulator, marks, profile, guests, tag: String::new(), commands: 0 };
         for guest in 0..guests {
             let marker = format!("{}{READY_MARKER}", shell.tag_of(guest));
             shell.emulator.console().expect_any(Mark::default(), &[&marker], TIMEOUT)?;
@@ -318,8 +390,13 @@ impl Shell {
         // Once for the caches, those of this machine included.
         self.span(&(load.command)(small))?;
         let (few, few_events) = self.span(&(load.command)(small))?;
+        let few_profile = self.profile.as_ref().map(|(file, _)| profile::read(file)).transpose()?;
         let (many, many_events) = self.span(&(load.command)(large))?;
         let units = (large - small) as f64;
+        if let (Some((file, board)), Some(few)) = (&self.profile, &few_profile) {
+            let (per, unit) = load.per;
+            profile::print(few, &profile::read(file)?, board, load.name, (units / unit, per))?;
+        }
         let per_unit = |many: u64, few: u64| (many as f64 - few as f64) / units;
         let events = many_events
             .iter()
