@@ -25,6 +25,44 @@ pub trait Memory: Clone {
     fn write<const N: usize>(&self, offset: usize, words: [u64; N]);
     /// A sequentially consistent fence.
     fn fence(&self);
+
+    /// Writes entries of `N` double words to the `mask + 1` places for such from `base` on, the first to place `first`, the
+    /// next to the one behind it, and so on; places are counted modulo `mask + 1`, a power of two. Gives how many.
+    #[inline(always)]
+    fn write_places<const N: usize>(
+        &self,
+        base: usize,
+        mask: u32,
+        first: u32,
+        entries: impl Iterator<Item = [u64; N]>,
+    ) -> u32 {
+        let mut place = first;
+        for words in entries {
+            self.write(base + 8 * N * (place & mask) as usize, words);
+            place = place.wrapping_add(1);
+        }
+        place.wrapping_sub(first)
+    }
+
+    /// Reads up to `count` entries of `N` double words from places as [`Self::write_places`] has them, each exactly once,
+    /// until `take` gives `false`. Gives how many were read.
+    #[inline(always)]
+    fn read_places<const N: usize>(
+        &self,
+        base: usize,
+        mask: u32,
+        first: u32,
+        count: u32,
+        mut take: impl FnMut([u64; N]) -> bool,
+    ) -> u32 {
+        for number in 0..count {
+            let place = first.wrapping_add(number) & mask;
+            if !take(self.read(base + 8 * N * place as usize)) {
+                return number + 1;
+            }
+        }
+        count
+    }
 }
 
 /// A shared region that is mapped for the rest of the program.
@@ -74,6 +112,13 @@ impl SharedPages {
         }
         // The sum stays inside the region.
         Some(self.base.map_addr(|base| base.saturating_add(offset)).cast())
+    }
+
+    /// A pointer to `mask + 1` places of `N` double words from `base` on, if they are all in the region and aligned.
+    #[inline(always)]
+    fn places<const N: usize>(&self, base: usize, mask: u32) -> Option<NonNull<[AtomicU64; N]>> {
+        // Cannot overflow: `mask` has 32 bits, and entries are a few words.
+        self.place(base, 8 * N * (mask as usize + 1))
     }
 }
 
@@ -133,6 +178,48 @@ impl Memory for SharedPages {
     #[inline(always)]
     fn fence(&self) {
         fence(Ordering::SeqCst);
+    }
+
+    #[inline(always)]
+    fn write_places<const N: usize>(
+        &self,
+        base: usize,
+        mask: u32,
+        first: u32,
+        entries: impl Iterator<Item = [u64; N]>,
+    ) -> u32 {
+        let Some(places) = self.places::<N>(base, mask) else { return 0 };
+        let mut place = first;
+        for words in entries {
+            // SAFETY: the place is one of `mask + 1` that `places` has found inside the region; atomics.
+            let cells = unsafe { places.add((place & mask) as usize).as_ref() };
+            for (cell, word) in cells.iter().zip(words) {
+                cell.store(word, Ordering::Relaxed);
+            }
+            place = place.wrapping_add(1);
+        }
+        place.wrapping_sub(first)
+    }
+
+    #[inline(always)]
+    fn read_places<const N: usize>(
+        &self,
+        base: usize,
+        mask: u32,
+        first: u32,
+        count: u32,
+        mut take: impl FnMut([u64; N]) -> bool,
+    ) -> u32 {
+        let Some(places) = self.places::<N>(base, mask) else { return 0 };
+        for number in 0..count {
+            let place = first.wrapping_add(number) & mask;
+            // SAFETY: the place is one of `mask + 1` that `places` has found inside the region; atomics.
+            let cells = unsafe { places.add(place as usize).as_ref() };
+            if !take(core::array::from_fn(|index| cells[index].load(Ordering::Relaxed))) {
+                return number + 1;
+            }
+        }
+        count
     }
 }
 
@@ -229,6 +316,31 @@ mod tests {
         fill(&&local);
         assert_eq!((&local).read::<8>(0), shared.read::<8>(0));
         assert_eq!(bytes.0[..8], [0x44, 0x33, 0x22, 0x11, 0x66, 0x55, 0x88, 0x77]);
+    }
+
+    #[test]
+    fn entries_go_round_and_stay_in_their_places() {
+        fn check(memory: &impl Memory) {
+            let entries = (1..=3).map(|number| [number, 10 * number]);
+            assert_eq!(memory.write_places(0, 3, u32::MAX, entries), 3);
+            assert_eq!(memory.read::<8>(0), [2, 20, 3, 30, 0, 0, 1, 10]);
+            let mut found = [0; 3];
+            let read = memory.read_places::<2>(0, 3, u32::MAX, 3, |[first, _]| {
+                found[first as usize - 1] = first;
+                first < 2
+            });
+            assert_eq!((read, found), (2, [1, 2, 0]), "the second is the last that is wanted");
+            assert_eq!(memory.read_places::<2>(0, 3, 0, 2, |_| true), 2);
+        }
+        let mut bytes = Aligned([0; 64]);
+        // SAFETY: aligned, large enough, and used through the region alone until it is gone.
+        let shared = unsafe { SharedPages::new(NonNull::from(&mut bytes).cast(), 64) }.unwrap();
+        check(&shared);
+        check(&&LocalPages::<16>::new());
+        for (base, mask) in [(0, 7), (8, 3), (4, 1), (usize::MAX - 7, 0), (64, 0)] {
+            assert_eq!(shared.write_places(base, mask, 0, [[!0; 2]; 8].into_iter()), 0, "{base} {mask}");
+            assert_eq!(shared.read_places::<2>(base, mask, 0, 8, |_| true), 0, "{base} {mask}");
+        }
     }
 
     #[test]

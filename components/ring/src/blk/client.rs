@@ -58,31 +58,40 @@ impl<M: Memory> Client<M> {
     /// segments than [`MAX_SEGMENTS`] or than the queue has places at all.
     #[inline]
     pub fn submit(&mut self, request: &Request, segments: &[Segment]) -> Result<(), Full> {
+        self.submit_from(request, segments.iter().copied())
+    }
+
+    /// [`Self::submit`] of segments that are made on the way.
+    ///
+    /// # Errors
+    /// See there.
+    #[inline]
+    pub fn submit_from(
+        &mut self,
+        request: &Request,
+        segments: impl ExactSizeIterator<Item = Segment>,
+    ) -> Result<(), Full> {
         let queue = &mut self.end.queues.0;
         let (id, code) = (request.id, request.code.into());
         let unmap = if request.unmap { UNMAP } else { 0 };
-        let count = segments.len().max(1) as u32;
-        if segments.len() > MAX_SEGMENTS || count > queue.capacity() || !queue.has_space(count) {
+        let mut left = segments.len();
+        let count = left.max(1) as u32;
+        if left > MAX_SEGMENTS || count > queue.capacity() || !queue.has_space(count) {
             return Err(Full);
         }
-        if let Some((last, rest)) = segments.split_last() {
-            let mut sector = request.sector;
-            for &Segment { offset, length } in rest {
-                queue.push(RequestEntry { id, offset, sector, length, code, flags: unmap | MORE })?;
-                sector = sector.wrapping_add(u64::from(length / SECTOR));
-            }
-            queue.push(RequestEntry {
-                id,
-                offset: last.offset,
-                sector,
-                length: last.length,
-                code,
-                flags: unmap,
-            })
-        } else {
+        let mut sector = request.sector;
+        if left == 0 {
             let length = u32::try_from(request.length).map_err(|_| Full)?;
-            queue.push(RequestEntry { id, offset: 0, sector: request.sector, length, code, flags: unmap })
+            return queue.push(RequestEntry { id, offset: 0, sector, length, code, flags: unmap });
         }
+        queue.push_all(segments.map(|Segment { offset, length }| {
+            left = left.wrapping_sub(1);
+            let flags = if left == 0 { unmap } else { unmap | MORE };
+            let entry = RequestEntry { id, offset, sector, length, code, flags };
+            sector = sector.wrapping_add(u64::from(length / SECTOR));
+            entry
+        }));
+        Ok(())
     }
 
     /// Number of entries (segments, or requests without any) that can be submitted now.
@@ -110,6 +119,13 @@ impl<M: Memory> Client<M> {
     /// caller may sleep; `false`: there is something to do already.
     #[inline]
     pub fn wait(&mut self) -> bool {
+        self.wait_for(1)
+    }
+
+    /// [`Self::wait`] for `count` responses, which must be sure to come: no more than have been asked for.
+    #[inline]
+    pub fn wait_for(&mut self, count: u32) -> bool {
+        self.end.queues.1.wait_for(count);
         self.end.wait()
     }
 

@@ -174,6 +174,29 @@ impl Entry for RequestEntry {
         let words: [u64; 4] = zerocopy::transmute!(self);
         memory.write(offset, words);
     }
+
+    #[inline(always)]
+    fn write_all<M: Memory>(
+        memory: &M,
+        base: usize,
+        mask: u32,
+        first: u32,
+        entries: impl Iterator<Item = Self>,
+    ) -> u32 {
+        memory.write_places::<4>(base, mask, first, entries.map(|entry| zerocopy::transmute!(entry)))
+    }
+
+    #[inline(always)]
+    fn read_while<M: Memory>(
+        memory: &M,
+        base: usize,
+        mask: u32,
+        first: u32,
+        count: u32,
+        mut take: impl FnMut(Self) -> bool,
+    ) -> u32 {
+        memory.read_places::<4>(base, mask, first, count, |words| take(zerocopy::transmute!(words)))
+    }
 }
 
 impl Entry for ResponseEntry {

@@ -117,6 +117,13 @@ impl<M: Memory> Server<M> {
         self.end.wait()
     }
 
+    /// How many more responses the client waits for before it looks at any. `None`: it does not wait, having been
+    /// notified; what it will want then is not known.
+    #[inline]
+    pub fn awaited(&self) -> Option<u32> {
+        self.end.queues.1.awaited()
+    }
+
     /// Describes the disk to the client. To be called in each life of this side; again when something changes.
     pub fn publish_info(&mut self, info: &Info) {
         self.end.publish_info(info.to_words());
@@ -150,27 +157,30 @@ fn gather<M: Memory, const N: usize>(
     segments.clear();
     let code = Code::from(first.code);
     let unmap = first.flags & UNMAP != 0;
-    let mut length = u64::from(first.length);
+    let length = u64::from(first.length);
     let request = |length| Request { id: first.id, code, sector: first.sector, length, unmap };
     if !code.has_data() {
         let single = first.flags & MORE == 0 && first.length.is_multiple_of(SECTOR);
         first.sector.checked_add(length / u64::from(SECTOR))?;
         return single.then(|| request(length));
     }
-    let mut entry = first;
-    loop {
-        if entry.length == 0 || !entry.length.is_multiple_of(SECTOR) {
-            return None;
-        }
-        segments.push(Segment { offset: entry.offset, length: entry.length }).ok()?;
-        let next_sector = entry.sector.checked_add(u64::from(entry.length / SECTOR))?;
-        if entry.flags & MORE == 0 {
-            return Some(request(length));
-        }
-        entry = queue.pop_known()?;
-        if (entry.id, entry.code, entry.sector) != (first.id, first.code, next_sector) {
-            return None;
-        }
-        length += u64::from(entry.length);
+    let mut sectors = 0;
+    let (mut sound, mut more) = (true, true);
+    let mut take = |entry: RequestEntry| {
+        let length = entry.length;
+        sound = length != 0
+            && length.is_multiple_of(SECTOR)
+            && (entry.id, entry.code) == (first.id, first.code)
+            // Nothing wraps around unless the sum does, which is looked at in the end.
+            && entry.sector == first.sector.wrapping_add(sectors)
+            && segments.push(Segment { offset: entry.offset, length }).is_ok();
+        sectors += u64::from(length / SECTOR);
+        more = entry.flags & MORE != 0;
+        sound && more
+    };
+    if take(first) {
+        queue.pop_while(take);
     }
+    first.sector.checked_add(sectors)?;
+    (sound && !more).then(|| request(sectors * u64::from(SECTOR)))
 }

@@ -3,7 +3,7 @@
 
 use core::marker::PhantomData;
 
-use super::{Bulkhead, Common, Entry, Guard, Side, Wire};
+use super::{Bulkhead, Common, Entry, Guard, Side, Wake, Wire};
 use crate::PeerMisbehaved;
 use crate::pages::{Memory, SharedPages};
 
@@ -21,6 +21,8 @@ pub struct Consumer<E, M = SharedPages, W = Bulkhead> {
     tail: u32,
     /// Whether the owner wants to be woken for entries.
     asking: bool,
+    /// By how many: at least 1.
+    batch: u32,
     /// `asking` at the start.
     eager: bool,
     kind: PhantomData<(E, W)>,
@@ -33,7 +35,17 @@ impl<E: Entry, M: Memory, W: Wire> Consumer<E, M, W> {
     pub fn new(memory: M, base: usize, capacity: u32) -> Option<Self> {
         let common = Common::new::<E, W>(memory, base, capacity)?;
         let (asking, eager) = (true, true);
-        Some(Self { common, head: 0, released: 0, before: 0, tail: 0, asking, eager, kind: PhantomData })
+        Some(Self {
+            common,
+            head: 0,
+            released: 0,
+            before: 0,
+            tail: 0,
+            asking,
+            batch: 1,
+            eager,
+            kind: PhantomData,
+        })
     }
 
     /// Goes on where the shared words stand. For queues without a link around them.
@@ -77,6 +89,14 @@ impl<E: Entry, M: Memory, W: Wire> Consumer<E, M, W> {
         Some(entry)
     }
 
+    /// Copies entries out, of those already seen, up to the one for which `take` gives `false`.
+    #[inline(always)]
+    pub fn pop_while(&mut self, take: impl FnMut(E) -> bool) {
+        let base = self.common.base + W::ENTRIES;
+        let count = E::read_while(&self.common.memory, base, self.common.mask, self.head, self.known(), take);
+        self.head = self.head.wrapping_add(count) & W::INDEX_MASK;
+    }
+
     /// Gives the places of the popped entries back. Gives whether the peer must be notified.
     #[inline]
     #[must_use = "the peer may be asleep"]
@@ -95,6 +115,15 @@ impl<E: Entry, M: Memory, W: Wire> Consumer<E, M, W> {
         // Orders the wish before the load of the index; pairs with `Producer::publish`.
         self.common.memory.fence();
         self.is_idle()
+    }
+
+    /// [`Self::wait`] is for so many entries from now on, at least 1 and at most as many as the queue can hold: fewer neither
+    /// wake nor keep awake, so they must be sure to come. With flags it stays 1.
+    #[inline(always)]
+    pub fn wait_for(&mut self, count: u32) {
+        if let Wake::Event(_) = W::ENTRY_WAKE {
+            self.batch = count.clamp(1, self.capacity());
+        }
     }
 
     /// Whether the queue was stopped by [`PeerMisbehaved`] or a restart of the peer.
@@ -166,7 +195,7 @@ impl<E: Entry, M: Memory, W: Wire> Side for Consumer<E, M, W> {
         self.common.guard = Some(guard);
         self.common.error = None;
         self.common.live = true;
-        self.asking = self.eager;
+        (self.asking, self.batch) = (self.eager, 1);
     }
 
     fn stop(&mut self) {
@@ -197,13 +226,13 @@ impl<E: Entry, M: Memory, W: Wire> Side for Consumer<E, M, W> {
     #[inline]
     fn announce(&mut self) {
         if self.common.live && self.asking {
-            self.common.ask(W::ENTRY_WAKE, self.head);
+            self.common.ask(W::ENTRY_WAKE, self.head.wrapping_add(self.batch - 1) & W::INDEX_MASK);
         }
     }
 
     #[inline]
     fn is_idle(&mut self) -> bool {
-        !self.asking || self.available() == 0
+        !self.asking || self.available() < self.batch
     }
 
     #[inline]

@@ -63,8 +63,14 @@ fn send<W: Wire>(memory: &LoomPages, batches: &[&[u64]], entries: &Notify, space
     assert_eq!(producer.take_error(), None);
 }
 
-/// Receives `count` letters, sleeping as a PD does. Releases after each look if space is waited for.
-fn receive<W: Wire>(memory: &LoomPages, count: usize, entries: &Notify, space: Option<&Notify>) -> Vec<u64> {
+/// Receives `count` letters, sleeping as a PD does, until there are `batch` of them. Releases after each look if space is
+/// waited for.
+fn receive<W: Wire>(
+    memory: &LoomPages,
+    (count, batch): (usize, usize),
+    entries: &Notify,
+    space: Option<&Notify>,
+) -> Vec<u64> {
     let mut consumer = Consumer::<Letter, _, W>::new(memory.clone(), 0, 2).unwrap();
     consumer.resume();
     let mut found = Vec::new();
@@ -80,6 +86,7 @@ fn receive<W: Wire>(memory: &LoomPages, count: usize, entries: &Notify, space: O
         if found.len() == count {
             break;
         }
+        consumer.wait_for(batch.min(count - found.len()) as u32);
         if consumer.wait() {
             entries.wait();
         }
@@ -89,6 +96,11 @@ fn receive<W: Wire>(memory: &LoomPages, count: usize, entries: &Notify, space: O
 }
 
 fn model<W: Wire>(batches: &'static [&'static [u64]]) {
+    model_for::<W>(batches, 1);
+}
+
+/// With a consumer that sleeps until there are `batch` letters.
+fn model_for<W: Wire>(batches: &'static [&'static [u64]], batch: usize) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(move || {
@@ -103,7 +115,7 @@ fn model<W: Wire>(batches: &'static [&'static [u64]]) {
             let (memory, entries, space) = (memory.clone(), Arc::clone(&entries), Arc::clone(&space));
             // Letters that fit never make the producer wait; then `wait` alone must order the looks.
             let (count, fits) = (all.len(), all.len() <= 2);
-            thread::spawn(move || receive::<W>(&memory, count, &entries, (!fits).then_some(&*space)))
+            thread::spawn(move || receive::<W>(&memory, (count, batch), &entries, (!fits).then_some(&*space)))
         };
         send::<W>(&memory, batches, &entries, &space);
         assert_eq!(consumer.join().unwrap(), all);
@@ -113,6 +125,11 @@ fn model<W: Wire>(batches: &'static [&'static [u64]]) {
 #[test]
 fn no_wake_up_is_lost_entry_by_entry() {
     model::<Bulkhead>(&[&[1], &[2]]);
+}
+
+#[test]
+fn no_wake_up_is_lost_by_a_consumer_that_waits_for_two() {
+    model_for::<Bulkhead>(&[&[1], &[2]], 2);
 }
 
 #[test]

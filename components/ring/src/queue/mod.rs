@@ -48,6 +48,42 @@ pub trait Entry: Copy {
     fn read<M: Memory>(memory: &M, offset: usize) -> Self;
     /// Copies the entry to byte `offset`.
     fn write<M: Memory>(self, memory: &M, offset: usize);
+
+    /// See [`Memory::write_places`].
+    #[inline(always)]
+    fn write_all<M: Memory>(
+        memory: &M,
+        base: usize,
+        mask: u32,
+        first: u32,
+        entries: impl Iterator<Item = Self>,
+    ) -> u32 {
+        let mut place = first;
+        for entry in entries {
+            entry.write(memory, base + Self::STRIDE * (place & mask) as usize);
+            place = place.wrapping_add(1);
+        }
+        place.wrapping_sub(first)
+    }
+
+    /// See [`Memory::read_places`].
+    #[inline(always)]
+    fn read_while<M: Memory>(
+        memory: &M,
+        base: usize,
+        mask: u32,
+        first: u32,
+        count: u32,
+        mut take: impl FnMut(Self) -> bool,
+    ) -> u32 {
+        for number in 0..count {
+            let place = first.wrapping_add(number) & mask;
+            if !take(Self::read(memory, base + Self::STRIDE * place as usize)) {
+                return number + 1;
+            }
+        }
+        count
+    }
 }
 
 /// Words that must keep their value for the queue to be in use: the epochs. When an index turns out impossible and one of them

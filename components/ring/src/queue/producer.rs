@@ -2,8 +2,9 @@
 //! The writing side of a queue.
 
 use core::marker::PhantomData;
+use core::sync::atomic::Ordering;
 
-use super::{Bulkhead, Common, Entry, Full, Guard, Side, Wire};
+use super::{Bulkhead, Common, Entry, Full, Guard, Side, Wake, Wire};
 use crate::PeerMisbehaved;
 use crate::pages::{Memory, SharedPages};
 
@@ -91,6 +92,16 @@ impl<E: Entry, M: Memory, W: Wire> Producer<E, M, W> {
         Ok(())
     }
 
+    /// Writes several entries, of which there must be no more than are known to fit ([`Self::has_space`]): others are left
+    /// out. The peer sees them after [`Self::publish`].
+    #[inline(always)]
+    pub fn push_all(&mut self, entries: impl Iterator<Item = E>) {
+        let base = self.common.base + W::ENTRIES;
+        let entries = entries.take(self.known_space() as usize);
+        let count = E::write_all(&self.common.memory, base, self.common.mask, self.tail, entries);
+        self.tail = self.tail.wrapping_add(count) & W::INDEX_MASK;
+    }
+
     /// Shows the peer what was pushed. Gives whether it must be notified.
     #[inline]
     #[must_use = "the peer may be asleep"]
@@ -101,6 +112,16 @@ impl<E: Entry, M: Memory, W: Wire> Producer<E, M, W> {
         // Orders the store of the index before the load of the consumer's wish; pairs with `Consumer::wait`.
         self.common.memory.fence();
         self.peer_waits()
+    }
+
+    /// How many more entries the peer waits for. `None`: it does not wait (it has been notified, say, and will look), or
+    /// does not tell.
+    #[inline(always)]
+    pub fn awaited(&self) -> Option<u32> {
+        let Wake::Event(offset) = W::ENTRY_WAKE else { return None };
+        let event = self.common.memory.load(self.common.base + offset, Ordering::Relaxed);
+        let more = event.wrapping_sub(self.tail).wrapping_add(1);
+        (1..=self.capacity()).contains(&more).then_some(more)
     }
 
     /// Asks to be notified when `count` entries fit. Gives whether the caller may sleep: `false` when they fit already

@@ -51,6 +51,62 @@ fn queue_that_does_not_fit_or_cannot_be_counted_is_refused() {
 }
 
 #[test]
+fn consumer_that_waits_for_several_is_told_of_the_last_of_them() {
+    let memory = Region::new();
+    let (mut producer, mut consumer) = ends(&memory);
+    assert!(consumer.wait());
+    assert_eq!(producer.awaited(), Some(1));
+    consumer.wait_for(3);
+    assert!(consumer.wait());
+    for left in [3, 2] {
+        assert_eq!(producer.awaited(), Some(left));
+        producer.push(Letter(0)).unwrap();
+        assert!(!producer.publish());
+        assert!(consumer.wait(), "fewer do not keep it awake");
+    }
+    producer.push(Letter(0)).unwrap();
+    assert_eq!(producer.awaited(), None, "it is to be notified");
+    assert!(producer.publish());
+    assert!(!consumer.wait());
+    assert_eq!(consumer.available(), 3);
+    // What it wants next counts from what it has read.
+    while consumer.pop().is_some() {}
+    consumer.wait_for(u32::MAX);
+    assert!(consumer.wait());
+    assert_eq!(producer.awaited(), Some(CAPACITY));
+    // What cannot be is no answer.
+    (&memory).store(HEAD + 4, 100, Relaxed);
+    assert_eq!(producer.awaited(), None);
+}
+
+#[test]
+fn several_entries_are_pushed_and_popped_at_once() {
+    let memory = Region::new();
+    let (mut producer, mut consumer) = ends(&memory);
+    for round in 0..10 {
+        let letters = |count: u64| (0..count).map(move |number| Letter(10 * round + number));
+        assert!(producer.has_space(5));
+        producer.push_all(letters(5));
+        let _ = producer.publish();
+        let mut found = Vec::new();
+        assert_eq!(consumer.pop(), Some(Letter(10 * round)));
+        consumer.pop_while(|letter| {
+            found.push(letter);
+            found.len() < 3
+        });
+        assert_eq!(found, letters(4).skip(1).collect::<Vec<_>>());
+        consumer.pop_while(|letter| letter == Letter(10 * round + 4));
+        consumer.pop_while(|_| panic!("nothing is left"));
+        let _ = consumer.release();
+    }
+    assert!(producer.has_space(CAPACITY));
+    producer.push_all((0..20).map(Letter));
+    assert_eq!(producer.space(), 0, "no more than fit");
+    let _ = producer.publish();
+    assert_eq!((consumer.available(), consumer.pop()), (CAPACITY, Some(Letter(0))));
+}
+
+#[test]
 fn entries_are_seen_after_publishing_and_places_after_releasing() {
     let memory = Region::new();
     let (mut producer, mut consumer) = ends(&memory);
