@@ -7,7 +7,7 @@ use crate::assign::{AssignError, Extent};
 use crate::table::Geometry;
 
 /// Largest request that clients may make, so that one cannot keep the device busy for long.
-const MAX_BYTES: u32 = 1 << 20;
+const MAX_BYTES: u32 = 4 << 20;
 
 /// What is known of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

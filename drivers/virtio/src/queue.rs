@@ -175,7 +175,15 @@ impl<const N: usize> Queue<N> {
     /// When it does not fit.
     #[inline]
     pub fn add(&mut self, buffers: &[Buffer]) -> Result<u16, AddError> {
-        let count = buffers.len();
+        self.add_from(buffers.len(), buffers.iter().copied())
+    }
+
+    /// [`add`](Self::add) of `count` buffers that are made on the way; as many must come.
+    ///
+    /// # Errors
+    /// See there.
+    #[inline]
+    pub fn add_from(&mut self, count: usize, buffers: impl Iterator<Item = Buffer>) -> Result<u16, AddError> {
         let needed = self.descriptors_for(count);
         if needed == 0 || needed > usize::from(self.size) {
             return Err(AddError::Length(count));
@@ -185,8 +193,8 @@ impl<const N: usize> Queue<N> {
         }
         let head = self.free_head;
         let after = match self.tables {
-            Some(tables) if needed < count => self.fill_table(tables, head, buffers),
-            _ => self.fill_chain(head, buffers),
+            Some(tables) if needed < count => self.fill_table(tables, head, count, buffers),
+            _ => self.fill_chain(head, count, buffers),
         };
         if let Some(slot) = self.slots.get_mut(usize::from(head)) {
             slot.length = needed as u16;
@@ -202,31 +210,39 @@ impl<const N: usize> Queue<N> {
 
     /// Writes `buffers` to the table of descriptor `head`; gives the next free descriptor.
     #[inline]
-    fn fill_table(&self, tables: DmaArray<AtomicU64>, head: u16, buffers: &[Buffer]) -> u16 {
-        let first = usize::from(head) * self.table_length;
-        let cells = tables.cells().get(2 * first..).unwrap_or_default();
-        let last = buffers.len() - 1;
-        let mut next = 0;
-        for (place, (index, buffer)) in cells.as_chunks().0.iter().zip(buffers.iter().enumerate()) {
-            next += 1 << 48;
-            write_descriptor(place, buffer, if index == last { 0 } else { NEXT | next });
-        }
-        let table = tables.physical(2 * first);
-        self.descriptors.set(2 * usize::from(head), table);
-        self.descriptors.set(2 * usize::from(head) + 1, (buffers.len() as u64 * 16) | INDIRECT);
+    fn fill_table(
+        &self,
+        tables: DmaArray<AtomicU64>,
+        head: u16,
+        count: usize,
+        buffers: impl Iterator<Item = Buffer>,
+    ) -> u16 {
+        let first = 2 * usize::from(head) * self.table_length;
+        let cells = tables.cells().get(first..first + 2 * count).unwrap_or_default();
+        let (places, mut index) = (cells.as_chunks().0, 0);
+        // Not a `for` loop: of several parts, each is a loop of its own.
+        buffers.for_each(|buffer| {
+            let place = places.get(index);
+            index += 1;
+            let next = if index == count { 0 } else { NEXT | (index as u64) << 48 };
+            if let Some(place) = place {
+                write_descriptor(place, &buffer, next);
+            }
+        });
+        self.descriptors.set(2 * usize::from(head), tables.physical(first));
+        self.descriptors.set(2 * usize::from(head) + 1, (count as u64 * 16) | INDIRECT);
         self.next(head)
     }
 
     /// Writes `buffers` to descriptors from the free list, beginning at `head`; gives the next free one.
     #[inline]
-    fn fill_chain(&self, head: u16, buffers: &[Buffer]) -> u16 {
-        let last = buffers.len() - 1;
+    fn fill_chain(&self, head: u16, count: usize, buffers: impl Iterator<Item = Buffer>) -> u16 {
         let mut descriptor = head;
-        for (index, buffer) in buffers.iter().enumerate() {
+        for (index, buffer) in buffers.take(count).enumerate() {
             let following = self.next(descriptor);
-            let next = if index == last { 0 } else { NEXT | u64::from(following) << 48 };
+            let next = if index + 1 == count { 0 } else { NEXT | u64::from(following) << 48 };
             if let Some(place) = self.descriptors.cells().as_chunks().0.get(usize::from(descriptor)) {
-                write_descriptor(place, buffer, next);
+                write_descriptor(place, &buffer, next);
             }
             descriptor = following;
         }
@@ -325,12 +341,12 @@ impl<const N: usize> Queue<N> {
     }
 
     /// Asks for an interrupt when `count` more requests than now are completed (at least one, at most all that are
-    /// outstanding; without the event index always one). Gives whether the caller may wait: `false` when completions are
-    /// there already, or the queue has failed.
+    /// outstanding; without the event index always one). Gives whether the caller may wait: `false` when so many are there
+    /// already, or the queue has failed.
     #[inline]
     pub fn enable_interrupts(&mut self, count: u16) -> bool {
+        let count = if self.event_index { count.min(self.outstanding).max(1) } else { 1 };
         if self.event_index {
-            let count = count.min(self.outstanding).max(1);
             let event = self.last_used.wrapping_add(count - 1);
             self.available.set(AVAILABLE_HEADER + usize::from(self.size), event);
         } else {
@@ -338,7 +354,7 @@ impl<const N: usize> Queue<N> {
         }
         // 2.7.7: the wish before the look at the index.
         barrier::full();
-        self.error.is_none() && (self.used.get(0) >> 16) as u16 == self.last_used
+        self.error.is_none() && ((self.used.get(0) >> 16) as u16).wrapping_sub(self.last_used) < count
     }
 
     /// Asks for no interrupts until [`enable_interrupts`](Self::enable_interrupts). A hint: one may come. With the event index,

@@ -14,9 +14,6 @@ use crate::protocol;
 /// How often a device may be reset without having completed anything in between before it is given up.
 const MAX_FAILURES: u32 = 8;
 
-/// One interrupt for a quarter of what is outstanding: a busy device interrupts seldom, one with few requests at once.
-const INTERRUPT_SHARE: u16 = 4;
-
 /// Something that somebody should read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Event {
@@ -142,13 +139,14 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         if client {
             self.take_requests();
         }
+        let notify = self.link.commit();
+        self.sleep(client);
+        // Last: what the device does at once is within what it has just been asked for.
         if let Some(hardware) = &mut self.hardware
             && hardware.queue.publish()
         {
             hardware.device.notify(QUEUE);
         }
-        let notify = self.link.commit();
-        self.sleep(client, device);
         Outcome { notify, again: self.look_at_client || self.look_at_device }
     }
 
@@ -169,10 +167,14 @@ impl<R: Registers, M: Memory> Driver<R, M> {
 
     /// Asks to be woken by what was looked at, unless there is more of it already.
     #[inline]
-    fn sleep(&mut self, client: bool, device: bool) {
-        if device && let Some(hardware) = &mut self.hardware {
-            let share = hardware.queue.outstanding() / INTERRUPT_SHARE;
-            self.look_at_device |= !hardware.queue.enable_interrupts(share);
+    fn sleep(&mut self, client: bool) {
+        if let Some(hardware) = &mut self.hardware {
+            // One interrupt for as many completions as the client waits for. When it is yet to look at others, for half of
+            // what is outstanding: of one request at once.
+            let half = hardware.queue.outstanding().div_ceil(2);
+            let awaited = self.link.awaited().and_then(|count| u16::try_from(count).ok()).unwrap_or(half);
+            let count = if hardware.naming.is_some() { 1 } else { awaited };
+            self.look_at_device |= !hardware.queue.enable_interrupts(count);
         }
         if client {
             // While a request is held, a completion comes first.

@@ -50,8 +50,6 @@ pub(crate) struct Hardware<R> {
     pub naming: Option<u16>,
     /// Most segments in a request.
     max_segments: u32,
-    /// Of the request that is being made.
-    buffers: [Buffer; MAX_BUFFERS],
 }
 
 impl<R: Registers> Hardware<R> {
@@ -77,9 +75,8 @@ impl<R: Registers> Hardware<R> {
         let max_segments = buffers.saturating_sub(EXTRA).clamp(1, MAX_SEGMENTS) as u32;
         device.set_up_queue(QUEUE, &queue).map_err(Event::NoDevice)?;
         device.start();
-        let buffers = [Buffer { address: 0, length: 0, direction: Direction::ToDevice }; MAX_BUFFERS];
         let naming = None;
-        Ok(Self { device, features, queue, headers, ranges, statuses, name, naming, max_segments, buffers })
+        Ok(Self { device, features, queue, headers, ranges, statuses, name, naming, max_segments })
     }
 
     /// Resets the device and sets it up again. Nothing is in flight then.
@@ -117,9 +114,8 @@ impl<R: Registers> Hardware<R> {
         self.statuses.set(slot, NO_STATUS);
         let buffer = |address, length, direction| Buffer { address, length, direction };
         let (header, status) = (self.headers.physical(HEADER_WORDS * slot), self.statuses.physical(slot));
-        let (first, rest) = self.buffers.split_first_mut()?;
-        *first = buffer(header, 16, Direction::ToDevice);
-        let mut count = segments.len();
+        let header = core::iter::once(buffer(header, 16, Direction::ToDevice));
+        let status = core::iter::once(buffer(status, 1, Direction::FromDevice));
         if matches!(request.code, Code::Discard | Code::WriteZeroes) {
             let flags = if request.unmap && request.code == Code::WriteZeroes { UNMAP } else { 0 };
             // Checked to be within the device's limit, which has 32 bits.
@@ -127,17 +123,13 @@ impl<R: Registers> Hardware<R> {
             self.ranges.set(HEADER_WORDS * slot, request.sector);
             self.ranges.set(HEADER_WORDS * slot + 1, sectors | flags << 32);
             let range = self.ranges.physical(HEADER_WORDS * slot);
-            *rest.first_mut()? = buffer(range, 16, Direction::ToDevice);
-            count = 1;
-        } else {
-            let direction =
-                if request.code == Code::Read { Direction::FromDevice } else { Direction::ToDevice };
-            for (place, segment) in rest.iter_mut().zip(segments) {
-                *place = buffer(segment.offset, segment.length, direction);
-            }
+            let range = core::iter::once(buffer(range, 16, Direction::ToDevice));
+            return self.queue.add_from(1 + EXTRA, header.chain(range).chain(status)).ok();
         }
-        *rest.get_mut(count)? = buffer(status, 1, Direction::FromDevice);
-        self.queue.add(self.buffers.get(..count + EXTRA)?).ok()
+        let read = request.code == Code::Read;
+        let direction = if read { Direction::FromDevice } else { Direction::ToDevice };
+        let data = segments.iter().map(|segment| buffer(segment.offset, segment.length, direction));
+        self.queue.add_from(segments.len() + EXTRA, header.chain(data).chain(status)).ok()
     }
 
     /// Asks the device for its name.

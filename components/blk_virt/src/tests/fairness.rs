@@ -120,3 +120,69 @@ fn a_batch_is_one_notification_of_the_driver_and_one_of_the_client() {
     assert!(!outcome.driver && outcome.clients == 1);
     assert_eq!(bench.look(0).len(), 32);
 }
+
+/// Makes client `number` wait for `count` answers.
+fn sleep_for(bench: &mut Bench, number: usize, count: u32) {
+    bench.woken.clients |= u8::from(bench.clients[number].commit()) << number;
+    assert!(bench.clients[number].wait_for(count));
+}
+
+/// The driver answers the oldest request. Gives whether it notifies the virtualiser.
+fn answer_one(bench: &mut Bench) -> bool {
+    bench.driver.perform(0);
+    bench.driver.answer(0, Status::OK);
+    bench.driver.link.commit()
+}
+
+#[test]
+fn answers_that_a_client_does_not_wait_for_wake_nobody() {
+    let mut bench = Bench::new(&["extent:0+100"]);
+    for id in 0..8 {
+        bench.submit(0, id, Code::Read, id, 1, 0);
+    }
+    sleep_for(&mut bench, 0, 3);
+    bench.service();
+    bench.drive();
+    assert_eq!(bench.driver.link.awaited(), Some(3), "as the client");
+    assert!(!answer_one(&mut bench) && !answer_one(&mut bench));
+    assert!(answer_one(&mut bench), "the third is waited for");
+    bench.woken.driver = true;
+    assert_eq!(bench.service(), 1);
+    assert_eq!(bench.driver.link.awaited(), Some(3), "half of five, until the client says otherwise");
+    assert_eq!(bench.look(0).len(), 3);
+}
+
+#[test]
+fn client_that_waits_for_one_answer_does_not_wait_for_those_of_others() {
+    let mut bench = Bench::new(&["extent:0+100", "extent:100+100"]);
+    for id in 0..8 {
+        bench.submit(0, id, Code::Read, id, 1, 0);
+    }
+    bench.submit(1, 1, Code::Read, 0, 1, 0);
+    sleep_for(&mut bench, 0, 8);
+    sleep_for(&mut bench, 1, 1);
+    bench.service();
+    bench.drive();
+    assert_eq!(bench.driver.link.awaited(), Some(1));
+    // It has its answer: then those of the other are waited for.
+    let last = bench.driver.at_device.iter().position(|at| at.request.sector >= 100).unwrap();
+    bench.driver.at_device.swap(0, last);
+    bench.woken.driver = answer_one(&mut bench);
+    assert!(bench.woken.driver);
+    assert_eq!(bench.service(), 2);
+    assert_eq!(bench.driver.link.awaited(), Some(8));
+}
+
+#[test]
+fn client_that_waits_for_more_than_there_is_waits_for_that() {
+    for wish in [9, 1000, u32::MAX] {
+        let mut bench = Bench::new(&["extent:0+100"]);
+        for id in 0..2 {
+            bench.submit(0, id, Code::Read, id, 1, 0);
+        }
+        sleep_for(&mut bench, 0, wish);
+        bench.service();
+        bench.drive();
+        assert_eq!(bench.driver.link.awaited(), Some(2));
+    }
+}

@@ -305,6 +305,20 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
             && (self.queued.is_empty() || self.given_up)
     }
 
+    /// For how many of the driver's answers to sleep: the least that any client waits for. One that is yet to look at
+    /// others is taken to wait for half of its requests.
+    #[inline]
+    fn awaited(&self) -> u32 {
+        if self.reading.is_some() || !self.riding.is_empty() {
+            return 1;
+        }
+        let of = |client: &Client<M>| {
+            let there = (client.slots & self.at_driver).len();
+            (there > 0).then(|| client.link.awaited().unwrap_or(there.div_ceil(2)).min(there))
+        };
+        self.clients.iter().flatten().filter_map(of).min().unwrap_or(1)
+    }
+
     /// Shows everybody what is new, and decides whether to sleep.
     #[inline]
     fn finish(&mut self, driver: bool) -> Outcome {
@@ -332,7 +346,8 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
             }
         }
         outcome.driver = self.driver.commit();
-        if driver && !self.driver.wait() {
+        let count = self.awaited();
+        if (driver || !self.at_driver.is_empty()) && !self.driver.wait_for(count) {
             self.unfinished.driver = true;
             outcome.again = true;
         }

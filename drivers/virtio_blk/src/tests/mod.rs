@@ -268,6 +268,26 @@ fn a_batch_is_one_kick_one_interrupt_and_one_notification() {
 }
 
 #[test]
+fn device_interrupts_when_as_much_is_done_as_the_client_waits_for() {
+    let pages = Pages::new();
+    let mut bench = Bench::new(&pages, everything());
+    for id in 0..8 {
+        bench.submit(id, Code::Read, 0, &[(0, 512)]);
+    }
+    bench.commit();
+    assert!(bench.client.wait_for(5));
+    assert!(!bench.service());
+    for done in 1..=8 {
+        let chain = bench.model.take(0).unwrap();
+        bench.perform(&chain);
+        assert_eq!(bench.model.state().interrupt != 0, done >= 5, "{done} are done");
+    }
+    bench.driver.handle_interrupt();
+    assert!(bench.service());
+    assert_eq!(bench.settle().len(), 8);
+}
+
+#[test]
 fn requests_that_the_device_cannot_do_do_not_reach_it() {
     let pages = Pages::new();
     let mut bench = Bench::new(&pages, everything() & !BlockFeatures::DISCARD.bits());
