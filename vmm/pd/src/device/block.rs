@@ -19,8 +19,11 @@ use vmm_virtio::{GuestMemory, Segment};
 
 /// Submissions at once: one for each place in the guest's queue.
 const RECORDS: usize = MAX_SIZE as usize;
-/// Most segments of a request that the guest may make. (A link takes two more.)
-const GUEST_SEGMENTS: u16 = 126;
+/// Most segments of a request that the guest may make. A compromise: virtio has no limit of a request's bytes, only those
+/// of segments, so with more of them each would have to be smaller, and memory that lies together would be cut up.
+const GUEST_SEGMENTS: u16 = 64;
+/// Linux takes no segments shorter than its pages.
+const PAGE: u64 = 4096;
 
 /// A submission whose data is in the data region.
 #[derive(Clone, Copy, Debug)]
@@ -89,17 +92,18 @@ impl<P: Memory, D> BlockLink<P, D> {
             return None;
         }
         let can = |ability, value| if info.abilities.contains(ability) { value } else { 0 };
-        // As much as a link takes; and in the room for copies there should be place for two.
+        // As much as a link takes, and the room for copies.
         let most = match &self.isolated {
-            Some(isolated) => isolated.bounce.capacity() / 2,
+            Some(isolated) => isolated.bounce.capacity(),
             None => u64::MAX,
         };
         let most = most.min(info.max_bytes.into());
-        // Linux takes no segments shorter than its pages.
-        let fitting = (most / 4096).clamp(1, GUEST_SEGMENTS.into()) as u32;
+        let fitting = (most / PAGE).clamp(1, GUEST_SEGMENTS.into()) as u32;
         let max_segments = if self.isolated.is_some() { fitting } else { fitting.min(info.max_segments) };
-        let limit = (most / u64::from(max_segments)) & !u64::from(SECTOR - 1);
-        let max_segment_bytes = limit.min(info.max_segment_bytes.into()).max(SECTOR.into()) as u32;
+        let each = most / u64::from(max_segments);
+        let unit = if each < PAGE { SECTOR.into() } else { PAGE };
+        let limit = (each & !(unit - 1)).min(info.max_segment_bytes.into());
+        let max_segment_bytes = limit.max(SECTOR.into()) as u32;
         Some(Info {
             capacity: info.capacity,
             read_only: info.abilities.contains(Abilities::READ_ONLY),
@@ -120,10 +124,10 @@ impl<P: Memory, D> BlockLink<P, D> {
         self.client.commit()
     }
 
-    /// Asks to be notified of what comes next; `false`: something is there already.
+    /// Asks to be notified when `count` requests have ended, of those submitted; `false`: so many have already.
     #[inline]
-    pub fn wait(&mut self) -> bool {
-        self.client.wait()
+    pub fn wait_for(&mut self, count: u16) -> bool {
+        self.client.wait_for(count.into())
     }
 
     /// Why the virtualiser was cut off, once.
@@ -152,10 +156,7 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> Backend<M> for BlockLink<P, D>
         if data.is_empty() {
             return self.client.submit(&asked, &[]).map_err(|_| Refused::Full);
         }
-        let Some(isolated) = &mut self.isolated else {
-            let segments = direct(data)?;
-            return self.client.submit(&asked, &segments).map_err(|_| Refused::Full);
-        };
+        let Some(isolated) = &mut self.isolated else { return direct(&mut self.client, &asked, data) };
         if !self.client.is_up() {
             return Err(Refused::Full);
         }
@@ -191,27 +192,19 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> Backend<M> for BlockLink<P, D>
     }
 }
 
-/// Guest memory as the link names it. Neighbours are one segment.
+/// Submits guest memory as the link names it.
 #[inline]
-fn direct(data: &[Segment]) -> Result<Vec<LinkSegment, MAX_SEGMENTS>, Refused> {
-    let mut segments: Vec<LinkSegment, MAX_SEGMENTS> = Vec::new();
-    for segment in data {
-        let (offset, length) = (segment.address.wrapping_sub(map::RAM), segment.length);
-        if let Some(last) = segments.last_mut()
-            && last.offset + u64::from(last.length) == offset
-            && let Some(sum) = last.length.checked_add(length)
-        {
-            last.length = sum;
-        } else {
-            segments.push(LinkSegment { offset, length }).map_err(|_| Refused::Impossible)?;
-        }
-    }
+fn direct<P: Memory>(client: &mut Client<P>, request: &LinkRequest, data: &[Segment]) -> Result<(), Refused> {
     // The device wants whole sectors. A guest may cut its buffers otherwise, but none does.
-    if segments.iter().all(|segment| segment.length.is_multiple_of(SECTOR)) {
-        Ok(segments)
-    } else {
-        Err(Refused::Impossible)
+    let bits = data.iter().fold(0, |bits, segment| bits | segment.length);
+    if !bits.is_multiple_of(SECTOR) || data.len() > MAX_SEGMENTS.min(client.capacity() as usize) {
+        return Err(Refused::Impossible);
     }
+    let link = |segment: &Segment| LinkSegment {
+        offset: segment.address.wrapping_sub(map::RAM),
+        length: segment.length,
+    };
+    client.submit_from(request, data.iter().map(link)).map_err(|_| Refused::Full)
 }
 
 impl<D> Isolated<D> {

@@ -225,6 +225,44 @@ fn busy_guest_is_told_of_completions_together() {
 }
 
 #[test]
+fn requests_of_a_busy_guest_wake_nobody_until_it_sleeps_or_all_are_done() {
+    for end in 0..3 {
+        let (mut guest, mut virtualiser, mut queue) = with_disk(false);
+        queue.want_interrupt(guest.host().memory.0);
+        for number in 0..3 {
+            let data = [Buffer::writable(DATA + 0x1000 * number, 0x1000)];
+            add(&guest, &mut queue, BUFFERS + 64 * number, READ, number, &data);
+        }
+        kick(&mut guest, DISK, &mut queue);
+        virtualiser.look();
+        assert_eq!(virtualiser.server.awaited(), Some(3), "all");
+        virtualiser.complete(&guest, Status::OK);
+        // One more that the guest is not asked to kick for.
+        add(&guest, &mut queue, BUFFERS + 64 * 3, READ, 3, &[Buffer::writable(DATA + 0x3000, 0x1000)]);
+        assert!(!queue.show(guest.host().memory.0));
+        guest.host_mut().notified.clear();
+        match end {
+            0 => assert_eq!(take(&mut guest, 0, Exit::Trapped(0x07e0_0000)), Reply::Hold),
+            1 => assert_eq!(take(&mut guest, 0, Exit::PrivateInterrupt(27)), Reply::Resume),
+            _ => {
+                virtualiser.complete(&guest, Status::OK);
+                virtualiser.complete(&guest, Status::OK);
+                guest.virtio_event(DISK);
+            }
+        }
+        assert_eq!(guest.host().notified, [DISK], "of the new request");
+        virtualiser.look();
+        assert_eq!(virtualiser.taken.last().unwrap().0.sector, 3);
+        if end == 0 {
+            assert_eq!((interrupts(&guest, DISK), virtualiser.server.awaited()), (0, Some(1)));
+            virtualiser.complete(&guest, Status::OK);
+            guest.virtio_event(DISK);
+            assert_eq!((interrupts(&guest, DISK), guest.machine().cpus[0].run), (1, Run::Running));
+        }
+    }
+}
+
+#[test]
 fn guest_that_waits_is_told_at_once() {
     let (mut guest, mut virtualiser, mut queue) = with_disk(false);
     queue.want_interrupt(guest.host().memory.0);

@@ -4,7 +4,6 @@
 use super::Slot;
 use crate::guest::Guest;
 use crate::host::Host;
-use crate::machine::Run;
 use vmm_virtio::Mmio;
 
 /// How many times a second a vCPU that is busy is interrupted by its disk and its network, at most.
@@ -29,16 +28,10 @@ impl<H: Host> Guest<H> {
     /// request: it is told of all completions together, when it waits, at its timer's next event, or after a moment.
     #[inline]
     pub(super) fn may_be_late(&mut self, slot: Slot) {
-        if MODERATED.contains(&slot) && self.late & slot.bit() == 0 && self.is_busy() && !self.asserted(slot)
+        if MODERATED.contains(&slot) && self.late & slot.bit() == 0 && !self.is_idle() && !self.asserted(slot)
         {
             self.late |= slot.bit();
         }
-    }
-
-    /// Whether all vCPUs run.
-    #[inline]
-    pub(super) fn is_busy(&self) -> bool {
-        !self.machine.cpus.iter().any(|cpu| matches!(cpu.run, Run::Held { .. }))
     }
 
     #[inline]

@@ -17,7 +17,7 @@ impl<H: Host> Guest<H> {
     /// The guest has kicked queue `queue` of a device.
     #[inline]
     pub(super) fn kicked(&mut self, slot: Slot, queue: u16) {
-        if slot == Slot::Net && usize::from(queue) == TRANSMIT && self.is_busy() {
+        if slot == Slot::Net && usize::from(queue) == TRANSMIT && !self.is_idle() {
             self.quiet |= core::mem::replace(&mut self.kicked, true);
             self.may_be_late(slot);
             self.work(slot);

@@ -29,8 +29,9 @@ pub(super) trait DeviceLink<M> {
     fn changed_info(&mut self) -> Option<Self::Info>;
     /// Shows the other side what was done. Gives whether to notify it.
     fn commit(&mut self) -> bool;
-    /// Asks to be notified of what comes next; `false`: something is there already.
-    fn wait(&mut self) -> bool;
+    /// Asks to be notified of what comes next for a device, of a guest that may be `idle`; `false`: something is there
+    /// already.
+    fn wait(&mut self, device: Option<&Mmio<Self::Model>>, idle: bool) -> bool;
     /// The device is like this.
     fn describe(device: &mut Option<Mmio<Self::Model>>, info: Self::Info);
     /// The other side is a new one.
@@ -60,11 +61,6 @@ macro_rules! forward {
         }
 
         #[inline]
-        fn wait(&mut self) -> bool {
-            self.wait()
-        }
-
-        #[inline]
         fn replay(device: &mut Mmio<Self::Model>) {
             device.replay();
         }
@@ -83,6 +79,11 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> DeviceLink<M> for BlockLink<P,
 
     forward!();
 
+    #[inline]
+    fn wait(&mut self, device: Option<&BlockDevice>, idle: bool) -> bool {
+        self.wait_for(device.map_or(1, |device| device.awaited(idle)))
+    }
+
     fn describe(device: &mut Option<BlockDevice>, info: block::Info) {
         match device {
             Some(device) => device.set_info(info),
@@ -97,6 +98,11 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> DeviceLink<M> for NetLink<P, D
     const SERVER: &'static str = "switch";
 
     forward!();
+
+    #[inline]
+    fn wait(&mut self, _device: Option<&NetDevice>, _idle: bool) -> bool {
+        self.wait()
+    }
 
     fn describe(device: &mut Option<NetDevice>, info: net::Info) {
         match device {
@@ -136,16 +142,17 @@ pub(super) fn look<M, L: DeviceLink<M>>(
             notify();
         }
         // A description comes with a notification whether it was asked for or not.
-        link.wait();
+        link.wait(None, true);
     }
 }
 
-/// Lets a device do what there is to do. True: there is more.
+/// Lets a device do what there is to do, of a guest that may be `idle`. True: there is more.
 #[inline]
 pub(super) fn work<M, L: DeviceLink<M>>(
     link: Option<&mut L>,
     device: Option<&mut Mmio<L::Model>>,
     memory: &M,
+    idle: bool,
     mut notify: impl FnMut(),
 ) -> bool {
     let (Some(link), Some(device)) = (link, device) else { return false };
@@ -154,10 +161,13 @@ pub(super) fn work<M, L: DeviceLink<M>>(
             L::replay(device);
         }
         let progress = link.run(device, memory);
-        if link.commit() {
+        let notified = link.commit();
+        let done = progress == Progress::Done && link.wait(Some(device), idle);
+        // The other side may run at once, and then knows already what is waited for.
+        if notified {
             notify();
         }
-        if progress == Progress::Done && link.wait() {
+        if done {
             return false;
         }
     }

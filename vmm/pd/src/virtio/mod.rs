@@ -15,6 +15,7 @@ pub(crate) use access::Accessed;
 use crate::device::{BlockLink, ConsoleRings, EntropyRing, NetLink};
 use crate::guest::{Guest, Life};
 use crate::host::Host;
+use crate::machine::Run;
 use link::{look, work};
 use serde::{Deserialize, Serialize};
 use vmm_fdt::machine::map;
@@ -139,14 +140,14 @@ impl<H: Host> Guest<H> {
     #[inline]
     pub(crate) fn work(&mut self, slot: Slot) {
         let more = match slot {
-            Slot::Block => self.work_on_disk(),
+            Slot::Block => self.work_on_disk(self.is_idle()),
             Slot::Net => {
                 let patience = self.patience();
                 if let Some(link) = &mut self.links.net {
                     link.set_patience(patience);
                 }
                 let (memory, devices) = (self.host.memory(), &mut self.machine.devices);
-                work(self.links.net.as_mut(), devices.net.as_mut(), &memory, || self.host.notify(slot))
+                work(self.links.net.as_mut(), devices.net.as_mut(), &memory, false, || self.host.notify(slot))
             }
             Slot::Entropy => self.work_on_entropy(),
             Slot::Console => self.work_on_console(),
@@ -171,9 +172,29 @@ impl<H: Host> Guest<H> {
 
     /// True: there is more to do.
     #[inline]
-    fn work_on_disk(&mut self) -> bool {
+    fn work_on_disk(&mut self, idle: bool) -> bool {
         let (memory, devices) = (self.host.memory(), &mut self.machine.devices);
-        work(self.links.block.as_mut(), devices.block.as_mut(), &memory, || self.host.notify(Slot::Block))
+        work(self.links.block.as_mut(), devices.block.as_mut(), &memory, idle, || {
+            self.host.notify(Slot::Block)
+        })
+    }
+
+    /// Whether a vCPU waits for something. If none does, the guest is busy.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.machine.cpus.iter().any(|cpu| matches!(cpu.run, Run::Held { .. }))
+    }
+
+    /// Looks after the disk's requests that nobody has told of yet, completed or new: the guest goes to sleep or is
+    /// interrupted by its timer.
+    #[inline]
+    pub(crate) fn attend_disk(&mut self, idle: bool) {
+        if self.machine.devices.block.as_ref().is_some_and(|device| device.model().in_flight() > 0) {
+            if self.work_on_disk(idle) {
+                self.unfinished |= Slot::Block.bit();
+            }
+            self.update_virtio_line(Slot::Block);
+        }
     }
 
     fn work_on_entropy(&mut self) -> bool {
@@ -229,7 +250,7 @@ impl<H: Host> Guest<H> {
         let mut quiet = self.machine.devices.block.as_mut().is_none_or(Mmio::reset);
         if !quiet {
             // What has not gone to the virtualiser yet is dropped, and need not be waited for.
-            self.work_on_disk();
+            self.work_on_disk(true);
             quiet = self.machine.devices.block.as_mut().is_none_or(Mmio::reset);
         }
         let devices = &mut self.machine.devices;

@@ -2,9 +2,10 @@
 //! The work of a disk: completions first, then new requests, then one look at who has to be woken.
 //!
 //! Exits and interrupts are what a request costs. While requests are at the back end, their completions look at the
-//! queue, too, so the guest is only asked for a kick when half as many as are there, or a quarter of what it keeps going,
-//! have been added; and completions are told together when more than twice as many are still to come soon. With one
-//! request at a time neither makes anything wait.
+//! queue, too, and so does the VMM when the guest goes to sleep; so the guest is only asked for a kick when half as many as
+//! are there, or as it keeps going, have been added. Completions are told together when more than twice as many are still
+//! to come soon. The back end is told how many it may collect ([`Mmio::awaited`]), and so are those below it: that many
+//! wake nobody on the way. With one request at a time none of this makes anything wait.
 
 use super::Block;
 use super::backend::{Backend, Operation, Outcome, Refused, Request};
@@ -52,6 +53,22 @@ impl Mmio<Block> {
         result
     }
 
+    /// How many completions the back end may collect before [`Mmio::run`] is to be called. While the guest is `idle` as many
+    /// as it will be told of. One that is busy has something to do: it may wait for all, as [`Mmio::run`] is called when it
+    /// goes to sleep, and at each of its ticks.
+    #[inline]
+    pub fn awaited(&self, idle: bool) -> u16 {
+        let table = &self.model.table;
+        let Some(queue) = self.queues.first() else { return 1 };
+        if table.waiting() > 0 || !self.is_live() {
+            return 1;
+        }
+        if !idle {
+            return table.transfers().max(1);
+        }
+        more_until_due(queue.unsignalled(), table.transfers())
+    }
+
     /// The back end has lost what it was given (it was restarted): everything that the guest waits for is submitted
     /// again by the following calls of [`Mmio::run`], in the order of the guest's requests.
     pub fn replay(&mut self) {
@@ -71,6 +88,19 @@ impl Block {
             }
         }
     }
+}
+
+/// Whether a guest is told of `ended` requests when `coming` that will not take long are at the back end: not when it is
+/// much better to tell it of more at once.
+#[inline]
+fn is_due(ended: u16, coming: u16) -> bool {
+    2 * u32::from(ended) >= u32::from(coming)
+}
+
+/// How many of `coming` have to end, at least one, until [`is_due`] of those and of `ended` others.
+#[inline]
+fn more_until_due(ended: u16, coming: u16) -> u16 {
+    coming.saturating_sub(ended.saturating_mul(2)).div_ceil(3).max(1)
 }
 
 struct Work<'a, M, B> {
@@ -117,15 +147,14 @@ impl<M: GuestMemory, B: Backend<M>> Work<'_, M, B> {
             return Ok(0);
         }
         // A driver that keeps many requests going adds about as many as it is told of.
-        Ok((at_work / 2).max(self.queue.awaited(self.memory)? / 4))
+        Ok(at_work.max(self.queue.awaited(self.memory)?) / 2)
     }
 
     fn interrupt(&mut self) -> Result<bool, Abuse> {
-        let (told, coming) = (u32::from(self.queue.unsignalled()), u32::from(self.device.table.transfers()));
-        if 2 * told < coming {
-            return Ok(false);
+        if is_due(self.queue.unsignalled(), self.device.table.transfers()) {
+            return self.queue.interrupt_wanted(self.memory);
         }
-        self.queue.interrupt_wanted(self.memory)
+        Ok(false)
     }
 
     /// Returns how many more things this call may do.

@@ -14,6 +14,7 @@ const WRITE: u16 = 2;
 const INDIRECT: u16 = 4;
 
 /// The buffers of one chain: those that the device reads, then those that it writes. All of them are in guest memory.
+/// Neighbours of the same kind are one segment, wherever the driver has cut them.
 ///
 /// Made once and used for many chains: it is large, and its buffers are never cleared.
 #[derive(Debug)]
@@ -173,22 +174,37 @@ impl Chain {
         if !memory.contains(segment.address, length) {
             return Err(Abuse::OutsideMemory { address: segment.address, length });
         }
-        self.segments.push(segment).map_err(|_| Abuse::TooLong(self.head))?;
-        let end = self.segments.len();
         if write {
-            if self.writable.end == 0 {
-                self.writable.first = end - 1;
-            }
-            self.writable.end = end;
             self.writable.bytes = self.sum(self.writable.bytes, segment.length)?;
+            if self.writable.end == 0 {
+                self.writable.first = self.segments.len();
+            } else if self.extend_last(segment) {
+                return Ok(());
+            }
+            self.segments.push(segment).map_err(|_| Abuse::TooLong(self.head))?;
+            self.writable.end = self.segments.len();
         } else {
             if self.writable.end != 0 {
                 return Err(Abuse::Order(self.head));
             }
-            self.readable.end = end;
             self.readable.bytes = self.sum(self.readable.bytes, segment.length)?;
+            if !self.extend_last(segment) {
+                self.segments.push(segment).map_err(|_| Abuse::TooLong(self.head))?;
+                self.readable.end = self.segments.len();
+            }
         }
         Ok(())
+    }
+
+    /// Adds a segment to the last one if it follows it in memory. Their sum is no more than the part's, which fits.
+    #[inline]
+    fn extend_last(&mut self, segment: Segment) -> bool {
+        let Some(last) = self.segments.last_mut() else { return false };
+        let follows = last.address.wrapping_add(last.length.into()) == segment.address;
+        if follows {
+            last.length = last.length.wrapping_add(segment.length);
+        }
+        follows
     }
 
     #[inline]

@@ -254,7 +254,7 @@ fn more_segments_than_allowed_fail() {
     let mut bench = Bench::with(Info { max_segments: 4, ..everything() }, u64::MAX, 64, false);
     assert_eq!(bench.device.read(0x10c, 4), 4);
     for (segments, status) in [(4u64, OK), (5, IO_ERROR)] {
-        let data: Vec<Buffer> = (0..segments).map(|at| Buffer::writable(DATA + 512 * at, 512)).collect();
+        let data: Vec<Buffer> = (0..segments).map(|at| Buffer::writable(DATA + 1024 * at, 512)).collect();
         let number = bench.ask(kind::IN, 0, &data);
         bench.settle();
         assert_eq!(bench.status(number), status);

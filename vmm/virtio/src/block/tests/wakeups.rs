@@ -87,6 +87,29 @@ fn exits_do_not_grow_with_the_queue_depth() {
 }
 
 #[test]
+fn back_end_may_collect_as_many_as_the_guest_is_told_of() {
+    for depth in 1..40u64 {
+        let mut bench = Bench::direct();
+        assert_eq!(bench.device.awaited(true), 1, "there is nothing");
+        for at in 0..depth {
+            bench.add(kind::IN, at, &[Buffer::writable(DATA + 512 * at, 512)]);
+        }
+        bench.show();
+        assert_eq!(u64::from(bench.device.awaited(false)), depth, "one that is busy may be told of all");
+        let mut told = 0;
+        while told < depth {
+            let awaited = bench.device.awaited(true);
+            for number in 1..=awaited {
+                assert_eq!(bench.interrupt(), None, "{number} of {awaited}");
+                bench.disk.complete(0, &bench.ram);
+                bench.run();
+            }
+            told += bench.interrupt().expect("as many as were waited for") as u64;
+        }
+    }
+}
+
+#[test]
 fn batch_is_one_kick_one_signal_one_interrupt() {
     let mut bench = Bench::direct();
     for at in 0..32 {
