@@ -43,7 +43,7 @@ pub struct Driver<R, M> {
 
 impl<R: Registers, M: RingMemory> Driver<R, M> {
     /// Sets the UART up: 8 data bits, no parity, one stop bit, FIFOs and receive interrupts on; the baud rate stays as the
-    /// firmware left it. Then transmits what is in the ring.
+    /// firmware left it. To be followed by [`Self::handle_interrupt`], for what has been received and what is in the ring.
     pub fn new(uart: R, transmit: Consumer<M>, receive: Producer<M>) -> Self {
         let mut this = Self { uart, transmit, receive, enabled: Interrupts::empty(), dropped: 0 };
         // 3.3.8: let what the firmware wrote go out, then disable before programming.
@@ -59,14 +59,14 @@ impl<R: Registers, M: RingMemory> Driver<R, M> {
         this.uart.set_line_control(LineControl::WORD_8 | LineControl::FIFO_ENABLE);
         this.uart.set_control(Control::UART_ENABLE | Control::TX_ENABLE | Control::RX_ENABLE);
         this.enable(Interrupts::RX | Interrupts::RECEIVE_TIMEOUT);
-        this.fill();
         this
     }
 
     /// The UART's interrupt has come. To be followed by its acknowledgement.
     pub fn handle_interrupt(&mut self) -> Notify {
-        // Before the FIFOs are looked at, so that what arrives meanwhile raises the interrupt again.
-        self.uart.clear_interrupts(self.enabled);
+        // Before the FIFO is looked at, so that what leaves it meanwhile raises the interrupt again. Those of the receiver end
+        // when its FIFO has been read (2.8): cleared here, with bytes left behind, they would not come again.
+        self.uart.clear_interrupts(self.enabled & Interrupts::TX);
         self.drain();
         let transmitted = self.fill();
         self.notify(transmitted)
@@ -95,7 +95,8 @@ impl<R: Registers, M: RingMemory> Driver<R, M> {
         if received || space || tell { Notify::Peer } else { Notify::No }
     }
 
-    /// Moves bytes from the receive FIFO to the ring. What does not fit is dropped: the line cannot be held.
+    /// Moves bytes from the receive FIFO to the ring. What does not fit is dropped: the line cannot be held. If there is more
+    /// than the bound the interrupt stays raised.
     fn drain(&mut self) {
         for _ in 0..RECEIVE_BOUND {
             if self.uart.flags().contains(Flags::RXFE) {

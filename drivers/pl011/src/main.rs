@@ -79,7 +79,7 @@ fn init() -> impl Handler {
     let (Some(transmit), Some(receive)) = (transmit, receive) else {
         panic!("ring sizes must be powers of two");
     };
-    let this = UartDriver {
+    let mut this = UartDriver {
         driver: Driver::new(
             Mmio(registers),
             Consumer::begin(transmit, restarted()),
@@ -89,7 +89,9 @@ fn init() -> impl Handler {
         peer: Channel::new(*var!(virt_ch: usize = 0)),
         deferred: DeferredActionSlot::new(),
     };
-    if restarted() {
+    // Bytes that came before the interrupt was enabled do not raise it.
+    let notify = this.driver.handle_interrupt();
+    if restarted() || notify == Notify::Peer {
         // The peer may have waited for the former start.
         this.peer.notify();
     }

@@ -36,10 +36,12 @@ impl Model {
         }
     }
 
-    /// Bytes arrive on the line.
+    /// Bytes arrive on the line. As in emulators the interrupt is raised when the FIFO has been empty, and not again.
     fn arrive(&mut self, data: impl IntoIterator<Item = u32>) {
+        if self.rx_fifo.is_empty() {
+            self.raised |= Interrupts::RX.bits();
+        }
         self.rx_fifo.extend(data);
-        self.raised |= Interrupts::RX.bits();
     }
 
     fn interrupt(&self) -> bool {
@@ -53,7 +55,12 @@ struct Uart(Rc<RefCell<Model>>);
 
 impl Registers for Uart {
     fn read_data(&mut self) -> u32 {
-        self.0.borrow_mut().rx_fifo.pop_front().expect("read of an empty FIFO")
+        let mut model = self.0.borrow_mut();
+        let data = model.rx_fifo.pop_front().expect("read of an empty FIFO");
+        if model.rx_fifo.is_empty() {
+            model.raised &= !(Interrupts::RX | Interrupts::RECEIVE_TIMEOUT).bits();
+        }
+        data
     }
 
     fn write_data(&mut self, byte: u8) {
@@ -105,7 +112,8 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(rings: &'a [LocalMemory<64>; 2]) -> Self {
         let uart = Uart::default();
-        let driver = Driver::new(uart.clone(), Consumer::new(&rings[0]), Producer::new(&rings[1]));
+        let mut driver = Driver::new(uart.clone(), Consumer::new(&rings[0]), Producer::new(&rings[1]));
+        driver.handle_interrupt();
         Self { uart, driver, to_driver: Producer::new(&rings[0]), from_driver: Consumer::new(&rings[1]) }
     }
 
@@ -128,7 +136,7 @@ fn uart_is_set_up_for_eight_bits_with_fifos_and_receive_interrupts() {
     assert_eq!(model.line_control, 0x70);
     assert_eq!(model.control, 0x301);
     assert_eq!(model.mask, 0x50);
-    assert_eq!(model.cleared, [0x7ff]);
+    assert_eq!(model.cleared, [0x7ff, 0]);
 }
 
 #[test]
@@ -201,6 +209,31 @@ fn receiver_that_never_runs_empty_does_not_hold_the_driver() {
     bench.uart.0.borrow_mut().arrive([0x61; 1000]);
     bench.driver.handle_interrupt();
     assert_eq!(bench.uart.0.borrow().rx_fifo.len(), 1000 - 256);
+}
+
+#[test]
+fn input_beyond_what_one_event_takes_is_taken_with_the_next() {
+    let rings = rings();
+    let mut bench = Bench::new(&rings);
+    bench.uart.0.borrow_mut().arrive([0x61; 256]);
+    bench.uart.0.borrow_mut().arrive(b"more".map(u32::from));
+    bench.driver.handle_interrupt();
+    bench.received();
+    assert!(bench.uart.0.borrow().interrupt(), "there is more");
+    assert_eq!(bench.driver.handle_interrupt(), Notify::Peer);
+    assert_eq!(bench.received(), b"more");
+    assert!(!bench.uart.0.borrow().interrupt());
+}
+
+#[test]
+fn input_that_was_there_before_the_driver_is_taken() {
+    let rings = rings();
+    let uart = Uart::default();
+    uart.0.borrow_mut().arrive(b"early".map(u32::from));
+    let mut driver = Driver::new(uart, Consumer::new(&rings[0]), Producer::new(&rings[1]));
+    assert_eq!(driver.handle_interrupt(), Notify::Peer);
+    let mut buffer = [0; 64];
+    assert_eq!(Consumer::new(&rings[1]).read(&mut buffer), 5);
 }
 
 #[test]
