@@ -23,17 +23,16 @@ impl Sum {
     /// The sum of `bytes`; an odd last byte counts as the first one of a word.
     #[inline]
     pub fn of(bytes: &[u8]) -> Self {
-        let (words, rest) = bytes.as_chunks::<4>();
-        let mut sum = 0u64;
-        // 2^32 words of 32 bits fit.
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut sum = Self::ZERO;
         for word in words {
-            sum = sum.wrapping_add(u64::from(u32::from_le_bytes(*word)));
+            sum = sum.plus(Self(u64::from_le_bytes(*word)));
         }
-        let mut last = [0; 4];
+        let mut last = [0; 8];
         for (to, from) in last.iter_mut().zip(rest) {
             *to = *from;
         }
-        Self(sum.wrapping_add(u64::from(u32::from_le_bytes(last))))
+        sum.plus(Self(u64::from_le_bytes(last)))
     }
 
     /// The sum of the same bytes when the first of them is the second of a word.

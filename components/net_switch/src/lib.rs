@@ -9,7 +9,7 @@
 //! Clients are not trusted: malformed packets, lying lengths and offsets are refused one by one ([`frame`]), broken queues
 //! cut off that client ([`ring`]). The driver is trusted with the device's memory, which it names by address, and with
 //! nothing else. The PD (`src/main.rs`) adds channels and memory.
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, feature = "mock")), no_std)]
 #![deny(unsafe_code)]
 
 pub mod checksum;

@@ -30,6 +30,14 @@ impl Region {
         Self { start, size }
     }
 
+    /// A region of zeroes that lives for the rest of the program.
+    #[cfg(any(test, feature = "mock"))]
+    pub fn leaked(size: usize) -> Self {
+        let memory = Box::leak(vec![0u8; size].into_boxed_slice());
+        // SAFETY: leaked, and used through regions alone.
+        unsafe { Self::new(NonNull::from(memory).cast(), size) }
+    }
+
     /// Number of bytes.
     pub const fn size(&self) -> usize {
         self.size
@@ -411,11 +419,9 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A region of zeroes that lives for the rest of the test program.
+    /// See [`Region::leaked`].
     pub fn region(size: usize) -> Region {
-        let memory = Box::leak(vec![0u8; size].into_boxed_slice());
-        // SAFETY: leaked, and used through regions alone.
-        unsafe { Region::new(NonNull::from(memory).cast(), size) }
+        Region::leaked(size)
     }
 
     proptest! {

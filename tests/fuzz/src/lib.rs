@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Fuzz targets: every device model that a guest reaches, and every end of the rings. README.md tells how to run them.
+//! Fuzz targets: every device model that a guest reaches, every end of the rings, the network switch. README.md tells how to run them.
 //!
 //! A target is a function of bytes. It returns when all is well and panics when something happened that must not.
 

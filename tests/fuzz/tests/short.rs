@@ -36,4 +36,5 @@ targets! {
     virtio_queue virtio_block virtio_net virtio_console virtio_entropy
     pl011 pl031 distributor
     ring_block ring_net ring_serial
+    network_switch
 }

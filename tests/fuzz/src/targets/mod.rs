@@ -6,6 +6,7 @@ mod devices;
 mod distributor;
 mod net_link;
 mod serial;
+mod switch;
 
 use vmm_virtio::mock::hostile;
 
@@ -25,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("ring_block", block_link::block),
     ("ring_net", net_link::net),
     ("ring_serial", serial::serial),
+    ("network_switch", switch::switch),
 ];
 
 /// The one of this name.
