@@ -46,7 +46,7 @@ help:
 	@echo '                             extent:FIRST+SECTORS, each with ,ro behind if it may not write; PARTITION_1 likewise'
 	@echo '  PORT_0=                    what guest 0 may do on the network, for example ,deny:client1; PORT_1 likewise'
 	@echo '  NET=                       options of the network: those of the netdev `user` of QEMU, for example'
-	@echo '                             hostfwd=tcp:127.0.0.1:2222-10.0.2.15:22, or another netdev with its options'
+	@echo '                             hostfwd=tcp:127.0.0.1:2222-10.0.2.20:22, or another netdev with its options'
 	@echo '  BENCH=boots|calls|loads    one part of `make bench`'
 	@echo '  LOAD=blk_read_seq,...      of the loads only these; then BLK_LAYOUT= is the only layout if it is given, what bare'
 	@echo '                             QEMU needs is kept in build/bench, and PROFILE=1 says where the instructions go'

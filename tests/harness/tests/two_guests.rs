@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::fs;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,15 +17,25 @@ use harness::{Devices, Disk, Guest, System};
 /// fio and file transfers of two guests on one emulated processor.
 const LONG: Duration = Duration::from_secs(400);
 
-/// The default system with all devices; what guests write to the disk is forgotten.
-fn devices(disk: Disk) -> Devices {
-    Devices { disk: Some(disk), network: Some("user".into()), entropy: true }
+/// Where each guest is in the emulator's network, whichever of them asks first.
+const ADDRESSES: [&str; 2] = ["10.0.2.20", "10.0.2.21"];
+/// A port of each guest to which connections to this machine are forwarded.
+const FORWARDED: u16 = 5002;
+
+/// The default system with all devices, on the network `netdev`.
+fn boot_on(system: &System, disk: Disk, netdev: String) -> Guest {
+    let mut machine = system.machine();
+    machine.devices = Devices { disk: Some(disk), network: Some(netdev), entropy: true };
+    Guest::wait_all_ready(harness::start(&machine), 2)
 }
 
 fn boot(system: &System, disk: Disk) -> Guest {
-    let mut machine = system.machine();
-    machine.devices = devices(disk);
-    Guest::wait_all_ready(harness::start(&machine), 2)
+    boot_on(system, disk, "user".into())
+}
+
+/// A port of this machine's loopback that nobody uses.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Waits for the address that the emulator's DHCP server gives the guest that has the input.
@@ -86,7 +98,11 @@ fn disks_network_entropy(system: &System, test: &str) {
     let folder = scratch(test);
     let disk = folder.join("disk.raw");
     copy(&guests_disk(), &disk);
-    let mut guest = boot(system, Disk::keeping(&disk));
+    let ports = [free_port(), free_port()];
+    let forwards = (0..2)
+        .map(|number| format!(",hostfwd=tcp:127.0.0.1:{}-{}:{FORWARDED}", ports[number], ADDRESSES[number]));
+    let netdev = format!("user{}", forwards.collect::<String>());
+    let mut guest = boot_on(system, Disk::keeping(&disk), netdev);
 
     // Each has its own root disk, entropy from the hardware and an address.
     let mut addresses = Vec::new();
@@ -100,9 +116,21 @@ fn disks_network_entropy(system: &System, test: &str) {
         addresses.push(address(&mut guest));
         assert_eq!(guest.run(&format!("ping -q -c 2 {ADDRESS} > /dev/null; echo $?")), "0");
     }
-    assert_ne!(addresses[0], addresses[1]);
+    assert_eq!(addresses, ADDRESSES);
     assert_ne!(random[0], random[1]);
     assert!(random.iter().all(|bytes| bytes.len() == 64 && *bytes != "0".repeat(64)), "{random:?}");
+
+    // A forwarded connection reaches the guest that it is for.
+    for number in [0, 1] {
+        start(guest.focus(number), "name", &format!("hostname | timeout 100 nc -N -l -p {FORWARDED}"));
+        let listens = format!("while ! ss -Hltn sport = :{FORWARDED} | grep -q .; do sleep 0.2; done");
+        guest.run_within(&listens, LONG);
+        let mut name = String::new();
+        let mut connection = TcpStream::connect(("127.0.0.1", ports[number as usize])).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        connection.read_to_string(&mut name).unwrap();
+        assert_eq!(name, format!("guest{number}\n"));
+    }
 
     // Both write and verify at the same time.
     for number in [0, 1] {

@@ -25,7 +25,10 @@ pub const GUESTS: u64 = 2;
 /// Size of each, in sectors: 768 MiB.
 const SECTORS: u64 = 768 << 11;
 /// Raised when something changes that the recipe's text does not show.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// Where guest 0 is in the emulator's network, 10.0.2.0/24: not the first that its server gives away, and one of the sixteen
+/// that it has, from 10.0.2.15 on.
+const FIRST_LEASE: u64 = 20;
 
 /// Makes sure that the disk is there, from the cache or new. Returns its file, which nobody may write to.
 ///
@@ -194,10 +197,23 @@ fn partition(disk: &Path) -> Result<()> {
     gpt::write(&file, sectors, guid(0, 0), &partitions).context("writing the partition table")
 }
 
+/// What a guest adds to its network's settings: it asks for an address of its own. A DHCP server that gives addresses in the
+/// order in which it is asked, as the emulator's does, then gives each guest the same in every run, so that connections can be
+/// forwarded to it. A server for which the address is none of its own gives another one (RFC 2131, section 4.3.1).
+fn lease(guest: u64) -> String {
+    format!(
+        "# SPDX-License-Identifier: BSD-2-Clause\n[DHCPv4]\nSendOption=50:ipv4address:10.0.2.{}\n",
+        FIRST_LEASE + guest
+    )
+}
+
 /// Makes the file system of one guest in its partition.
 fn file_system(root: &Path, disk: &Path, guest: u64) -> Result<()> {
     say(format!("making the file system of guest {guest}"));
     fs::write(root.join("etc/hostname"), format!("guest{guest}\n"))?;
+    let settings = root.join("etc/systemd/network/80-ethernet.network.d");
+    fs::create_dir_all(&settings)?;
+    fs::write(settings.join("address.conf"), lease(guest))?;
     fs::write(root.join("etc/machine-id"), format!("{}\n", text(guid(3, guest)).replace('-', "")))?;
     let offset = first_sector(guest) * gpt::SECTOR;
     // Nothing is left for the guest to initialise later: that would be traffic that nobody asked for.
