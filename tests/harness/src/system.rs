@@ -15,6 +15,9 @@ use crate::{Guest, root};
 /// Where the board loads an image (`kernel-config/qemu_virt_aarch64.toml`).
 const LOAD_ADDRESS: u64 = 0x7000_0000;
 
+/// Argument of `xtask image` for the board with a GICv3.
+const GICV3: &str = "--board=qemu_virt_aarch64_gicv3";
+
 /// The Makefile's variables: those of the user's run are not meant for a test's.
 pub const USERS_VARIABLES: &[&str] = &[
     "BOARD",
@@ -71,6 +74,26 @@ impl System {
         self.arguments.retain(|argument| !argument.starts_with("--config="));
         self.arguments.push("--config=debug".into());
         self
+    }
+
+    /// For the emulator's board with a GICv3 in place of the GICv2.
+    #[must_use]
+    pub fn gicv3(self) -> Self {
+        self.with(GICV3.into())
+    }
+
+    /// In configuration `benchmark` of the platform.
+    #[must_use]
+    pub fn benchmark(mut self) -> Self {
+        self.arguments.retain(|argument| !argument.starts_with("--config="));
+        self.with("--config=benchmark".into())
+    }
+
+    /// With a kernel that checks its invariants after every entry.
+    #[must_use]
+    pub fn paranoid(mut self) -> Self {
+        self.arguments.retain(|argument| !argument.starts_with("--config="));
+        self.with("--config=paranoid".into())
     }
 
     /// With another kernel: the name of one that is fetched, or a path.
@@ -165,7 +188,11 @@ impl System {
     pub fn machine(&self) -> Machine {
         let output = self.try_build();
         assert!(output.status.success(), "{:?}: {}", self.arguments, String::from_utf8_lossy(&output.stderr));
-        Machine::board(self.folder().join("loader.img"), LOAD_ADDRESS)
+        let mut machine = Machine::board(self.folder().join("loader.img"), LOAD_ADDRESS);
+        if self.arguments.iter().any(|argument| argument == GICV3) {
+            machine.machine = machine.machine.replacen("virt,", "virt,gic-version=3,", 1);
+        }
+        machine
     }
 
     /// Builds and boots it.

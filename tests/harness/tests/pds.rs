@@ -104,6 +104,59 @@ fn timer_serves_several_clients_at_the_right_time() {
     assert!(!emulator.console().text().contains("failed"), "{}", emulator.console().text());
 }
 
+/// From a timer's deadline until the PD that it interrupts runs, in instructions: of this machine, whose time is its
+/// instructions, a tick is sixteen.
+#[test]
+fn an_interrupt_does_not_wait_long_whatever_other_pds_do() {
+    let mut emulator = boot("latency", false);
+    expect(&mut emulator, &["TEST latency ", " ticks"]);
+    let text = emulator.console().text();
+    let ticks = text.split("TEST latency ").nth(1).and_then(|rest| rest.split(' ').next());
+    let instructions = 16 * ticks.unwrap().parse::<u64>().unwrap();
+    println!("longest interrupt latency: {instructions} instructions");
+    assert!(instructions < 25_000, "{instructions}");
+}
+
+#[test]
+fn a_parent_debugs_its_child_in_hardware() {
+    let mut emulator = boot("debug", true);
+    expect(
+        &mut emulator,
+        &[
+            "TEST debug label 4 reason 3 first code 0",
+            "TEST debug label 4 reason 1 number 0 there true code 0",
+            "TEST debug label 4 reason 2 after 3 code 0",
+            "TEST debug label 4 reason 2 after 6 code 0",
+            "TEST debug label 4 reason 0 number 6 there true code 0",
+            "TEST debug label 4 reason 3 last with 42 code 0",
+        ],
+    );
+}
+
+#[test]
+fn the_benchmark_platform_boots_as_the_release_one_does() {
+    let mut machine = System::of("tests/systems/timer.xml").benchmark().machine();
+    machine.time = harness::Time::Deterministic;
+    let mut emulator = harness::start(&machine);
+    expect(&mut emulator, &["TEST first passed"]);
+}
+
+#[test]
+fn interrupts_and_time_work_with_a_gicv3() {
+    let mut machine = System::of("tests/systems/timer.xml").gicv3().machine();
+    machine.time = harness::Time::Deterministic;
+    let mut emulator = harness::start(&machine);
+    let mut passed = ["first", "second"].map(|name| format!("TEST {name} passed")).to_vec();
+    while !passed.is_empty() {
+        let patterns: Vec<&str> = passed.iter().map(String::as_str).collect();
+        match emulator.expect_any(&patterns, TIMEOUT) {
+            Ok(index) => drop(passed.remove(index)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(!emulator.console().text().contains("failed"), "{}", emulator.console().text());
+}
+
 #[test]
 fn firmware_answers_a_pd_that_may_issue_smcs() {
     let mut emulator = boot("smc", false);

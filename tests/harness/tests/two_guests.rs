@@ -198,6 +198,18 @@ fn disks_network_and_entropy_work_side_by_side_in_the_direct_layout() {
     disks_network_entropy(&System::standard().define("BLK_LAYOUT", "direct"), "two-guests-direct");
 }
 
+/// With a kernel that checks its invariants after every entry, up to the guests' shells and a little beyond.
+#[test]
+fn the_kernels_invariants_hold_in_the_default_system() {
+    let mut guest = boot(&System::standard().paranoid(), Disk::discarding(guests_disk()));
+    for number in [0, 1] {
+        assert_eq!(guest.focus(number).run("hostname"), format!("guest{number}"));
+    }
+    let text = guest.console().text();
+    assert!(text.contains("kernel: invariants held for 65536 entries"), "{text}");
+    assert!(!text.contains("invariant broken"), "{text}");
+}
+
 /// Newer and older kernels beside each other, and the cloud variants: each with its own modules.
 #[test]
 fn every_stock_kernel_finds_its_disk_and_network() {

@@ -28,10 +28,15 @@ pub struct Options {
 /// The board that whole systems are tested on.
 const BOARD: &str = "qemu_virt_aarch64";
 
+/// The board that is the same but for its GICv3.
+const GICV3_BOARD: &str = "qemu_virt_aarch64_gicv3";
+
 /// What only runs on the target, besides protection domains: package, target, features.
 const TARGET_PACKAGES: &[(&str, &str, &str)] = &[
     ("kernel", KERNEL_TARGET, ""),
     ("kernel", KERNEL_TARGET, "debug"),
+    ("kernel", KERNEL_TARGET, "benchmark"),
+    ("kernel", KERNEL_TARGET, "paranoid"),
     ("hostile-guest", KERNEL_TARGET, ""),
     ("loader", PD_TARGET, ""),
     ("initialiser", PD_TARGET, ""),
@@ -53,8 +58,11 @@ pub fn test(options: &Options) -> Result<()> {
         }
         crate::disk::provide()?;
         sdk::build(BOARD, &Config::ALL)?;
-        for config in Config::ALL {
-            image::build_pds(&Sdk { root: sdk::ours(), board: BOARD.into(), config: config.name().into() })?;
+        sdk::build(BOARD, &[Config::Paranoid])?;
+        sdk::build(GICV3_BOARD, &[Config::Release])?;
+        let platforms = Config::ALL.into_iter().chain([Config::Paranoid]).map(|config| (BOARD, config));
+        for (board, config) in platforms.chain([(GICV3_BOARD, Config::Release)]) {
+            image::build_pds(&Sdk { root: sdk::ours(), board: board.into(), config: config.name().into() })?;
         }
         say("building the guests that the tests bring along");
         crate::hostile::build()?;

@@ -41,6 +41,9 @@
 //! * Cache maintenance is for ordinary memory only.
 //! * A turn of a domain ends at a timer interrupt only. `SchedContext_YieldTo` a thread of another domain puts it first in
 //!   its queue, as if it had a lower priority.
+//! * A single step is an instruction between two kernel entries; a system call is none. An answer without words to a step
+//!   fault leaves the number of steps as it was.
+//! * A thread that is moved to another domain is queued there in front, and the best thread is chosen at once.
 //! * A thread that waits in YieldTo is answered whether it called or sent.
 //! * Endpoint and notification queues are ordered by priority, first come first served within one.
 //! * Revocation and deletion are one step here. The implementation may be preempted in between and be restarted;
