@@ -159,3 +159,21 @@ fn breakpoints_are_checked_and_told_apart() {
         assert_eq!(tcb.state(m), State::Inactive);
     }
 }
+
+#[test]
+fn software_generated_interrupts_are_sent_by_capability() {
+    use super::world::{IRQ_CONTROL, ROOT};
+    use kernel_abi::error::{INVALID_ARGUMENT, RANGE_ERROR};
+    let (mut world, _) = World::new();
+    let slot = world.free();
+    let mut issue = |sgi, target| {
+        world.invoke(IRQ_CONTROL, Invocation::ArmIrqIssueSgiSignal, &[sgi, target, slot, 64], &[ROOT])
+    };
+    assert_eq!(issue(16, 0), (RANGE_ERROR, 0));
+    assert_eq!(issue(0, 8), (INVALID_ARGUMENT, 1));
+    assert_eq!(issue(7, 3).0, 0);
+    // As a notification: it has no invocations, whatever the label says.
+    world.syscall(Syscall::Send, &[slot, MessageInfo::new(77, 0, 0, 0).0], 0);
+    world.syscall(Syscall::NBSend, &[slot, 0], 0);
+    assert_eq!(world.kernel.m.sgis, [(7, 3), (7, 3)]);
+}
