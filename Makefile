@@ -3,13 +3,18 @@
 # The front door. Every target first lets tools/setup.sh see to it that this machine has what is needed, then calls
 # tools/xtask, where the work is done.
 
+# A root task of one's own is expected to print by the kernel's debug calls.
+ifeq ($(origin CONFIG),undefined)
+root-task: CONFIG = debug
+endif
+
 BOARD  ?= qemu_virt_aarch64
 CONFIG ?= release
 SYSTEM ?= system.xml
 export BOARD CONFIG SYSTEM
 
 # Of `make run`, all optional; system.xml has the defaults.
-export MICROKIT_SDK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET \
+export MICROKIT_SDK ROOT_TASK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET \
 	BLK_LAYOUT PARTITION_0 PARTITION_1 PORT_0 PORT_1
 
 XTASK = tools/setup.sh $(NEEDS) && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
@@ -26,6 +31,7 @@ help:
 	@echo '  make bench    measure, counting instructions; a table, and build/bench.json'
 	@echo '  make graph    draw the system: build/graph.svg'
 	@echo '  make image    build the system image only: build/image/'
+	@echo '  make root-task ROOT_TASK=path    boot any root task for seL4, an ELF file, on our kernel (CONFIG=debug)'
 	@echo '  make sdk      build the platform only: build/sdk/, a Microkit SDK with debug, release and benchmark'
 	@echo '  make fetch    fetch the guest kernels and build their initramfs images'
 	@echo '  make disk     make the disk of the guests: build/disk/disk.raw, or a copy of it, DISK=path'
@@ -56,6 +62,10 @@ help:
 
 .PHONY: run test check bench image sdk graph disk fetch
 test: NEEDS = tests
+
+.PHONY: root-task
+root-task:
+	@$(XTASK) $@
 run test bench image sdk graph disk:
 	@$(XTASK) $@
 fetch:
@@ -69,5 +79,5 @@ setup:
 
 .PHONY: clean
 clean:
-	rm -rf target build/cargo build/sdk build/image build/test build/bench build/bench.json build/graph.svg \
+	rm -rf target build/cargo build/sdk build/image build/test build/bench build/bench.json build/graph.svg build/root-task \
 		build/$(BOARD)

@@ -24,5 +24,6 @@ pub mod model;
 pub mod patch;
 pub mod place;
 pub mod report;
+pub mod root_task;
 pub mod sdk;
 pub mod space;

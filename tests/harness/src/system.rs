@@ -42,6 +42,40 @@ pub const USERS_VARIABLES: &[&str] = &[
     "PORT_1",
 ];
 
+/// A command of `xtask`, which builds nothing that was built beforehand.
+fn xtask(name: &str) -> Command {
+    let mut command = match env::var_os("BULKHEAD_XTASK") {
+        Some(xtask) => Command::new(xtask),
+        None => {
+            let mut cargo = Command::new("cargo");
+            cargo.args(["run", "--quiet", "--package", "xtask", "--"]);
+            cargo
+        }
+    };
+    for variable in USERS_VARIABLES {
+        command.env_remove(variable);
+    }
+    command.current_dir(root()).arg(name).stdin(Stdio::null());
+    if env::var_os("BULKHEAD_NO_BUILD").is_some() {
+        command.arg("--no-build");
+    }
+    command
+}
+
+/// The machine that boots the root task `tests/c/root/NAME.c` on our kernel, built now, in the configuration `debug`.
+///
+/// # Panics
+/// It does not build.
+#[must_use]
+pub fn root_task(name: &str) -> Machine {
+    let mut command = xtask("root-task");
+    command.args(["--config=debug", "--build-only"]).arg(format!("--root-task=test:{name}"));
+    let output = command.output().expect("xtask starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let image = String::from_utf8_lossy(&output.stdout);
+    Machine::board(image.trim(), LOAD_ADDRESS)
+}
+
 /// A system to be booted: a description and what `make run` could be told about it.
 #[derive(Clone, Debug)]
 pub struct System {
@@ -162,22 +196,9 @@ impl System {
         // Two tests may want the same system at the same time.
         let lock = File::create(folder.join("lock")).expect("a lock file");
         lock.lock().expect("the lock of the image's folder");
-        let mut command = match env::var_os("BULKHEAD_XTASK") {
-            Some(xtask) => Command::new(xtask),
-            None => {
-                let mut cargo = Command::new("cargo");
-                cargo.args(["run", "--quiet", "--package", "xtask", "--"]);
-                cargo
-            }
-        };
-        for variable in USERS_VARIABLES {
-            command.env_remove(variable);
-        }
-        command.current_dir(root()).arg("image").args(&self.arguments).arg("--output").arg(&folder);
-        if env::var_os("BULKHEAD_NO_BUILD").is_some() {
-            command.arg("--no-build");
-        }
-        command.stdin(Stdio::null()).output().expect("xtask starts")
+        let mut command = xtask("image");
+        command.args(&self.arguments).arg("--output").arg(&folder);
+        command.output().expect("xtask starts")
     }
 
     /// The machine that boots this system, built now.

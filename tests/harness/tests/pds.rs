@@ -230,3 +230,16 @@ fn programs_in_c_have_the_whole_interface() {
         assert_eq!(text.contains(complaint), debug, "only a kernel that prints shows it: {text}");
     }
 }
+
+#[test]
+fn any_root_task_boots_on_the_kernel() {
+    let mut machine = harness::root_task("root_task");
+    machine.time = harness::Time::Deterministic;
+    let mut emulator = harness::start(&machine);
+    emulator.expect("TEST root task ends with 0000000000000000", TIMEOUT).unwrap();
+    let text = emulator.console().text();
+    assert!(!text.contains("FAILED"), "{text}");
+    for line in ["needed translation tables: 0000000000000002", "was called with 0000000000001235"] {
+        assert!(text.contains(line), "no {line:?} in {text}");
+    }
+}

@@ -154,7 +154,7 @@ fn boots(options: &image::Options, plugin: &Path, results: &mut Results) -> Resu
         own.ram = Some(format!("{GUEST_RAM_MIB}M"));
         own.output = Some(paths::build().join("bench").join(name));
         let image = image::build(&own)?;
-        let bulkhead = count(&run::machine(&own.board, &image)?, &guest, plugin)?;
+        let bulkhead = count(&run::machine(&own.board, &image.file)?, &guest, plugin)?;
         if name == "guest_boot_quiet" {
             let prefilled = fs::metadata(&guest.image)?.len() + fs::metadata(&guest.initrd)?.len();
             let limit = 4e6 + 0.6 * prefilled as f64 + 0.06 * (GUEST_RAM_MIB << 20) as f64;
@@ -296,7 +296,7 @@ fn round_trips(options: &image::Options, results: &mut Results) -> Result<()> {
         own.system = system.into();
         own.output = Some(paths::build().join("bench").join(system.replace(['/', '.'], "_")));
         let image = image::build(&own)?;
-        let mut machine = run::machine(&own.board, &image)?;
+        let mut machine = run::machine(&own.board, &image.file)?;
         machine.time = Time::Deterministic;
         let mut emulator = Emulator::start(&machine, std::io::sink())?;
         emulator.expect("BENCH done", TIMEOUT)?;

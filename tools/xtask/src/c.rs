@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The C programs of the tests (`tests/c`): built as any C project for Microkit is, with an SDK's headers, library and
-//! linker script. The compiler is clang, the linker the one that comes with Rust.
+//! The C programs of the tests (`tests/c`): built as any C project for Microkit or seL4 is, with an SDK's headers, library
+//! and linker script. The compiler is clang, the linker the one that comes with Rust.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,48 +18,62 @@ pub fn named_in(description: &str) -> bool {
     description.contains("path=\"c/")
 }
 
-/// Builds them into `folder/c/`.
+/// Builds those that are protection domains into `folder/c/`.
 ///
 /// # Errors
 /// There is no clang, or one does not build.
 pub fn build(sdk: &Sdk, folder: &Path) -> Result<()> {
     let _lock = sdk::lock()?;
-    let target = sdk.folder();
     let source = paths::root().join("tests/c");
-    let objects = paths::build().join("cargo/c");
     let programs = folder.join("c");
-    fs::create_dir_all(&objects)?;
     fs::create_dir_all(&programs)?;
-    let linker = linker()?;
     for entry in fs::read_dir(&source).with_context(|| source.display().to_string())? {
         let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "c") {
-            continue;
+        if path.extension().is_some_and(|extension| extension == "c") {
+            let name = path.file_stem().context("a file without a name")?.display().to_string();
+            let elf = program(sdk, &path, &["-lmicrokit", "-Tmicrokit.ld"])?;
+            sdk::install(&elf, &programs.join(format!("{name}.elf")))?;
         }
-        let name = path.file_stem().context("a file without a name")?.display().to_string();
-        let object = objects.join(format!("{name}.o"));
-        let elf = objects.join(format!("{name}.elf"));
-        let mut compiler = Command::new("clang");
-        compiler
-            .args(["--target=aarch64-none-elf", "-mstrict-align", "-ffreestanding", "-nostdlib"])
-            .args(["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-c"])
-            .arg("-I")
-            .arg(target.join("include"))
-            .arg(&path)
-            .arg("-o")
-            .arg(&object);
-        run(&mut compiler).context("clang (tools/setup.sh tests installs it)")?;
-        let mut link = Command::new(&linker);
-        link.args(["-flavor", "gnu"])
-            .arg(&object)
-            .arg("-L")
-            .arg(target.join("lib"))
-            .args(["-lmicrokit", "-Tmicrokit.ld", "-o"])
-            .arg(&elf);
-        run(&mut link)?;
-        sdk::install(&elf, &programs.join(format!("{name}.elf")))?;
     }
     Ok(())
+}
+
+/// Builds the root task `tests/c/root/NAME.c`, which uses no library.
+///
+/// # Errors
+/// As [`build`].
+pub fn root_task(sdk: &Sdk, name: &str) -> Result<PathBuf> {
+    let _lock = sdk::lock()?;
+    program(sdk, &paths::root().join(format!("tests/c/root/{name}.c")), &["-zmax-page-size=4096"])
+}
+
+/// Compiles and links one program.
+fn program(sdk: &Sdk, source: &Path, link_arguments: &[&str]) -> Result<PathBuf> {
+    let target = sdk.folder();
+    let objects = paths::build().join("cargo/c").join(&sdk.board).join(&sdk.config);
+    fs::create_dir_all(&objects)?;
+    let name = source.file_stem().context("a file without a name")?.display().to_string();
+    let object = objects.join(format!("{name}.o"));
+    let elf = objects.join(format!("{name}.elf"));
+    let mut compiler = Command::new("clang");
+    compiler
+        .args(["--target=aarch64-none-elf", "-mstrict-align", "-ffreestanding", "-nostdlib"])
+        .args(["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-c"])
+        .arg("-I")
+        .arg(target.join("include"))
+        .arg(source)
+        .arg("-o")
+        .arg(&object);
+    run(&mut compiler).context("clang (tools/setup.sh tests installs it)")?;
+    let mut link = Command::new(linker()?);
+    link.args(["-flavor", "gnu"])
+        .arg(&object)
+        .arg("-L")
+        .arg(target.join("lib"))
+        .args(link_arguments)
+        .arg("-o");
+    run(link.arg(&elf))?;
+    Ok(elf)
 }
 
 /// The linker that comes with Rust: with its toolchain, or in the path.

@@ -89,8 +89,6 @@ impl Needs {
 pub struct Image {
     /// The image.
     pub file: PathBuf,
-    /// Where the board loads and enters it.
-    pub address: u64,
     /// The plain system description that it was built from.
     pub description: String,
     /// Whether the guests' first programs are our initramfs (whose shell, or whose disk's, is known).
@@ -171,7 +169,7 @@ pub fn build(options: &Options) -> Result<Image> {
         eprint!("{}", fs::read_to_string(&log).unwrap_or_default());
         bail!("the microkit tool refused {}", plain.display());
     }
-    Ok(Image { file, address: board.loader.link_address, description, known_guest, needs })
+    Ok(Image { file, description, known_guest, needs })
 }
 
 /// Where the PDs of an SDK's configuration are.

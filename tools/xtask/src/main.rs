@@ -17,6 +17,7 @@ mod image;
 mod paths;
 mod process;
 mod qemu;
+mod root_task;
 mod run;
 mod sdk;
 mod test;
@@ -59,6 +60,8 @@ enum Command {
     Image(image::Options),
     /// Build a system, boot it in QEMU and connect the console.
     Run(run::Options),
+    /// Boot a program for seL4 as the root task of our kernel.
+    RootTask(root_task::Options),
     /// Run every test.
     Test(test::Options),
     /// Check format, lints and documentation, and run the host tests.
@@ -92,6 +95,7 @@ fn run_command(command: Command) -> Result<()> {
         Command::Graph(options) => graph::graph(&options).map(|file| println!("{}", file.display())),
         Command::Image(options) => image::build(&options).map(|image| println!("{}", image.file.display())),
         Command::Run(options) => run::run(&options),
+        Command::RootTask(options) => root_task::run(&options),
         Command::Test(options) => test::test(&options),
         Command::Check => test::check(),
         Command::Bench(options) => bench::bench(&options),

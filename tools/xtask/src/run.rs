@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use emulator::{Attachment, Console, Devices, Disk, Emulator, Machine, Mark, Payl
 
 use crate::disk;
 use crate::guest::{PROMPT, READY_MARKER};
-use crate::image::{self, Image, Needs};
+use crate::image::{self, Needs};
 use crate::process::say;
 use crate::{qemu, sdk};
 
@@ -32,6 +33,10 @@ const ESCAPE: u8 = 0x1d;
 const LEAVE: u8 = b'q';
 /// How long an orderly shutdown of a guest may take.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(120);
+/// A program that has printed nothing for so long is taken to have ended.
+const END_OF_OUTPUT: Duration = Duration::from_secs(10);
+/// The longest that output is shown for.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(600);
 /// A shell that has printed nothing for so long is taken to read its input itself.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -59,7 +64,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let image = image::build(&options.image)?;
     let own_disk = options.disk.as_deref().filter(|path| !path.is_empty());
-    let mut machine = machine(&options.image.board, &image)?;
+    let mut machine = machine(&options.image.board, &image.file)?;
     machine.devices = devices(image.needs, own_disk, options.net.as_deref())?;
     let session = Session {
         guests: image.description.matches("<virtual_machine").count().max(1),
@@ -73,11 +78,11 @@ pub fn run(options: &Options) -> Result<()> {
 ///
 /// # Errors
 /// The board is one that is not emulated.
-pub fn machine(board: &str, image: &Image) -> Result<Machine> {
+pub fn machine(board: &str, image: &Path) -> Result<Machine> {
     let description = sdk::board(board)?;
     let top = description.ram_ranges().last().map_or(0, |range| range.end);
     let emulator = description.emulator.with_context(|| format!("the board {board} is not emulated"))?;
-    let mut machine = Machine::board(&image.file, image.address);
+    let mut machine = Machine::board(image, description.loader.link_address);
     if emulator.boot == Boot::Firmware {
         // Where it puts things is the firmware's business; RAM begins at 0 on boards that have one.
         ensure!(
@@ -85,7 +90,7 @@ pub fn machine(board: &str, image: &Image) -> Result<Machine> {
             "the board {board} has more memory than its emulator, {} MiB",
             emulator.memory_mib
         );
-        machine.payload = Payload::Firmware { path: image.file.clone() };
+        machine.payload = Payload::Firmware { path: image.into() };
     }
     machine.attachment = match emulator.wiring {
         Wiring::Virtio => Attachment::Virtio,
@@ -122,6 +127,24 @@ fn netdev(net: &str) -> String {
         Some(kind) if KINDS.contains(&kind) => net.into(),
         Some(_) => format!("user,{net}"),
     }
+}
+
+/// Boots a machine and shows its console: a terminal is connected to it until its user leaves; without one it is shown
+/// until it has been quiet for [`END_OF_OUTPUT`].
+///
+/// # Errors
+/// The emulator does not start.
+pub fn console(machine: &Machine) -> Result<()> {
+    if io::stdin().is_terminal() {
+        // Nothing in it is a guest that ends the run.
+        let session = Session { guests: usize::MAX, known_guest: false, ready_timeout: Duration::ZERO };
+        return session.interactive(machine);
+    }
+    let mut emulator = Emulator::start(machine, io::stdout())?;
+    emulator.console().wait_quiet(END_OF_OUTPUT, OUTPUT_TIMEOUT);
+    emulator.kill();
+    println!();
+    Ok(())
 }
 
 /// One run of a system.

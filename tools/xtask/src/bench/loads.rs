@@ -285,7 +285,7 @@ fn bulkhead(
     own.definitions.push(definition.into());
     own.output = Some(paths::build().join("bench").join(layout));
     let image = image::build(&own)?;
-    let mut machine = run::machine(&own.board, &image)?;
+    let mut machine = run::machine(&own.board, &image.file)?;
     machine.devices = run::devices(image.needs, None, None)?;
     let profile = selection.profiles().then_some(own.board.as_str());
     let mut shell = Shell::boot(machine, plugin, 2, profile)?;
