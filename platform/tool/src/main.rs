@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::System(diagnostics)) => {
             for diagnostic in diagnostics {
-                eprintln!("{diagnostic}");
+                eprintln!("{}", diagnostic.in_microkits_form());
             }
             ExitCode::FAILURE
         }

@@ -76,7 +76,9 @@ fn wrong_system_gives_status_1_and_no_image() {
     system(&fixture, "<protection_domain/>");
     let output = microkit(&fixture, &["test.system", "--board", BOARD, "--config", "release"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().starts_with("test.system:1:9: error: "));
+    let message = String::from_utf8(output.stderr).unwrap();
+    let first = message.lines().next().unwrap();
+    assert!(first.starts_with("Error: ") && first.ends_with(": test.system:1:9"), "{message}");
     assert!(output.stdout.is_empty());
     assert!(!fixture.path("loader.img").exists());
 }

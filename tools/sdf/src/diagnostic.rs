@@ -43,6 +43,20 @@ impl Diagnostic {
     }
 }
 
+impl Diagnostic {
+    /// An error in the form of Microkit's own tool, whose beginning scripts and tests know: `Error: message:
+    /// file:row:col`, and on the last line what to do.
+    #[must_use]
+    pub fn in_microkits_form(&self) -> String {
+        let mut text = format!("Error: {}: {}:{}", self.problem, self.source, self.pos);
+        if let Some(help) = self.problem.help() {
+            text += "\n  help: ";
+            text += &help;
+        }
+        text
+    }
+}
+
 /// `file:row:col: error: message`, where a template was used, and on the last line what to do.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
