@@ -2,8 +2,6 @@
 /* What an invocation answers: the label of its reply. */
 #pragma once
 
-#include <sel4/macros.h>
-
 typedef enum {
     seL4_NoError = 0,
     seL4_InvalidArgument = 1,
@@ -16,6 +14,5 @@ typedef enum {
     seL4_DeleteFirst = 8,
     seL4_RevokeFirst = 9,
     seL4_NotEnoughMemory = 10,
-    seL4_NumErrors = 11,
-    SEL4_FORCE_LONG_ENUM(seL4_Error)
+    seL4_NumErrors = 11
 } seL4_Error;
