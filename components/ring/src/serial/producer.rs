@@ -78,10 +78,10 @@ impl<M: RingMemory> Producer<M> {
     /// Whether the consumer must be notified of what was written since the last call.
     pub fn should_notify(&mut self) -> bool {
         let from = core::mem::replace(&mut self.decided, self.tail);
-        let tell = self.cut.take_tell();
         if from == self.tail || self.cut.is_cut() {
-            return tell;
+            return self.should_tell();
         }
+        let tell = self.cut.take_tell();
         // Orders the store of `Tail` before the load of `Head`; pairs with the fence in `Consumer::read`.
         self.memory.fence();
         self.refresh();
@@ -111,8 +111,10 @@ impl<M: RingMemory> Producer<M> {
     }
 
     /// Whether the consumer must be notified although no byte was moved, once: after a restart, and when the ring was cut off, so
-    /// that the two meet again. [`Self::should_notify`] says it, too; this is for when that is not asked.
+    /// that the two meet again. [`Self::should_notify`] says it, too; this is for when that is not asked. To be asked when the
+    /// consumer has notified: it is looked at, so that nothing has to be written, and lost, to find out about a restart.
     pub fn should_tell(&mut self) -> bool {
+        self.refresh();
         self.cut.take_tell()
     }
 

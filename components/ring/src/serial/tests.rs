@@ -117,6 +117,28 @@ fn restarted_sides_go_on_where_the_ring_stands() {
     assert_eq!(&buffer, b"bcdefghi");
 }
 
+#[test]
+fn restarted_producer_loses_nothing_that_it_writes_after_the_consumer_has_looked() {
+    let memory = LocalMemory::<8>::new();
+    let (mut producer, mut consumer) = (Producer::new(&memory), Consumer::new(&memory));
+    producer.write(b"abc");
+    consumer.read(&mut [0; 8]);
+    // An empty ring, but elsewhere.
+    (&memory).store(Word::Tail, 50, Ordering::Relaxed);
+    (&memory).store(Word::Head, 50, Ordering::Relaxed);
+    let mut producer = Producer::begin(&memory, true);
+    assert!(producer.should_notify(), "it is there");
+    assert_eq!(consumer.read(&mut [0; 8]), 0);
+    assert!(consumer.should_notify(), "it is cut off");
+    assert!(producer.should_tell(), "it has gone to the consumer's place");
+    let mut buffer = [0; 8];
+    assert_eq!(consumer.read(&mut buffer), 0);
+    assert_eq!(producer.write(b"alive"), 5);
+    assert!(producer.should_notify());
+    assert_eq!(consumer.read(&mut buffer), 5);
+    assert_eq!(&buffer[..5], b"alive");
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Write(Vec<u8>),

@@ -108,7 +108,13 @@ impl RingConsole {
     }
 
     fn has_input(&mut self) -> bool {
-        self.input.as_mut().is_some_and(|input| !input.is_empty())
+        let Some(input) = &mut self.input else { return false };
+        let has_input = !input.is_empty();
+        // After a restart of the other side, or when it was cut off.
+        if input.should_tell() {
+            self.notify();
+        }
+        has_input
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> usize {
