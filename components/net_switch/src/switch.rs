@@ -174,6 +174,7 @@ impl<M: Memory> Switch<M> {
             outcome.again |= !outcome.again && !uplink.wait();
             if let Some(error) = uplink.take_error() {
                 log::warn!("the driver is cut off: {error}");
+                outcome.again |= uplink.begin_again();
             }
         }
         outcome

@@ -24,6 +24,8 @@ const WORDS: usize = 16;
 pub const KEPT: usize = 8;
 /// Fewest buffers to send from: every packet that may be sent must fit beside those that the driver keeps.
 pub const MIN_BUFFERS: usize = MAX_SEGMENTS + KEPT;
+/// How often the driver may be cut off and given a new epoch without a packet in between.
+const MAX_FAILURES: u32 = 8;
 /// Longest packet without its Ethernet header, if the driver does not say.
 const DEFAULT_MTU: u16 = 1500;
 /// Longest packet that a buffer holds without its Ethernet header and tags.
@@ -58,6 +60,8 @@ pub struct Uplink<M> {
     abilities: Abilities,
     mtu: u16,
     counters: Counters,
+    /// How often the driver was cut off since it last delivered a packet.
+    failures: u32,
 }
 
 /// Why the regions do not do.
@@ -84,6 +88,7 @@ impl<M: Memory> Uplink<M> {
             abilities: Abilities::LINK_UP,
             mtu: DEFAULT_MTU,
             counters: Counters::default(),
+            failures: 0,
         };
         if (this.tx_out.count() as usize) < MIN_BUFFERS { Err(TooSmall) } else { Ok(this) }
     }
@@ -179,6 +184,7 @@ impl<M: Memory> Uplink<M> {
     ) -> Option<(Region, Offload)> {
         let offload = self.link.receive(buffers)?;
         self.counters.from += 1;
+        self.failures = 0;
         fragments.clear();
         let mut is_good = true;
         for buffer in buffers.iter_mut() {
@@ -360,6 +366,17 @@ impl<M: Memory> Uplink<M> {
     #[inline]
     pub fn take_error(&mut self) -> Option<LinkError> {
         self.link.take_error()
+    }
+
+    /// The driver has been cut off: a new epoch with it, unless that has not helped several times. Gives whether there is one.
+    #[cold]
+    pub fn begin_again(&mut self) -> bool {
+        self.failures += 1;
+        let again = self.failures <= MAX_FAILURES;
+        if again {
+            self.link.restart();
+        }
+        again
     }
 
     /// Buffers that the driver has: to receive into, to send from.

@@ -80,7 +80,7 @@ pub enum Event {
     #[error("client {0} is cut off: {1}")]
     Client(usize, LinkError),
     /// The driver has broken its link.
-    #[error("the driver is cut off: {0}")]
+    #[error("the driver is restarted: {0}")]
     Driver(LinkError),
     /// The driver has answered a request that it does not have.
     #[error("the driver is restarted: it has answered request {0:#x}, which it was not given")]
@@ -352,7 +352,8 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
             outcome.again = true;
         }
         if driver && let Some(error) = self.driver.take_error() {
-            self.report(Event::Driver(error));
+            self.restart_driver(Event::Driver(error));
+            outcome.again = true;
         }
         outcome.waiting = !self.at_driver.is_empty();
         outcome
