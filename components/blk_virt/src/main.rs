@@ -5,7 +5,7 @@
 //! for each client n = 0..=7 that there is, `client<n>_ch`, `client<n>_link`, `client<n>_link_size` and its memory
 //! `client<n>_data_paddr`, `client<n>_data_size` (or a line of the configuration), which is not mapped here; `config` and
 //! `config_size`, text that says which part of the disk each client gets (see [`blk_virt::config`]); `timer_ch`, the timer
-//! driver, if a driver that does not answer is to be restarted.
+//! driver, if a driver that does not answer is to be restarted; a console for its messages, see [`console_log`].
 #![no_std]
 #![no_main]
 
@@ -122,6 +122,7 @@ impl Handler for BlockVirtualiser {
     type Error = IrqAckError;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), IrqAckError> {
+        console_log::notified(channels);
         if self.timer.is_some_and(|timer| channels.contains(timer)) {
             self.waiting = false;
             self.virtualiser.check_progress();
@@ -175,6 +176,7 @@ fn config_text() -> &'static [u8] {
 
 #[protection_domain]
 fn init() -> impl Handler {
+    console_log::init();
     let driver = pages(*var!(driver_link: usize = 0), *var!(driver_link_size: usize = 0));
     let table = pages(*var!(table: usize = 0), *var!(table_size: usize = 0));
     let (Some(Ok(driver)), Some(table)) = (driver.map(DriverLink::new), table) else {

@@ -4,7 +4,7 @@
 //! Symbols: `driver_ch`, `driver_link`, `driver_link_size`, and the regions that the device reaches, `driver_rx_data` (read),
 //! `driver_tx_data` (written), each with `_size` and `_paddr`; without `driver_ch` there is no uplink. For each client n = 0..=7 that
 //! there is, `client<n>_ch`, `client<n>_link`, `client<n>_link_size`, `client<n>_tx_data` (read) and `client<n>_rx_data` (written),
-//! each with `_size`. `config`, `config_size`: text, see `policy`.
+//! each with `_size`. `config`, `config_size`: text, see `policy`. A console for its messages, see [`console_log`].
 #![no_std]
 #![no_main]
 
@@ -94,7 +94,8 @@ impl NetSwitch {
 impl Handler for NetSwitch {
     type Error = Infallible;
 
-    fn notified(&mut self, _channels: ChannelSet) -> Result<(), Infallible> {
+    fn notified(&mut self, channels: ChannelSet) -> Result<(), Infallible> {
+        console_log::notified(channels);
         self.service();
         Ok(())
     }
@@ -166,6 +167,7 @@ macro_rules! client {
 
 #[protection_domain]
 fn init() -> impl Handler {
+    console_log::init();
     let driver = connected(*var!(driver_ch: usize = NOT_CONNECTED));
     let uplink = driver.and_then(|_| uplink());
     SWITCH.try_with(|switch| *switch = Some(Switch::new(uplink)));

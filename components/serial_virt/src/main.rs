@@ -2,7 +2,7 @@
 //! The console virtualiser PD.
 //!
 //! Symbols: `driver_ch` and the driver's rings `driver_tx_queue`, `driver_tx_data`, `driver_tx_data_size` (to it), `driver_rx_*`
-//! (from it); for each client n = 0..=7 that there is, `client<n>_ch` and its rings `client<n>_tx_*` (from it) and
+//! (from it); for each client n = 0..=15 that there is, `client<n>_ch` and its rings `client<n>_tx_*` (from it) and
 //! `client<n>_rx_*` (to it, if it reads); `config` and `config_size`, text with the clients' names (`client0=vmm_0`);
 //! `timer_ch`, the timer driver, if the system has one.
 #![no_std]
@@ -151,7 +151,7 @@ fn config_text() -> &'static [u8] {
 fn name(index: usize) -> Name {
     use core::fmt::Write as _;
     let mut key = Name::new();
-    // A digit fits.
+    // Two digits fit.
     let _ = write!(key, "client{index}");
     let mut name = Name::new();
     for character in config::value(config_text(), &key).unwrap_or(&key).chars().filter(|c| !c.is_control()) {
@@ -197,6 +197,14 @@ fn init() -> impl Handler {
     client!(this 5 client5_ch client5_tx_queue client5_tx_data client5_tx_data_size client5_rx_queue client5_rx_data client5_rx_data_size);
     client!(this 6 client6_ch client6_tx_queue client6_tx_data client6_tx_data_size client6_rx_queue client6_rx_data client6_rx_data_size);
     client!(this 7 client7_ch client7_tx_queue client7_tx_data client7_tx_data_size client7_rx_queue client7_rx_data client7_rx_data_size);
+    client!(this 8 client8_ch client8_tx_queue client8_tx_data client8_tx_data_size client8_rx_queue client8_rx_data client8_rx_data_size);
+    client!(this 9 client9_ch client9_tx_queue client9_tx_data client9_tx_data_size client9_rx_queue client9_rx_data client9_rx_data_size);
+    client!(this 10 client10_ch client10_tx_queue client10_tx_data client10_tx_data_size client10_rx_queue client10_rx_data client10_rx_data_size);
+    client!(this 11 client11_ch client11_tx_queue client11_tx_data client11_tx_data_size client11_rx_queue client11_rx_data client11_rx_data_size);
+    client!(this 12 client12_ch client12_tx_queue client12_tx_data client12_tx_data_size client12_rx_queue client12_rx_data client12_rx_data_size);
+    client!(this 13 client13_ch client13_tx_queue client13_tx_data client13_tx_data_size client13_rx_queue client13_rx_data client13_rx_data_size);
+    client!(this 14 client14_ch client14_tx_queue client14_tx_data client14_tx_data_size client14_rx_queue client14_rx_data client14_rx_data_size);
+    client!(this 15 client15_ch client15_tx_queue client15_tx_data client15_tx_data_size client15_rx_queue client15_rx_data client15_rx_data_size);
     if restarted() {
         // Everybody may have waited for the former start; output may have waited, too.
         this.driver.notify();

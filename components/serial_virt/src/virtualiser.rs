@@ -11,8 +11,8 @@ use ring::serial::{Consumer, Producer};
 use crate::input::{Action, Input};
 use crate::output::{Line, Terminal, WORST_CASE};
 
-/// Most clients: the focus is chosen by a digit, and each has its symbols in the PD.
-pub const MAX_CLIENTS: usize = 8;
+/// Most clients: each has its symbols in the PD. The focus is chosen by a digit, so those that read come first.
+pub const MAX_CLIENTS: usize = 16;
 
 /// Bytes of a client's line after which others may break it, whether it goes on or not.
 const LONG_LINE: usize = 1024;

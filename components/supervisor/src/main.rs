@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The supervisor PD: parent of the PDs that are to be restarted when they crash or hang.
 //!
-//! Symbols: `config` and `config_size`, text (see [`supervisor::config`]); `heartbeat_ch`, the heartbeat; for the child with
-//! id n `child<n>_ch`, which is the child's `watchdog_ch` (without it a hang is not found), and `complaint<n>_ch`, on which a
-//! client of that child's may ask for its restart. Messages go to a console: `console_ch`, and the ring
+//! Symbols: `config` and `config_size`, text (see [`supervisor::config`]); `heartbeat_ch`, the heartbeat; `witness_ch`, another one of
+//! lower priority than all children (without it every beat counts in full); for the child with
+//! id n `child<n>_ch`, which is the child's `watchdog_ch` (without it a hang is not found). Messages go to a console: `console_ch`, and the ring
 //! `console_tx_queue`, `console_tx_data`, `console_tx_data_size`.
 #![no_std]
 #![no_main]
 
-mod console;
 mod symbols;
 
 use fault_report::{Report, instruction};
@@ -22,6 +21,8 @@ use symbols::Symbols;
 struct Supervisor {
     symbols: Symbols,
     policy: Policy,
+    /// The witness has run since the last beat.
+    witnessed: bool,
 }
 
 impl Supervisor {
@@ -29,7 +30,7 @@ impl Supervisor {
         config::name(self.symbols.config, index)
     }
 
-    /// A child has crashed, hangs, or has made somebody complain, as `cause` says.
+    /// A child has crashed or hangs, as `cause` says.
     fn failed(&mut self, index: usize, hopeless: bool, cause: core::fmt::Arguments<'_>) {
         let decision = self.policy.failed(index, hopeless);
         let (name, child) = (self.name(index), Child::new(index));
@@ -47,7 +48,9 @@ impl Supervisor {
     }
 
     fn beat(&mut self) {
-        if let Some(late) = self.policy.beat() {
+        // Without a witness nobody can tell.
+        let everybody_could_run = core::mem::take(&mut self.witnessed) || self.symbols.witness.is_none();
+        if let Some(late) = self.policy.beat(everybody_could_run) {
             let pc = Child::new(late).registers().pc;
             self.failed(late, false, format_args!("does not answer, at {pc:#x}"));
         }
@@ -72,13 +75,9 @@ impl Handler for Supervisor {
                 self.policy.answered(index);
             }
         }
-        for index in 0..MAX_CHILDREN {
-            if self.symbols.complaints.get(index).is_some_and(notified) {
-                self.failed(index, false, format_args!("a client complains"));
-            }
-        }
+        self.witnessed |= notified(&self.symbols.witness);
         if notified(&self.symbols.heartbeat) {
-            console::retry();
+            console_log::retry();
             self.beat();
         }
         Ok(())
@@ -102,12 +101,12 @@ impl Handler for Supervisor {
 #[protection_domain(stack_size = 32 * 1024)]
 fn init() -> impl Handler {
     let symbols = symbols::read();
-    console::init();
+    console_log::init();
     let settings = Settings::parse(symbols.config);
     let watched = symbols.watchdogs.iter().enumerate().filter(|(_, channel)| channel.is_some());
     let watched = watched.fold(0, |set, (index, _)| set | 1 << index);
     if symbols.heartbeat.is_none() {
         log::warn!("no heartbeat: a child that hangs is not found");
     }
-    Supervisor { policy: Policy::new(settings, watched), symbols }
+    Supervisor { policy: Policy::new(settings, watched), symbols, witnessed: false }
 }

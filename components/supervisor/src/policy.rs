@@ -3,6 +3,9 @@
 
 use crate::{MAX_CHILDREN, Settings};
 
+/// What a beat counts in which everybody could have run; one in which the machine may have had no time for somebody counts 1.
+const FULL: u64 = 4;
+
 /// What to do with a child that crashed or hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -28,7 +31,7 @@ struct Child {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It has not answered for `silent` beats.
+    /// It has not answered for `silent` / [`FULL`] beats.
     Runs { silent: u64, answered: bool },
     /// Stopped for good.
     GivenUp,
@@ -74,15 +77,21 @@ impl Policy {
 
     /// A beat has passed. Gives a child that has not answered in time.
     ///
+    /// `everybody_could_run`: somebody who comes after all children has run in it. Then a child that has not answered was not
+    /// just kept waiting by a busy machine. Other beats count less, but they count: several children that hang may together
+    /// leave nothing to anybody else.
+    ///
     /// Of several that are silent it is the one with the lowest number, and everybody else gets more time, because a PD
     /// that waits for one that hangs cannot answer either. So servers have lower numbers than their clients. One that has
     /// just been started may take longer, and speaks for those after it, too.
-    pub fn beat(&mut self) -> Option<usize> {
+    pub fn beat(&mut self, everybody_could_run: bool) -> Option<usize> {
         self.now += 1;
-        let Settings { deadline, start, .. } = self.settings;
+        let [deadline, start] =
+            [self.settings.deadline, self.settings.start].map(|beats| beats.saturating_mul(FULL));
+        let count = if everybody_could_run { FULL } else { 1 };
         for child in self.children.iter_mut().filter(|child| child.watched) {
             if let State::Runs { silent, .. } = &mut child.state {
-                *silent += 1;
+                *silent += count;
             }
         }
         let first = self.children.iter().position(|child| child.silent() >= deadline)?;
@@ -125,7 +134,7 @@ impl State {
 }
 
 impl Child {
-    /// For how long it has not answered.
+    /// For how many beats, times [`FULL`], it has not answered.
     const fn silent(&self) -> u64 {
         match self.state {
             State::Runs { silent, .. } => silent,

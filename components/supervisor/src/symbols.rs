@@ -15,10 +15,10 @@ pub struct Symbols {
     pub config: &'static [u8],
     /// The heartbeat.
     pub heartbeat: Option<Channel>,
+    /// A second heartbeat, of lower priority than all children.
+    pub witness: Option<Channel>,
     /// By child: where it is asked whether it is alive, and answers.
     pub watchdogs: [Option<Channel>; MAX_CHILDREN],
-    /// By child: where a client of it asks for its restart.
-    pub complaints: [Option<Channel>; MAX_CHILDREN],
 }
 
 /// The channel that a symbol names, if the system description sets it.
@@ -43,16 +43,11 @@ pub fn read() -> Symbols {
     Symbols {
         config,
         heartbeat: connected(*var!(heartbeat_ch: usize = NOT_CONNECTED)),
+        witness: connected(*var!(witness_ch: usize = NOT_CONNECTED)),
         watchdogs: channels! {
             child0_ch child1_ch child2_ch child3_ch child4_ch child5_ch child6_ch child7_ch
             child8_ch child9_ch child10_ch child11_ch child12_ch child13_ch child14_ch child15_ch
             child16_ch child17_ch child18_ch child19_ch child20_ch child21_ch child22_ch child23_ch
-        },
-        complaints: channels! {
-            complaint0_ch complaint1_ch complaint2_ch complaint3_ch complaint4_ch complaint5_ch
-            complaint6_ch complaint7_ch complaint8_ch complaint9_ch complaint10_ch complaint11_ch
-            complaint12_ch complaint13_ch complaint14_ch complaint15_ch complaint16_ch complaint17_ch
-            complaint18_ch complaint19_ch complaint20_ch complaint21_ch complaint22_ch complaint23_ch
         },
     }
 }

@@ -11,7 +11,7 @@ const SETTINGS: Settings = Settings { restarts: 3, window: 100, deadline: 4, sta
 fn beats(policy: &mut Policy, beats: u64, alive: &[usize]) -> Vec<usize> {
     let mut late = Vec::new();
     for _ in 0..beats {
-        late.extend(policy.beat());
+        late.extend(policy.beat(true));
         alive.iter().for_each(|child| policy.answered(*child));
     }
     late
@@ -35,6 +35,19 @@ fn child_without_a_watchdog_channel_is_never_late() {
 fn hang_is_found_after_the_deadline_and_not_before() {
     let mut policy = Policy::new(SETTINGS, 1);
     assert_eq!(beats(&mut policy, 5, &[0]), []);
+    assert_eq!(beats(&mut policy, SETTINGS.deadline - 1, &[]), []);
+    assert_eq!(beats(&mut policy, 1, &[]), [0]);
+}
+
+#[test]
+fn beats_of_a_machine_that_has_no_time_count_less() {
+    let mut policy = Policy::new(SETTINGS, 1);
+    assert_eq!(beats(&mut policy, 5, &[0]), []);
+    let late: Vec<_> = (0..4 * SETTINGS.deadline - 1).filter_map(|_| policy.beat(false)).collect();
+    assert_eq!(late, []);
+    assert_eq!(policy.beat(false), Some(0), "but they count");
+    policy.answered(0);
+    assert_eq!(policy.beat(false), None);
     assert_eq!(beats(&mut policy, SETTINGS.deadline - 1, &[]), []);
     assert_eq!(beats(&mut policy, 1, &[]), [0]);
 }

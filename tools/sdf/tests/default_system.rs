@@ -49,13 +49,14 @@ fn is_driver(pd: &ProtectionDomain) -> bool {
     pd.name.ends_with("_driver")
 }
 
-/// The heartbeat before drivers before virtualisers before VMMs.
+/// The heartbeat before drivers before virtualisers before VMMs before the witness.
 fn rank(pd: &ProtectionDomain) -> u8 {
     match pd {
-        pd if pd.name == "heartbeat" => 3,
-        pd if pd.virtual_machine.is_some() => 0,
-        pd if is_driver(pd) => 2,
-        _ => 1,
+        pd if pd.name == "heartbeat" => 4,
+        pd if pd.name == "witness" => 0,
+        pd if pd.virtual_machine.is_some() => 1,
+        pd if is_driver(pd) => 3,
+        _ => 2,
     }
 }
 
@@ -211,11 +212,11 @@ fn only_the_direct_layout_tells_the_disks_virtualiser_where_guest_memory_is() {
 }
 
 #[test]
-fn all_but_heartbeat_and_supervisor_are_watched_children() {
+fn all_but_heartbeats_and_supervisor_are_watched_children() {
     let system = system(&[]);
     let supervisor = system.protection_domain("supervisor").unwrap();
     for pd in &system.protection_domains {
-        let alone = matches!(pd.name.as_str(), "heartbeat" | "supervisor");
+        let alone = matches!(pd.name.as_str(), "heartbeat" | "witness" | "supervisor");
         assert_eq!(pd.parent.is_none(), alone, "{}", pd.name);
         assert!(alone || symbol(&system, pd, "watchdog_ch").is_some(), "{}", pd.name);
         assert!(alone || symbol(&system, supervisor, &format!("child{}_ch", pd.child_id.unwrap())).is_some());
