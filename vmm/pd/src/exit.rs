@@ -186,8 +186,8 @@ impl<H: Host> Guest<H> {
     /// WFI: goes on at once when something is pending, else holds the vCPU. There is no gap in between: whatever makes
     /// an interrupt pending later is a message that this PD has yet to receive.
     pub(crate) fn wait(&mut self, index: usize, trap: Trap<'_, H::Vcpu>) -> Reply {
-        self.attend_disk(true);
         self.deliver_late();
+        self.attend_disk(true);
         let deadline = self.virtual_timer_deadline(index);
         if self.machine.gic.has_pending(index)
             || deadline.is_some_and(|deadline| deadline <= self.host.now())
@@ -221,8 +221,8 @@ impl<H: Host> Guest<H> {
     }
 
     pub(crate) fn private_interrupt(&mut self, index: usize, intid: u64) {
-        self.attend_disk(false);
         self.deliver_late();
+        self.attend_disk(false);
         if intid != u64::from(IntId::VTIMER.number()) {
             log::debug!("vCPU {index}: private interrupt {intid} is not for guests");
             return;

@@ -45,7 +45,7 @@ impl<H: Host> Guest<H> {
         }
     }
 
-    /// Sees to it that nothing that waits does so for long: interrupts, and packets that the guest does not kick for. Called
+    /// Sees to it that nothing that waits does so for long: interrupts, and what the guest does not kick for. Called
     /// when the work is done that may have made them.
     #[inline]
     pub(super) fn bound_delay(&mut self) {
@@ -55,7 +55,8 @@ impl<H: Host> Guest<H> {
                 self.late &= !slot.bit();
             }
         }
-        if (self.late != 0 || self.quiet) && self.late_until.is_none() {
+        let deferred = self.machine.devices.block.as_ref().is_some_and(Mmio::defers_kicks);
+        if (self.late != 0 || self.quiet || deferred) && self.late_until.is_none() {
             let moment = self.host.frequency_hz() / INTERRUPTS_HZ;
             self.late_until = Some(self.host.now().saturating_add(moment));
             self.arm_timeout();
@@ -81,6 +82,7 @@ impl<H: Host> Guest<H> {
             self.work(Slot::Net);
         }
         self.deliver_lines();
+        self.attend_disk(self.is_idle());
         self.bound_delay();
     }
 

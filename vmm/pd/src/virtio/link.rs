@@ -29,9 +29,8 @@ pub(super) trait DeviceLink<M> {
     fn changed_info(&mut self) -> Option<Self::Info>;
     /// Shows the other side what was done. Gives whether to notify it.
     fn commit(&mut self) -> bool;
-    /// Asks to be notified of what comes next for a device, of a guest that may be `idle`; `false`: something is there
-    /// already.
-    fn wait(&mut self, device: Option<&Mmio<Self::Model>>, idle: bool) -> bool;
+    /// Asks to be notified of what comes next for a device; `false`: something is there already.
+    fn wait(&mut self, device: Option<&Mmio<Self::Model>>) -> bool;
     /// The device is like this.
     fn describe(device: &mut Option<Mmio<Self::Model>>, info: Self::Info);
     /// The other side is a new one.
@@ -80,8 +79,8 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> DeviceLink<M> for BlockLink<P,
     forward!();
 
     #[inline]
-    fn wait(&mut self, device: Option<&BlockDevice>, idle: bool) -> bool {
-        self.wait_for(device.map_or(1, |device| device.awaited(idle)))
+    fn wait(&mut self, device: Option<&BlockDevice>) -> bool {
+        self.wait_for(device.map_or(1, BlockDevice::awaited))
     }
 
     fn describe(device: &mut Option<BlockDevice>, info: block::Info) {
@@ -100,7 +99,7 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> DeviceLink<M> for NetLink<P, D
     forward!();
 
     #[inline]
-    fn wait(&mut self, _device: Option<&NetDevice>, _idle: bool) -> bool {
+    fn wait(&mut self, _device: Option<&NetDevice>) -> bool {
         self.wait()
     }
 
@@ -142,17 +141,16 @@ pub(super) fn look<M, L: DeviceLink<M>>(
             notify();
         }
         // A description comes with a notification whether it was asked for or not.
-        link.wait(None, true);
+        link.wait(None);
     }
 }
 
-/// Lets a device do what there is to do, of a guest that may be `idle`. True: there is more.
+/// Lets a device do what there is to do. True: there is more.
 #[inline]
 pub(super) fn work<M, L: DeviceLink<M>>(
     link: Option<&mut L>,
     device: Option<&mut Mmio<L::Model>>,
     memory: &M,
-    idle: bool,
     mut notify: impl FnMut(),
 ) -> bool {
     let (Some(link), Some(device)) = (link, device) else { return false };
@@ -162,7 +160,7 @@ pub(super) fn work<M, L: DeviceLink<M>>(
         }
         let progress = link.run(device, memory);
         let notified = link.commit();
-        let done = progress == Progress::Done && link.wait(Some(device), idle);
+        let done = progress == Progress::Done && link.wait(Some(device));
         // The other side may run at once, and then knows already what is waited for.
         if notified {
             notify();

@@ -147,7 +147,7 @@ impl<H: Host> Guest<H> {
                     link.set_patience(patience);
                 }
                 let (memory, devices) = (self.host.memory(), &mut self.machine.devices);
-                work(self.links.net.as_mut(), devices.net.as_mut(), &memory, false, || self.host.notify(slot))
+                work(self.links.net.as_mut(), devices.net.as_mut(), &memory, || self.host.notify(slot))
             }
             Slot::Entropy => self.work_on_entropy(),
             Slot::Console => self.work_on_console(),
@@ -174,26 +174,28 @@ impl<H: Host> Guest<H> {
     #[inline]
     fn work_on_disk(&mut self, idle: bool) -> bool {
         let (memory, devices) = (self.host.memory(), &mut self.machine.devices);
-        work(self.links.block.as_mut(), devices.block.as_mut(), &memory, idle, || {
-            self.host.notify(Slot::Block)
-        })
+        if let Some(device) = &mut devices.block {
+            device.set_busy(!idle);
+        }
+        work(self.links.block.as_mut(), devices.block.as_mut(), &memory, || self.host.notify(Slot::Block))
     }
 
     /// Whether a vCPU waits for something. If none does, the guest is busy.
     #[inline]
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.machine.cpus.iter().any(|cpu| matches!(cpu.run, Run::Held { .. }))
     }
 
-    /// Looks after the disk's requests that nobody has told of yet, completed or new: the guest goes to sleep or is
-    /// interrupted by its timer.
+    /// Looks after what the disk has or may have to do and nobody has notified of: the guest goes to sleep (`idle`), is
+    /// interrupted by its timer, or has been busy for a while.
     #[inline]
     pub(crate) fn attend_disk(&mut self, idle: bool) {
-        if self.machine.devices.block.as_ref().is_some_and(|device| device.model().in_flight() > 0) {
+        if self.machine.devices.block.as_ref().is_some_and(Mmio::is_to_be_attended) {
             if self.work_on_disk(idle) {
                 self.unfinished |= Slot::Block.bit();
             }
             self.update_virtio_line(Slot::Block);
+            self.bound_delay();
         }
     }
 

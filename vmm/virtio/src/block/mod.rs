@@ -34,12 +34,16 @@ pub struct Block {
     /// The driver flushes by itself.
     writeback: bool,
     table: Table,
+    /// All of the guest's vCPUs run: it has something to do.
+    busy: bool,
+    /// Requests may be there of which nobody is told soon, see [`Mmio::is_to_be_attended`].
+    deferred: bool,
 }
 
 impl Block {
     /// The disk that `info` describes.
     pub fn new(info: Info) -> Self {
-        Self { info, features: 0, writeback: false, table: Table::new() }
+        Self { info, features: 0, writeback: false, table: Table::new(), busy: false, deferred: false }
     }
 
     /// What it is like.
@@ -87,11 +91,34 @@ impl Model for Block {
     fn reset(&mut self) {
         self.features = 0;
         self.writeback = false;
+        self.deferred = false;
         self.table.clear();
     }
 }
 
 impl Mmio<Block> {
+    /// Whether all of the guest's vCPUs run. It then hears later of completions and is asked for fewer kicks, and the
+    /// caller has to see to it that [`Mmio::run`] is called when that changes, and from time to time before
+    /// ([`Mmio::is_to_be_attended`]). Not so at first.
+    #[inline]
+    pub const fn set_busy(&mut self, busy: bool) {
+        self.model.busy = busy;
+    }
+
+    /// Whether a call of [`Mmio::run`] may find something that nobody notifies of: of a guest that is busy when it goes to
+    /// sleep, and at its ticks.
+    #[inline]
+    pub const fn is_to_be_attended(&self) -> bool {
+        self.model.table.count() > 0 || self.model.deferred
+    }
+
+    /// Whether, with nothing at the back end, there may be requests for which the guest has not been asked to kick: they
+    /// must not wait for long.
+    #[inline]
+    pub const fn defers_kicks(&self) -> bool {
+        self.model.deferred
+    }
+
     /// The disk is now like this (it was exchanged, or has come up only now); the driver is told. What it has negotiated
     /// stays; requests that the new one cannot do fail.
     pub fn set_info(&mut self, info: Info) {

@@ -3,8 +3,9 @@
 //!
 //! Exits and interrupts are what a request costs. While requests are at the back end, their completions look at the
 //! queue, too, and so does the VMM when the guest goes to sleep; so the guest is only asked for a kick when half as many as
-//! are there, or as it keeps going, have been added. Completions are told together when more than twice as many are still
-//! to come soon. The back end is told how many it may collect ([`Mmio::awaited`]), and so are those below it: that many
+//! are there, or as it keeps going, have been added. Of one that is busy and has not looked at what was completed yet,
+//! the next requests are expected to be several, too. Completions are told together when more of them are still to come
+//! soon. The back end is told how many it may collect ([`Mmio::awaited`]), and so are those below it: that many
 //! wake nobody on the way. With one request at a time none of this makes anything wait.
 
 use super::Block;
@@ -53,17 +54,16 @@ impl Mmio<Block> {
         result
     }
 
-    /// How many completions the back end may collect before [`Mmio::run`] is to be called. While the guest is `idle` as many
-    /// as it will be told of. One that is busy has something to do: it may wait for all, as [`Mmio::run`] is called when it
-    /// goes to sleep, and at each of its ticks.
+    /// How many completions the back end may collect before [`Mmio::run`] is to be called: as many as the guest will be told
+    /// of, and all of a guest that is [busy](Mmio::set_busy).
     #[inline]
-    pub fn awaited(&self, idle: bool) -> u16 {
+    pub fn awaited(&self) -> u16 {
         let table = &self.model.table;
         let Some(queue) = self.queues.first() else { return 1 };
         if table.waiting() > 0 || !self.is_live() {
             return 1;
         }
-        if !idle {
+        if self.model.busy {
             return table.transfers().max(1);
         }
         more_until_due(queue.unsignalled(), table.transfers())
@@ -90,17 +90,16 @@ impl Block {
     }
 }
 
-/// Whether a guest is told of `ended` requests when `coming` that will not take long are at the back end: not when it is
-/// much better to tell it of more at once.
+/// Whether a guest is told of `ended` requests when `coming` that will not take long are at the back end.
 #[inline]
-fn is_due(ended: u16, coming: u16) -> bool {
-    2 * u32::from(ended) >= u32::from(coming)
+const fn is_due(ended: u16, coming: u16) -> bool {
+    ended >= coming
 }
 
 /// How many of `coming` have to end, at least one, until [`is_due`] of those and of `ended` others.
 #[inline]
 fn more_until_due(ended: u16, coming: u16) -> u16 {
-    coming.saturating_sub(ended.saturating_mul(2)).div_ceil(3).max(1)
+    coming.saturating_sub(ended).div_ceil(2).max(1)
 }
 
 struct Work<'a, M, B> {
@@ -129,6 +128,7 @@ impl<M: GuestMemory, B: Backend<M>> Work<'_, M, B> {
             }
             // When the back end is full, its room is what is waited for.
             let after = if next == Next::Stop { self.queue.size() } else { self.kick_distance()? };
+            self.device.deferred = after > 0 && self.device.table.count() == 0;
             if !self.queue.ask_for_kick(self.memory, after)? {
                 break;
             }
@@ -143,8 +143,8 @@ impl<M: GuestMemory, B: Backend<M>> Work<'_, M, B> {
     fn kick_distance(&self) -> Result<u16, Abuse> {
         let at_work = self.device.table.count();
         if at_work == 0 {
-            // Nobody else would look.
-            return Ok(0);
+            // Nobody else would look, but for the caller if the guest is busy.
+            return if self.device.busy { Ok(self.queue.awaited(self.memory)? / 4) } else { Ok(0) };
         }
         // A driver that keeps many requests going adds about as many as it is told of.
         Ok(at_work.max(self.queue.awaited(self.memory)?) / 2)

@@ -90,15 +90,17 @@ fn exits_do_not_grow_with_the_queue_depth() {
 fn back_end_may_collect_as_many_as_the_guest_is_told_of() {
     for depth in 1..40u64 {
         let mut bench = Bench::direct();
-        assert_eq!(bench.device.awaited(true), 1, "there is nothing");
+        assert_eq!(bench.device.awaited(), 1, "there is nothing");
         for at in 0..depth {
             bench.add(kind::IN, at, &[Buffer::writable(DATA + 512 * at, 512)]);
         }
         bench.show();
-        assert_eq!(u64::from(bench.device.awaited(false)), depth, "one that is busy may be told of all");
+        bench.device.set_busy(true);
+        assert_eq!(u64::from(bench.device.awaited()), depth, "one that is busy may be told of all");
+        bench.device.set_busy(false);
         let mut told = 0;
         while told < depth {
-            let awaited = bench.device.awaited(true);
+            let awaited = bench.device.awaited();
             for number in 1..=awaited {
                 assert_eq!(bench.interrupt(), None, "{number} of {awaited}");
                 bench.disk.complete(0, &bench.ram);
@@ -107,6 +109,42 @@ fn back_end_may_collect_as_many_as_the_guest_is_told_of() {
             told += bench.interrupt().expect("as many as were waited for") as u64;
         }
     }
+}
+
+#[test]
+fn busy_guest_that_has_completions_to_look_at_kicks_once_for_several() {
+    let mut bench = Bench::direct();
+    bench.device.set_busy(true);
+    let add = |bench: &mut Bench| {
+        let at = bench.count % 8;
+        bench.add(kind::IN, at, &[Buffer::writable(DATA + 512 * at, 512)]);
+        bench.show();
+    };
+    add(&mut bench);
+    assert_eq!(
+        (bench.kicks, bench.device.is_to_be_attended(), bench.device.defers_kicks()),
+        (1, true, false)
+    );
+    for _ in 0..7 {
+        add(&mut bench);
+    }
+    bench.run();
+    bench.disk.complete_all(&bench.ram);
+    bench.run();
+    // It has not looked at the eight, and nothing is at work: two more do not make it kick, but are not forgotten.
+    bench.kicks = 0;
+    add(&mut bench);
+    add(&mut bench);
+    assert_eq!((bench.kicks, bench.disk.pending.len()), (0, 0));
+    assert!(bench.device.is_to_be_attended() && bench.device.defers_kicks());
+    bench.device.set_busy(false);
+    bench.run();
+    assert_eq!(bench.disk.pending.len(), 2, "the caller's look when the guest goes to sleep");
+    bench.disk.complete_all(&bench.ram);
+    bench.run();
+    assert!(!bench.device.is_to_be_attended());
+    add(&mut bench);
+    assert_eq!(bench.kicks, 1, "nobody else would look");
 }
 
 #[test]
