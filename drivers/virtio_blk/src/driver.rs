@@ -169,10 +169,9 @@ impl<R: Registers, M: Memory> Driver<R, M> {
     #[inline]
     fn sleep(&mut self, client: bool) {
         if let Some(hardware) = &mut self.hardware {
-            // One interrupt for as many completions as the client waits for. When it is yet to look at others, for half of
-            // what is outstanding: of one request at once.
-            let half = hardware.queue.outstanding().div_ceil(2);
-            let awaited = self.link.awaited().and_then(|count| u16::try_from(count).ok()).unwrap_or(half);
+            // One interrupt for as many completions as the client waits for. If it is yet to look at others, for all that
+            // is outstanding; it notifies when it then wants fewer.
+            let awaited = self.link.awaited().and_then(|count| u16::try_from(count).ok()).unwrap_or(u16::MAX);
             let count = if hardware.naming.is_some() { 1 } else { awaited };
             self.look_at_device |= !hardware.queue.enable_interrupts(count);
         }

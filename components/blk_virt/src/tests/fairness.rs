@@ -148,8 +148,15 @@ fn answers_that_a_client_does_not_wait_for_wake_nobody() {
     assert!(answer_one(&mut bench), "the third is waited for");
     bench.woken.driver = true;
     assert_eq!(bench.service(), 1);
-    assert_eq!(bench.driver.link.awaited(), Some(3), "half of five, until the client says otherwise");
-    assert_eq!(bench.look(0).len(), 3);
+    assert_eq!(bench.driver.link.awaited(), Some(5), "all, until the client says otherwise");
+    bench.clients[0].poll();
+    while bench.clients[0].response().is_some() {}
+    sleep_for(&mut bench, 0, 2);
+    assert!(bench.clients[0].tells(false, 5));
+    bench.woken.clients = 1;
+    bench.service();
+    assert_eq!(bench.driver.link.awaited(), Some(2));
+    assert!(!bench.clients[0].tells(false, 5), "it knows");
 }
 
 #[test]

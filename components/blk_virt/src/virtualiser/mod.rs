@@ -306,7 +306,7 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
     }
 
     /// For how many of the driver's answers to sleep: the least that any client waits for. One that is yet to look at
-    /// others is taken to wait for half of its requests.
+    /// others is taken to wait for all of its requests, and notifies if it does not.
     #[inline]
     fn awaited(&self) -> u32 {
         if self.reading.is_some() || !self.riding.is_empty() {
@@ -314,7 +314,7 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
         }
         let of = |client: &Client<M>| {
             let there = (client.slots & self.at_driver).len();
-            (there > 0).then(|| client.link.awaited().unwrap_or(there.div_ceil(2)).min(there))
+            (there > 0).then(|| client.link.awaited().unwrap_or(there).min(there))
         };
         self.clients.iter().flatten().filter_map(of).min().unwrap_or(1)
     }
@@ -351,6 +351,7 @@ impl<'a, M: Memory> Virtualiser<'a, M> {
             self.unfinished.driver = true;
             outcome.again = true;
         }
+        outcome.driver = self.driver.tells(outcome.driver, self.at_driver.len());
         if driver && let Some(error) = self.driver.take_error() {
             self.restart_driver(Event::Driver(error));
             outcome.again = true;

@@ -129,6 +129,13 @@ impl<M: Memory> Client<M> {
         self.end.wait()
     }
 
+    /// Whether to notify the server after [`Self::wait_for`], which it is anyway if `notified` ([`Self::commit`] said so):
+    /// when it expects this side, with `all` requests that have no response, to wait for more than it does.
+    #[inline]
+    pub fn tells(&mut self, notified: bool, all: u32) -> bool {
+        self.end.queues.1.tells(notified, all)
+    }
+
     /// The disk, if the link is up and the server has described it.
     pub fn info(&self) -> Option<Info> {
         self.end.info().map(Info::from_words)

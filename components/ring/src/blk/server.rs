@@ -118,7 +118,7 @@ impl<M: Memory> Server<M> {
     }
 
     /// How many more responses the client waits for before it looks at any. `None`: it does not wait, having been
-    /// notified; what it will want then is not known.
+    /// notified; what it will want then is not known. A client that then wants fewer than was passed on notifies.
     #[inline]
     pub fn awaited(&self) -> Option<u32> {
         self.end.queues.1.awaited()

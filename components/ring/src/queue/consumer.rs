@@ -23,6 +23,8 @@ pub struct Consumer<E, M = SharedPages, W = Bulkhead> {
     asking: bool,
     /// By how many: at least 1.
     batch: u32,
+    /// What the last wish was when the peer was last notified.
+    known: u32,
     /// `asking` at the start.
     eager: bool,
     kind: PhantomData<(E, W)>,
@@ -43,6 +45,7 @@ impl<E: Entry, M: Memory, W: Wire> Consumer<E, M, W> {
             tail: 0,
             asking,
             batch: 1,
+            known: u32::MAX,
             eager,
             kind: PhantomData,
         })
@@ -126,6 +129,27 @@ impl<E: Entry, M: Memory, W: Wire> Consumer<E, M, W> {
         }
     }
 
+    /// Whether to notify the peer after [`Self::wait`], which it is anyway if `notified`. For peers that pass a wish on
+    /// ([`super::Producer::awaited`]): they go by the last one they were notified of, and when that is fulfilled expect one
+    /// for `all` that can come. If the last wish was for sooner, they have to look again.
+    #[inline(always)]
+    pub fn tells(&mut self, notified: bool, all: u32) -> bool {
+        let event = self.event();
+        let open = self.known.wrapping_sub(self.head) < self.capacity();
+        let expected = if open { self.known } else { self.head.wrapping_add(all).wrapping_sub(1) };
+        let tells = notified || (1..=self.capacity()).contains(&expected.wrapping_sub(event));
+        if tells {
+            self.known = event;
+        }
+        tells
+    }
+
+    /// The index at which to be woken: the peer's has to pass it.
+    #[inline(always)]
+    fn event(&self) -> u32 {
+        self.head.wrapping_add(self.batch - 1) & W::INDEX_MASK
+    }
+
     /// Whether the queue was stopped by [`PeerMisbehaved`] or a restart of the peer.
     pub fn is_stopped(&self) -> bool {
         !self.common.live
@@ -196,6 +220,7 @@ impl<E: Entry, M: Memory, W: Wire> Side for Consumer<E, M, W> {
         self.common.error = None;
         self.common.live = true;
         (self.asking, self.batch) = (self.eager, 1);
+        self.known = u32::MAX;
     }
 
     fn stop(&mut self) {
@@ -226,7 +251,7 @@ impl<E: Entry, M: Memory, W: Wire> Side for Consumer<E, M, W> {
     #[inline]
     fn announce(&mut self) {
         if self.common.live && self.asking {
-            self.common.ask(W::ENTRY_WAKE, self.head.wrapping_add(self.batch - 1) & W::INDEX_MASK);
+            self.common.ask(W::ENTRY_WAKE, self.event());
         }
     }
 

@@ -74,6 +74,19 @@ fn consumer_that_waits_for_several_is_told_of_the_last_of_them() {
     consumer.wait_for(u32::MAX);
     assert!(consumer.wait());
     assert_eq!(producer.awaited(), Some(CAPACITY));
+    // The producer is told of a wish for sooner than it expects: at first for all.
+    assert!(!consumer.tells(false, CAPACITY));
+    consumer.wait_for(4);
+    assert!(consumer.wait());
+    assert!(!consumer.tells(false, 4), "as expected");
+    assert!(consumer.tells(false, 5) && !consumer.tells(false, 5), "once");
+    consumer.wait_for(5);
+    assert!(!consumer.tells(false, 5), "later is no news");
+    assert!(consumer.tells(true, 5));
+    consumer.wait_for(2);
+    assert!(consumer.wait());
+    assert!(consumer.tells(false, 5));
+    assert_eq!(producer.awaited(), Some(2));
     // What cannot be is no answer.
     (&memory).store(HEAD + 4, 100, Relaxed);
     assert_eq!(producer.awaited(), None);

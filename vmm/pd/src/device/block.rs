@@ -130,6 +130,12 @@ impl<P: Memory, D> BlockLink<P, D> {
         self.client.wait_for(count.into())
     }
 
+    /// Whether to notify the virtualiser after that, which it is anyway if `notified`; `all` requests have not ended.
+    #[inline]
+    pub fn tells(&mut self, notified: bool, all: u16) -> bool {
+        self.client.tells(notified, all.into())
+    }
+
     /// Why the virtualiser was cut off, once.
     pub fn take_error(&mut self) -> Option<LinkError> {
         self.client.take_error()

@@ -6,9 +6,9 @@
 
 use ring::blk::Segment;
 
-/// Bytes of a unit.
-pub const UNIT: u32 = 4096;
-/// Most units that are used: 4 MiB.
+/// Bytes of a unit. A region of 4 MiB has one for each request that a guest's queue can hold.
+pub const UNIT: u32 = 0x4000;
+/// Most units that are used: 16 MiB.
 pub const MAX_UNITS: usize = 1024;
 
 const WORDS: usize = MAX_UNITS / 64;

@@ -31,6 +31,8 @@ pub(super) trait DeviceLink<M> {
     fn commit(&mut self) -> bool;
     /// Asks to be notified of what comes next for a device; `false`: something is there already.
     fn wait(&mut self, device: Option<&Mmio<Self::Model>>) -> bool;
+    /// Whether to notify the other side afterwards, which it is anyway if `notified`: of what is waited for.
+    fn tells(&mut self, device: &Mmio<Self::Model>, notified: bool) -> bool;
     /// The device is like this.
     fn describe(device: &mut Option<Mmio<Self::Model>>, info: Self::Info);
     /// The other side is a new one.
@@ -83,6 +85,11 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> DeviceLink<M> for BlockLink<P,
         self.wait_for(device.map_or(1, BlockDevice::awaited))
     }
 
+    #[inline]
+    fn tells(&mut self, device: &BlockDevice, notified: bool) -> bool {
+        self.tells(notified, device.model().in_flight())
+    }
+
     fn describe(device: &mut Option<BlockDevice>, info: block::Info) {
         match device {
             Some(device) => device.set_info(info),
@@ -101,6 +108,11 @@ impl<M: GuestMemory, P: Memory, D: DataRegion<M>> DeviceLink<M> for NetLink<P, D
     #[inline]
     fn wait(&mut self, _device: Option<&NetDevice>) -> bool {
         self.wait()
+    }
+
+    #[inline]
+    fn tells(&mut self, _device: &NetDevice, notified: bool) -> bool {
+        notified
     }
 
     fn describe(device: &mut Option<NetDevice>, info: net::Info) {
@@ -162,7 +174,7 @@ pub(super) fn work<M, L: DeviceLink<M>>(
         let notified = link.commit();
         let done = progress == Progress::Done && link.wait(Some(device));
         // The other side may run at once, and then knows already what is waited for.
-        if notified {
+        if link.tells(device, notified) {
             notify();
         }
         if done {

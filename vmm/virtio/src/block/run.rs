@@ -55,7 +55,7 @@ impl Mmio<Block> {
     }
 
     /// How many completions the back end may collect before [`Mmio::run`] is to be called: as many as the guest will be told
-    /// of, and all of a guest that is [busy](Mmio::set_busy).
+    /// of, and all of a guest that is [busy](Mmio::set_busy) or was interrupted just now and will be.
     #[inline]
     pub fn awaited(&self) -> u16 {
         let table = &self.model.table;
@@ -63,7 +63,7 @@ impl Mmio<Block> {
         if table.waiting() > 0 || !self.is_live() {
             return 1;
         }
-        if self.model.busy {
+        if self.model.busy || self.asserted() {
             return table.transfers().max(1);
         }
         more_until_due(queue.unsignalled(), table.transfers())

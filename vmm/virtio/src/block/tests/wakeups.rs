@@ -102,6 +102,7 @@ fn back_end_may_collect_as_many_as_the_guest_is_told_of() {
         while told < depth {
             let awaited = bench.device.awaited();
             for number in 1..=awaited {
+                assert!(!bench.device.asserted());
                 assert_eq!(bench.interrupt(), None, "{number} of {awaited}");
                 bench.disk.complete(0, &bench.ram);
                 bench.run();
