@@ -6,7 +6,7 @@ use core::arch::global_asm;
 
 use kernel_core::layout::Tcb;
 
-use crate::memory::WINDOW;
+use crate::memory;
 use crate::sysreg::{self, CPTR_EL2_BASE, CPTR_EL2_FP_TRAP, write};
 
 global_asm!(include_str!("fpu.s"));
@@ -24,7 +24,7 @@ pub struct Fpu {
 }
 
 fn area(tcb: Tcb) -> u64 {
-    WINDOW + tcb.addr().0 + Tcb::FPU
+    memory::address(tcb.addr()) + Tcb::FPU
 }
 
 impl Fpu {
@@ -33,6 +33,7 @@ impl Fpu {
         Self { owner: None, trapped: true }
     }
 
+    #[inline(always)]
     fn set_trapped(&mut self, trapped: bool) {
         if self.trapped != trapped {
             self.trapped = trapped;

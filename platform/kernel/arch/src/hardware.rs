@@ -16,7 +16,7 @@ use crate::board::{self, MEMORY};
 use crate::debug::DebugUnit;
 use crate::fpu::Fpu;
 use crate::gic::{Controller as _, Gic};
-use crate::memory::{self, WINDOW};
+use crate::memory;
 use crate::sysreg::{read, write};
 use crate::vcpu::VcpuSwitch;
 use crate::{console, paging, translation};
@@ -47,7 +47,6 @@ pub struct Hardware {
     debug: DebugUnit,
     /// The thread whose registers the kernel's exit restores.
     current: Option<Tcb>,
-    vmid: u8,
 }
 
 impl Hardware {
@@ -64,7 +63,6 @@ impl Hardware {
             #[cfg(feature = "debug")]
             debug: DebugUnit::new(),
             current: None,
-            vmid: 0,
         }
     }
 
@@ -78,7 +76,7 @@ impl Hardware {
 /// Address of the register area of a thread.
 #[inline(always)]
 pub fn registers_of(tcb: Tcb) -> u64 {
-    WINDOW + tcb.addr().0 + Tcb::REGISTERS
+    memory::address(tcb.addr()) + Tcb::REGISTERS
 }
 
 impl Machine for Hardware {
@@ -184,12 +182,34 @@ impl Machine for Hardware {
 
     #[inline(always)]
     fn set_vspace(&mut self, root: Option<(PhysAddr, u8)>) {
-        let (value, vmid) = match root {
-            Some((root, vmid)) => (translation::vttbr(root, vmid), vmid),
-            None => (translation::nothing(), 0),
-        };
-        self.vmid = vmid;
-        write!("vttbr_el2", value);
+        write!("vttbr_el2", self.space_word(root));
+    }
+
+    fn space_word(&self, root: Option<(PhysAddr, u8)>) -> u64 {
+        match root {
+            Some((root, vmid)) => translation::vttbr(root, vmid),
+            None => translation::nothing(),
+        }
+    }
+
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        !self.vcpus.is_active()
+    }
+
+    #[inline(always)]
+    fn switch_plain(&mut self, from: Tcb, to: Tcb, space: u64) {
+        write!("vttbr_el2", space);
+        // EL0 cannot write the other one.
+        from.set_reg(self, stored::TPIDR, read!("tpidr_el0"));
+        write!("tpidr_el0", to.reg(self, stored::TPIDR));
+        write!("tpidrro_el0", to.reg(self, stored::TPIDRRO));
+        self.fpu.switch(Some(to));
+        #[cfg(feature = "debug")]
+        {
+            self.debug = self.debug.switch(Some(to), self);
+        }
+        self.current = Some(to);
     }
 
     fn tlb_invalidate_vmid(&mut self, vmid: u8) {
@@ -210,7 +230,6 @@ impl Machine for Hardware {
         memory::cache(op, at, bytes);
     }
 
-    #[inline(always)]
     fn switch_thread(&mut self, to: Option<Tcb>, vcpu: Option<Vcpu>) {
         if self.current != to {
             if let Some(from) = self.current {
@@ -228,7 +247,7 @@ impl Machine for Hardware {
                 self.debug = self.debug.switch(to.filter(|_| vcpu.is_none()), self);
             }
         }
-        self.vcpus.switch(vcpu, self.vmid, self.gic);
+        self.vcpus.switch(vcpu, self.gic);
     }
 
     fn fpu_release(&mut self, tcb: Tcb, discard: bool) {

@@ -48,10 +48,14 @@ unsafe impl Sync for KernelCell {}
 static KERNEL: KernelCell = KernelCell(UnsafeCell::new(MaybeUninit::uninit()));
 
 /// The kernel, for the one exception that is being handled.
+#[inline(always)]
 fn kernel() -> &'static mut Kernel {
+    let mut at = KERNEL.0.get();
+    // SAFETY: computes nothing. The compiler no longer knows which static it is, and so reaches all of it from one base.
+    unsafe { asm!("/* {0} */", inout(reg) at, options(nomem, nostack, preserves_flags, pure)) };
     // SAFETY: called once at the start of each exception handler, none of which is re-entered, after `kernel_main` has
     // made the kernel; so the reference is the only one.
-    unsafe { (*KERNEL.0.get()).assume_init_mut() }
+    unsafe { (*at).assume_init_mut() }
 }
 
 /// Memory of the kernel's own objects, named by physical address like all others and never accessed otherwise.

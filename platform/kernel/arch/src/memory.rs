@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Physical memory and devices as the kernel sees them, zeroing and cache maintenance.
 //!
-//! All RAM is mapped at [`WINDOW`] + physical address (`paging.rs`). The core names memory by physical address and only
+//! All RAM is mapped at its physical address (`paging.rs`), so that an object's name is its address. The core names memory by physical address and only
 //! touches objects it owns or frames that are RAM, so every address given here is mapped.
 
 use core::arch::asm;
@@ -11,8 +11,11 @@ use kernel_core::machine::CacheOp;
 
 use crate::sysreg;
 
-/// Virtual address of physical address 0 in the kernel window.
-pub const WINDOW: u64 = 0x80_0000_0000;
+/// Virtual address of RAM in the kernel's window. Never 0: the first page is in nobody's hands (`Hardware::is_ram`).
+#[inline(always)]
+pub const fn address(at: PhysAddr) -> u64 {
+    at.0
+}
 
 /// Cache line and DC ZVA block of the supported cores (CTR_EL0 and DCZID_EL0 are checked at boot).
 pub const LINE: u64 = 64;
@@ -21,34 +24,34 @@ pub const LINE: u64 = 64;
 #[inline(always)]
 pub fn load(at: PhysAddr) -> u64 {
     // SAFETY: the core reads words of objects and of RAM frames only, 8-byte aligned; the window maps all RAM.
-    unsafe { (WINDOW.wrapping_add(at.0) as *const u64).read() }
+    unsafe { (address(at) as *const u64).read() }
 }
 
 /// Writes the word at a physical address.
 #[inline(always)]
 pub fn store(at: PhysAddr, value: u64) {
     // SAFETY: as `load`; the kernel's own image is not in memory that the core hands out.
-    unsafe { (WINDOW.wrapping_add(at.0) as *mut u64).write(value) };
+    unsafe { (address(at) as *mut u64).write(value) };
 }
 
 /// Reads the word `offset` bytes into an object.
 #[inline(always)]
 pub fn load_at(at: PhysAddr, offset: u64) -> u64 {
     // SAFETY: as `load`; objects lie wholly in the window.
-    unsafe { (WINDOW.wrapping_add(at.0) as *const u64).byte_add(offset as usize).read() }
+    unsafe { (address(at) as *const u64).byte_add(offset as usize).read() }
 }
 
 /// Writes the word `offset` bytes into an object.
 #[inline(always)]
 pub fn store_at(at: PhysAddr, offset: u64, value: u64) {
     // SAFETY: as `store`; objects lie wholly in the window.
-    unsafe { (WINDOW.wrapping_add(at.0) as *mut u64).byte_add(offset as usize).write(value) };
+    unsafe { (address(at) as *mut u64).byte_add(offset as usize).write(value) };
 }
 
 /// Zeroes memory and writes it back to memory proper, so that uncached readers (a guest with its caches off) find zeroes
 /// too. Whole blocks go by DC ZVA, eight to a round.
 pub fn zero(at: PhysAddr, bytes: u64) {
-    let mut block = WINDOW.wrapping_add(at.0);
+    let mut block = address(at);
     let end = block.wrapping_add(bytes);
     if at.0.is_multiple_of(LINE) && bytes >= LINE {
         let blocks = end & !(LINE - 1);
@@ -91,8 +94,8 @@ pub fn cache(op: CacheOp, at: PhysAddr, bytes: u64) {
     if bytes == 0 {
         return;
     }
-    let first = WINDOW.wrapping_add(at.0) & !(LINE - 1);
-    let end = WINDOW.wrapping_add(at.0).wrapping_add(bytes);
+    let first = address(at) & !(LINE - 1);
+    let end = address(at).wrapping_add(bytes);
     macro_rules! lines {
         ($instruction:literal) => {{
             let mut line = first;

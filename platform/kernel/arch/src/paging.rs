@@ -3,7 +3,7 @@
 //!
 //! | virtual | what |
 //! |---|---|
-//! | 0x80_0000_0000 + p | RAM at physical p: data, never executable |
+//! | p | RAM at physical p: data, never executable |
 //! | 0xff_c000_0000 | the image: code and constants read-only, the rest writable and not executable |
 //! | 0xff_ffe0_0000 | device pages, see the constants |
 //!
@@ -14,8 +14,9 @@ use core::cell::UnsafeCell;
 
 use crate::board::{self, MEMORY, PHYSICAL_BASE, VIRTUAL_BASE};
 use crate::gic;
-use crate::memory::WINDOW;
+use crate::memory;
 use crate::sysreg::{self, MAIR_EL2, SCTLR_EL2, TCR_EL2, write};
+use kernel_core::PhysAddr;
 
 /// Where page `n` of the interrupt controller ([`gic::PAGES`]) is mapped.
 pub const fn device_page(n: usize) -> u64 {
@@ -71,6 +72,7 @@ impl Table {
 
 static LEVEL0: Table = Table::new();
 static LEVEL1: Table = Table::new();
+static RAM: Table = Table::new();
 static TOP_GIB: Table = Table::new();
 static IMAGE: Table = Table::new();
 static DEVICE_PAGES: Table = Table::new();
@@ -111,6 +113,7 @@ pub fn init() {
     TOP_GIB.set(index(DEVICES, BLOCK_SHIFT), DEVICE_PAGES.physical() | TABLE);
     LEVEL1.set(index(VIRTUAL_BASE, GIB_SHIFT), TOP_GIB.physical() | TABLE);
     LEVEL0.set(index(VIRTUAL_BASE, TOP_SHIFT), LEVEL1.physical() | TABLE);
+    LEVEL0.set(0, RAM.physical() | TABLE);
     sysreg::dsb();
     write!("mair_el2", MAIR_EL2);
     write!("tcr_el2", TCR_EL2);
@@ -162,19 +165,19 @@ fn map_ram() {
     for (start, end) in MEMORY {
         let mut at = start;
         while at < end {
-            let virt = WINDOW + at;
+            let virt = memory::address(PhysAddr(at));
             let gib = index(virt, GIB_SHIFT);
             if at.is_multiple_of(1 << GIB_SHIFT) && end - at >= 1 << GIB_SHIFT {
-                LEVEL1.set(gib, at | NORMAL | EXECUTE_NEVER | BLOCK);
+                RAM.set(gib, at | NORMAL | EXECUTE_NEVER | BLOCK);
                 at += 1 << GIB_SHIFT;
                 continue;
             }
-            if LEVEL1.get(gib) == 0 {
+            if RAM.get(gib) == 0 {
                 let Some(table) = partial.next() else { return };
-                LEVEL1.set(gib, table.physical() | TABLE);
+                RAM.set(gib, table.physical() | TABLE);
             }
             // Ranges share a GiB only through its one table.
-            let physical = LEVEL1.get(gib) & !0xfff & ((1 << 48) - 1);
+            let physical = RAM.get(gib) & !0xfff & ((1 << 48) - 1);
             if let Some(table) = PARTIAL.iter().find(|table| table.physical() == physical) {
                 table.set(index(virt, BLOCK_SHIFT), at | NORMAL | EXECUTE_NEVER | BLOCK);
             }

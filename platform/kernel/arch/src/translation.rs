@@ -35,6 +35,12 @@ pub fn vttbr(root: PhysAddr, vmid: u8) -> u64 {
     root.0 | u64::from(vmid) << VMID_SHIFT
 }
 
+/// The VMID in use.
+#[inline]
+pub fn vmid() -> u8 {
+    (read!("vttbr_el2") >> VMID_SHIFT) as u8
+}
+
 /// Table entries written before are seen by the table walker.
 #[inline]
 pub fn publish() {

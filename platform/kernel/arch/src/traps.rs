@@ -4,10 +4,11 @@
 //! Exception classes and syndromes: Arm DDI 0487, D19.2.37 (ESR_EL2).
 
 use kernel_abi::context::stored;
-use kernel_core::Machine;
 use kernel_core::fault::Fault;
 use kernel_core::hardware_debug::DebugEvent;
-use kernel_core::syscall::FastCall;
+use kernel_core::layout::Tcb;
+use kernel_core::syscall::{FastCall, Next};
+use kernel_core::{Machine, PhysAddr};
 
 use crate::gic::Controller as _;
 use crate::hardware::Hardware;
@@ -41,19 +42,30 @@ const PAGE_MASK: u64 = 0xfff;
 /// TcbSetFlags: the thread may not use FP.
 const FLAG_FPU_DISABLED: u64 = 1;
 
+/// Goes on in `vectors.s`; nothing on the stack is needed any more.
+macro_rules! go {
+    ($label:literal, $x0:expr) => {{
+        let x0: u64 = $x0;
+        // SAFETY: these take over from a handler that has done its part: registers are stored, x0 is what they expect,
+        // and the kernel's next entry starts with an empty stack.
+        unsafe { core::arch::asm!(concat!("b ", $label), in("x0") x0, options(noreturn)) }
+    }};
+}
+
 /// System calls, `svc` of a native thread, that have a fast path. Each is a function of its own, so that none saves
-/// registers that only another one needs, and goes straight to the exit.
+/// registers that only another one needs, and ends with a jump: to the exit, or to what has to be done first.
 macro_rules! fast_calls {
     ($($name:ident: $call:ident,)*) => { $(
         #[unsafe(no_mangle)]
         extern "C" fn $name() -> ! {
             kernel().count_entry();
             match kernel().fast_syscall(FastCall::$call) {
-                Some(thread) => {
+                Some(Next::Ready(thread)) => {
                     before_exit(kernel());
-                    resume(crate::hardware::registers_of(thread))
+                    go!("restore_user", crate::hardware::registers_of(thread))
                 }
-                None => resume(trap_syscall()),
+                Some(Next::Load(thread)) => go!("load_and_restore", thread.addr().0),
+                None => go!("slow_syscall", 0),
             }
         }
     )* };
@@ -67,16 +79,17 @@ fast_calls! {
     fast_nb_send_recv: NBSendRecv,
 }
 
-/// Leaves the kernel; nothing on its stack is needed any more.
-#[inline(always)]
-fn resume(registers: u64) -> ! {
-    // SAFETY: `restore_user` takes the register area of the thread that is loaded, and the kernel's next entry starts
-    // with an empty stack.
-    unsafe { core::arch::asm!("b restore_user", in("x0") registers, options(noreturn)) }
+/// The thread at `tcb` is to run, after a fast path.
+#[unsafe(no_mangle)]
+extern "C" fn load_thread(tcb: u64) -> u64 {
+    let kernel = kernel();
+    if let Some(tcb) = Tcb::at(PhysAddr(tcb)) {
+        kernel.load_thread(tcb);
+    }
+    leave(kernel)
 }
 
 /// A system call that no fast path took.
-#[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn trap_syscall() -> u64 {
     let kernel = kernel();

@@ -20,7 +20,7 @@ use crate::sysreg::{
     CNTHCTL_EL2_GUEST, CNTHCTL_EL2_NATIVE, CNTKCTL_EL1_NATIVE, CPACR_EL1_NATIVE, SCTLR_EL1_NATIVE,
     SCTLR_EL1_RESET, hcr, read, write,
 };
-use crate::{board, sysreg};
+use crate::{board, sysreg, translation};
 
 /// Most list registers of a GIC.
 const MAX_LIST_REGISTERS: u64 = 64;
@@ -150,6 +150,12 @@ impl VcpuSwitch {
         self.list_registers
     }
 
+    /// Whether one is running.
+    #[inline(always)]
+    pub fn is_active(&self) -> bool {
+        self.active
+    }
+
     /// The virtual CPU that is running.
     pub fn running(&self) -> Option<Vcpu> {
         if self.active { self.loaded } else { None }
@@ -163,17 +169,8 @@ impl VcpuSwitch {
         store(vcpu, offset_of(VcpuReg::Vmpidr), 1 << 31);
     }
 
-    /// The thread that runs next has this virtual CPU or none. `vmid` is that of its translation, which is in place.
-    #[inline]
-    pub fn switch(&mut self, to: Option<Vcpu>, vmid: u8, gic: Gic) {
-        // Between native threads there is nothing to do.
-        if to.is_some() || self.active {
-            self.switch_guest(to, vmid, gic);
-        }
-    }
-
-    #[inline(never)]
-    fn switch_guest(&mut self, to: Option<Vcpu>, vmid: u8, gic: Gic) {
+    /// The thread that runs next has this virtual CPU or none; its translation is in place.
+    pub fn switch(&mut self, to: Option<Vcpu>, gic: Gic) {
         if self.active {
             if self.loaded == to {
                 return;
@@ -181,11 +178,11 @@ impl VcpuSwitch {
             self.deactivate();
         }
         if let Some(vcpu) = to {
-            self.activate(vcpu, vmid, gic);
+            self.activate(vcpu, gic);
         }
     }
 
-    fn activate(&mut self, vcpu: Vcpu, vmid: u8, gic: Gic) {
+    fn activate(&mut self, vcpu: Vcpu, gic: Gic) {
         if self.loaded != Some(vcpu) {
             if let Some(old) = self.loaded {
                 self.save(old);
@@ -193,7 +190,7 @@ impl VcpuSwitch {
             self.restore(vcpu);
             self.loaded = Some(vcpu);
         }
-        let last = &mut self.last[usize::from(vmid)];
+        let last = &mut self.last[usize::from(translation::vmid())];
         if *last != vcpu.addr().0 {
             if *last != 0 {
                 invalidate_stage1();

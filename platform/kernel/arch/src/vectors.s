@@ -88,10 +88,17 @@ synchronous:
     b.eq    fast_nb_send_recv
     cmn     x7, #{NB_SEND}
     b.eq    fast_send
+.global slow_syscall
+slow_syscall:
     bl      trap_syscall
     b       restore_user
 1:  mov     x0, x24
     bl      trap_synchronous
+    b       restore_user
+
+.global load_and_restore
+load_and_restore:
+    bl      load_thread
     b       restore_user
 
 interrupt:

@@ -45,7 +45,7 @@ impl Lookups {
     #[inline(always)]
     fn get(&self, tcb: Tcb, address: u64) -> Option<Slot> {
         let entry = &self.entries[Self::place(tcb, address)];
-        if entry.tcb == Some(tcb) && entry.address == address { entry.slot } else { None }
+        if (entry.tcb == Some(tcb)) & (entry.address == address) { entry.slot } else { None }
     }
 
     fn forget(&mut self) {
@@ -108,17 +108,14 @@ impl<M: Machine> Kernel<M> {
         self.resolve_words(words, address, WORD_BITS).map(|(slot, _)| slot)
     }
 
-    /// As [`lookup_slot`](Self::lookup_slot), remembered. `None` when there is no such slot.
+    /// As [`lookup_slot`](Self::lookup_slot), remembered. `None` when there is no such slot. (In line, all of it: fast
+    /// paths that call nothing save no registers.)
     #[inline(always)]
     pub(crate) fn find_slot(&mut self, tcb: Tcb, address: u64) -> Option<Slot> {
-        match self.lookups.get(tcb, address) {
-            None => self.find_slot_anew(tcb, address),
-            found => found,
+        let known = self.lookups.get(tcb, address);
+        if known.is_some() {
+            return known;
         }
-    }
-
-    #[inline(never)]
-    fn find_slot_anew(&mut self, tcb: Tcb, address: u64) -> Option<Slot> {
         let slot = self.lookup_slot(tcb, address).ok()?;
         self.lookups.entries[Lookups::place(tcb, address)] =
             Remembered { tcb: Some(tcb), address, slot: Some(slot) };
@@ -129,8 +126,13 @@ impl<M: Machine> Kernel<M> {
     /// Puts a capability into a slot. All writing of slots that may hold or get a CNode capability comes through here.
     #[inline]
     pub(crate) fn put(&mut self, slot: Slot, cap: Cap) {
-        if matches!(cap, Cap::CNode { .. }) || cap::CNodeWord::of(slot.word0(&self.m)).is_some() {
+        let old = slot.word0(&self.m);
+        if matches!(cap, Cap::CNode { .. }) || cap::CNodeWord::of(old).is_some() {
             self.lookups.forget();
+        }
+        if matches!(cap, Cap::VSpace { .. }) || old >> cap::TAG_SHIFT == cap::tag::VSPACE {
+            // The slot may be a thread's.
+            self.forget_switches();
         }
         slot.set_cap(&mut self.m, cap);
     }

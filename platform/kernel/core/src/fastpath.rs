@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Fast paths: the common system calls and faults, with everything checked first and nothing decoded twice.
 //!
-//! A fast path either does exactly what the slow one would and returns the thread that runs now, or changes nothing
-//! (but what lookups it remembers, [`Lookups`](crate::cspace::Lookups)) and returns `None`. Refinement tests run both from the same states (`kernel/refine`). They run after the clock was
-//! read and the budget checked, as the slow paths do.
+//! A fast path either does exactly what the slow one would and returns the thread that runs now, or changes nothing (but
+//! what lookups it remembers, [`Lookups`](crate::cspace::Lookups)) and returns `None`. Refinement tests run both from the
+//! same states (`kernel/refine`). Fast paths run after the clock was read, while nothing is due
+//! ([`Kernel::quiet_until`]), and find what invariants of the kernel say of every entry: the current thread runs on the
+//! current context, waits with no fault, and no choice or deadline is outstanding.
 //!
 //! * call to a server that waits with a reply object, passive (the caller's time goes along) or active;
 //! * reply to such a caller, or to one that waits with a fault that has nothing to be written back, and receive from an
@@ -21,7 +23,6 @@ use crate::layout::{
     Above, Endpoint, Reply, SchedContext, State, Tcb, TcbSlot, notification_state, queue_state, queued,
 };
 use crate::machine::Machine;
-use crate::sched::Action;
 use kernel_abi::{CapRights, MessageInfo, fault, ipc};
 
 /// What is counted in host tests, to show that the fast paths are really taken there.
@@ -66,7 +67,7 @@ impl<M: Machine> Kernel<M> {
         };
         let (server, reply) = self.waiting_server(endpoint, rights)?;
         let buffers = self.buffers(thread, server, info)?;
-        let sc = thread.sched_context(&self.m).filter(|&sc| sc == self.current_sc)?;
+        let sc = self.current_sc;
         let servers = server.sched_context(&self.m);
         if servers.is_some_and(|servers| !self.can_run_on(server, servers)) || !self.runs_next(server) {
             return None;
@@ -108,10 +109,10 @@ impl<M: Machine> Kernel<M> {
         if label != fault::NULL && (label < fault::VM_FAULT) {
             return None;
         }
-        let sc = thread.sched_context(&self.m).filter(|&sc| sc == self.current_sc)?;
+        let sc = self.current_sc;
         let callers = caller.sched_context(&self.m);
         let can_run = match (reply.above(&self.m), callers) {
-            (Above::SchedContext(lent), None) => lent == sc && self.has_time(sc),
+            (Above::SchedContext(lent), None) => lent == sc,
             (Above::Nothing, Some(own)) => {
                 reply.prev(&self.m).is_none() && self.can_run_on(caller, own) && self.has_time(own)
             }
@@ -214,7 +215,7 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     fn message_without_caps(&self, thread: Tcb) -> Option<MessageInfo> {
         let info = MessageInfo(thread.reg(&self.m, 1));
-        (info.extra_caps() == 0 && thread.fault_label(&self.m) == fault::NULL).then_some(info)
+        (info.extra_caps() == 0).then_some(info)
     }
 
     /// The buffers through which a message goes, `Some(None)` when registers suffice.
@@ -249,31 +250,17 @@ impl<M: Machine> Kernel<M> {
     /// Whether a waiting thread can go on with its own, plain context.
     #[inline(always)]
     fn can_run_on(&self, tcb: Tcb, own: SchedContext) -> bool {
-        own != self.current_sc
-            && own.refill_max(&self.m) != 0
-            && !own.sporadic(&self.m)
-            && tcb.queued(&self.m) == queued::NONE
+        own.refill_max(&self.m) != 0 && !own.sporadic(&self.m) && tcb.queued(&self.m) == queued::NONE
     }
 
-    /// Whether `tcb` would be chosen once the current thread blocks, and nothing else is to be looked at when the
-    /// kernel is left.
+    /// Whether `tcb` would be chosen once the current thread blocks.
     #[inline(always)]
     fn runs_next(&self, tcb: Tcb) -> bool {
         let best = match self.ready.highest() {
             None => true,
             Some(best) => tcb.priority(&self.m) >= best,
         };
-        best && self.in_turn(tcb) && !self.reprogram && self.nothing_due()
-    }
-
-    /// Whether no thread's waiting for time is over, and no choice is due.
-    #[inline(always)]
-    fn nothing_due(&self) -> bool {
-        self.action == Action::ResumeCurrent
-            && match self.release_head {
-                None => true,
-                Some(tcb) => tcb.sched_context(&self.m).is_some_and(|sc| !self.refill_ready(sc)),
-            }
+        best && self.in_turn(tcb)
     }
 
     /// Counts a fast path that was taken; in host tests only.

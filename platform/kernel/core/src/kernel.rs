@@ -67,6 +67,9 @@ pub struct Kernel<M: Machine> {
     pub reprogram: bool,
     /// Address space identifiers.
     pub asids: AsidTable,
+    /// Up to this time nothing comes due: the current context keeps its least budget, and nobody's waiting for time ends.
+    /// Holds from the last setting of the deadline; 0 when there is no such time.
+    pub quiet_until: u64,
     /// Uses of the interrupts.
     pub irq_state: [IrqState; IRQ_TABLE_SIZE],
     /// First of the interrupts' slots.
@@ -75,6 +78,9 @@ pub struct Kernel<M: Machine> {
     pub work_units: u32,
     /// Thread whose registers and translation are in the hardware; `None`: the idle thread's.
     pub loaded: Option<Tcb>,
+    /// What threads' [`switch_key`](Tcb::switch_key) is compared with. A new one makes every thread be looked at anew
+    /// before it runs; 0 is nobody's.
+    pub switch_key: u64,
     /// Lookups of the fast paths.
     pub lookups: Lookups,
     /// Utilisation, in configuration `benchmark`.
@@ -101,11 +107,13 @@ impl<M: Machine> Kernel<M> {
             now,
             consumed: 0,
             reprogram: true,
+            quiet_until: 0,
             asids: AsidTable::new(),
             irq_state: [IrqState::Inactive; IRQ_TABLE_SIZE],
             irq_slots: memory.irq_slots,
             work_units: 0,
             loaded: None,
+            switch_key: 1,
             lookups: Lookups::new(),
             tracking: Tracking::default(),
             #[cfg(any(test, feature = "sim"))]

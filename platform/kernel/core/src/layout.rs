@@ -152,6 +152,11 @@ objects! {
         fault5/set_fault5: u64 = 744,
         /// The stored PC is that of the instruction to run next after an interrupted system call.
         restart_pc/set_restart_pc: u64 = 752,
+        /// While equal to [`Kernel::switch_key`](crate::Kernel::switch_key): the word behind it is right, and the
+        /// thread has no virtual CPU.
+        switch_key/set_switch_key: u64 = 760,
+        /// Its translation as the machine takes it ([`Machine::space_word`]).
+        switch_space/set_switch_space: u64 = 768,
     }
 
     /// An endpoint: a queue of senders or of receivers.

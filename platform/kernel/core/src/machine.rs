@@ -107,6 +107,13 @@ pub trait Machine {
     /// The registers and translation of `to` become the ones that the kernel's exit restores. `vcpu` is the virtual
     /// CPU bound to it. Called only when the thread changes; `None` is the idle thread.
     fn switch_thread(&mut self, to: Option<Tcb>, vcpu: Option<Vcpu>);
+    /// A translation in one word, for [`switch_plain`](Self::switch_plain).
+    fn space_word(&self, root: Option<(PhysAddr, u8)>) -> u64;
+    /// Whether the thread that is loaded has no virtual CPU.
+    fn is_plain(&self) -> bool;
+    /// [`set_vspace`](Self::set_vspace) and [`switch_thread`](Self::switch_thread) in one, while
+    /// [`is_plain`](Self::is_plain), from the thread that is loaded to another without a virtual CPU.
+    fn switch_plain(&mut self, from: Tcb, to: Tcb, space: u64);
     /// The thread's FPU registers, if they are in the hardware, go to its TCB (`discard`: are dropped).
     fn fpu_release(&mut self, tcb: Tcb, discard: bool);
 

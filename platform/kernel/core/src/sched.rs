@@ -307,13 +307,20 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     fn program_deadline(&mut self) {
         let mut deadline = self.domains.end;
+        let mut quiet = deadline.saturating_sub(1);
         if self.current_sc != self.idle_sc {
-            let left = self.head_refill(self.current_sc).amount;
-            deadline = deadline.min(self.now.saturating_add(left));
+            let head = self.head_refill(self.current_sc);
+            let end = self.now.saturating_add(head.amount);
+            deadline = deadline.min(end);
+            let enough = head.time <= self.now && head.amount >= self.min_budget();
+            quiet = if enough { quiet.min(end - self.min_budget()) } else { 0 };
         }
         if let Some(sc) = self.release_head.and_then(|tcb| tcb.sched_context(&self.m)) {
-            deadline = deadline.min(self.head_refill(sc).time);
+            let time = self.head_refill(sc).time;
+            deadline = deadline.min(time);
+            quiet = quiet.min(time.saturating_sub(1));
         }
+        self.quiet_until = quiet;
         self.m.set_deadline(deadline);
     }
 

@@ -100,7 +100,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The least amount a head refill may have.
-    fn min_budget(&self) -> u64 {
+    pub(crate) fn min_budget(&self) -> u64 {
         2 * self.m.wcet_ticks()
     }
 
@@ -204,6 +204,13 @@ impl<M: Machine> Kernel<M> {
         let now = self.m.now();
         self.consumed += now.saturating_sub(self.now);
         self.now = now;
+    }
+
+    /// Whether, when the clock was read last, nothing was due: the current context can go on, and no thread's waiting
+    /// for time is over. Asked at the start of a kernel entry.
+    #[inline(always)]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.now <= self.quiet_until
     }
 
     /// Whether the current context can go on.

@@ -203,6 +203,15 @@ impl Machine for SimMachine {
         self.cache_ops.push((op, at.0, bytes));
     }
     fn switch_thread(&mut self, _to: Option<Tcb>, _vcpu: Option<Vcpu>) {}
+    fn space_word(&self, root: Option<(PhysAddr, u8)>) -> u64 {
+        root.map_or(0, |(root, vmid)| root.0 | u64::from(vmid) << 48)
+    }
+    fn is_plain(&self) -> bool {
+        true
+    }
+    fn switch_plain(&mut self, _from: Tcb, _to: Tcb, space: u64) {
+        self.vspace = (space != 0).then_some((PhysAddr(space & ((1 << 48) - 1)), (space >> 48) as u8));
+    }
     fn fpu_release(&mut self, _tcb: Tcb, _discard: bool) {}
     fn vcpu_init(&mut self, vcpu: Vcpu) {
         self.vcpu_regs.retain(|(v, _), _| *v != vcpu);

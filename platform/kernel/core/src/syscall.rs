@@ -41,6 +41,15 @@ pub enum FastCall {
     NBSendRecv,
 }
 
+/// Who runs after a fast path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// This thread, whose registers and translation are the machine's.
+    Ready(Tcb),
+    /// This thread, which has to be [loaded](Kernel::load_thread) first.
+    Load(Tcb),
+}
+
 /// Bytes of an instruction.
 const INSTRUCTION: u64 = 4;
 /// Register of the reply object, or of NBSendWait's destination.
@@ -60,17 +69,19 @@ impl<M: Machine> Kernel<M> {
             NB_SEND_RECV => self.fast_syscall(FastCall::NBSendRecv),
             _ => None,
         };
-        if fast.is_none() {
-            self.slow_syscall(number);
+        match fast {
+            None => self.slow_syscall(number),
+            Some(Next::Load(thread)) => self.load_thread(thread),
+            Some(Next::Ready(_)) => {}
         }
     }
 
-    /// The part of [`handle_syscall`](Self::handle_syscall) that the fast paths do. Returns the thread that is loaded
-    /// now, or `None` when [`slow_syscall`](Self::slow_syscall) has to follow.
+    /// The part of [`handle_syscall`](Self::handle_syscall) that the fast paths do. Returns who runs now, or `None` when
+    /// [`slow_syscall`](Self::slow_syscall) has to follow.
     #[inline(always)]
-    pub fn fast_syscall(&mut self, call: FastCall) -> Option<Tcb> {
+    pub fn fast_syscall(&mut self, call: FastCall) -> Option<Next> {
         let thread = self.enter_syscall();
-        if !self.current_sc_has_budget() {
+        if !self.is_quiet() {
             return None;
         }
         let next = match call {
@@ -80,11 +91,16 @@ impl<M: Machine> Kernel<M> {
             FastCall::Recv => self.fast_receive(thread)?,
             FastCall::NBSendRecv => self.fast_send_receive(thread)?,
         };
-        // Unless it just goes on, it waited in an endpoint or for a reply: it is neither to be restarted nor yielding.
-        if self.loaded != Some(next) {
+        let ready = next == thread || self.switch_thread(thread, next);
+        Some(if ready { Next::Ready(next) } else { Next::Load(next) })
+    }
+
+    /// Whoever is loaded, `next` is from now on.
+    #[inline(always)]
+    pub(crate) fn load_next(&mut self, next: Tcb) {
+        if self.loaded != Some(next) && !self.loaded.is_some_and(|from| self.switch_thread(from, next)) {
             self.load_thread(next);
         }
-        Some(next)
     }
 
     /// The thread that made a system call, and the time it did.
@@ -119,10 +135,10 @@ impl<M: Machine> Kernel<M> {
         let pc = thread.reg(&self.m, stored::PC);
         thread.set_restart_pc(&mut self.m, pc);
         self.update_time();
-        if self.current_sc_has_budget()
+        if self.is_quiet()
             && let Some(next) = self.fast_fault(thread, what)
         {
-            self.load_thread(next);
+            self.load_next(next);
             return;
         }
         if self.check_budget_restart() {
@@ -146,7 +162,7 @@ impl<M: Machine> Kernel<M> {
         self.stopped_here();
         self.update_time();
         if let Some(irq) = irq
-            && self.current_sc_has_budget()
+            && self.is_quiet()
             && self.fast_interrupt(irq)
         {
             return;
@@ -168,10 +184,10 @@ impl<M: Machine> Kernel<M> {
     pub fn handle_vcpu_event(&mut self, what: Fault) {
         self.stopped_here();
         self.update_time();
-        if self.current_sc_has_budget()
+        if self.is_quiet()
             && let Some(next) = self.fast_fault(self.current, what)
         {
-            self.load_thread(next);
+            self.load_next(next);
             return;
         }
         self.fault_current(what);

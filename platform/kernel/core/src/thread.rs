@@ -188,6 +188,15 @@ impl<M: Machine> Kernel<M> {
     #[inline]
     pub fn activate(&mut self) {
         let tcb = self.current;
+        self.start(tcb);
+        if self.loaded != Some(tcb) {
+            self.load_thread(tcb);
+        }
+    }
+
+    /// The part of [`activate`](Self::activate) that is the thread's own.
+    #[inline]
+    pub(crate) fn start(&mut self, tcb: Tcb) {
         if tcb.state(&self.m) == State::Restart {
             let pc = tcb.restart_pc(&self.m);
             tcb.set_reg(&mut self.m, stored::PC, pc);
@@ -196,26 +205,45 @@ impl<M: Machine> Kernel<M> {
         if tcb.yield_to(&self.m).is_some() {
             self.complete_yield(tcb);
         }
-        if self.loaded != Some(tcb) {
-            self.load_thread(tcb);
-        }
     }
 
-    #[inline(always)]
-    pub(crate) fn load_thread(&mut self, tcb: Tcb) {
+    /// The registers and the translation of a thread become the machine's.
+    pub fn load_thread(&mut self, tcb: Tcb) {
         if tcb == self.idle {
             // Nobody's registers: whatever is loaded stays, it cannot run.
             return;
         }
-        self.load_vspace(tcb);
+        let space = self.load_vspace(tcb);
         let vcpu = tcb.vcpu(&self.m);
         self.m.switch_thread(Some(tcb), vcpu);
         self.loaded = Some(tcb);
+        let key = if vcpu.is_none() { self.switch_key } else { 0 };
+        tcb.set_switch_key(&mut self.m, key);
+        tcb.set_switch_space(&mut self.m, space);
+    }
+
+    /// As [`load_thread`](Self::load_thread), from the thread that is loaded to another, if that is little: returns
+    /// whether it was.
+    #[inline(always)]
+    pub(crate) fn switch_thread(&mut self, from: Tcb, to: Tcb) -> bool {
+        let plain = to.switch_key(&self.m) == self.switch_key && self.m.is_plain();
+        if plain {
+            let space = to.switch_space(&self.m);
+            self.m.switch_plain(from, to, space);
+            self.loaded = Some(to);
+        }
+        plain
+    }
+
+    /// Translations or who has which change: threads are looked at anew before they run.
+    pub(crate) fn forget_switches(&mut self) {
+        self.switch_key += 1;
     }
 
     /// The address space, virtual CPU or TLS registers of a thread change: what the machine holds of it goes to its
     /// TCB, and it has to be loaded again before it runs.
     pub fn reload(&mut self, tcb: Tcb) {
+        tcb.set_switch_key(&mut self.m, 0);
         if self.loaded == Some(tcb) {
             self.loaded = None;
             self.m.switch_thread(None, None);

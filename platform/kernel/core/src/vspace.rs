@@ -198,9 +198,9 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Puts a thread's translation into the hardware; an address space that is missing or gone maps nothing.
-    #[inline(always)]
-    pub fn load_vspace(&mut self, tcb: Tcb) {
+    /// Puts a thread's translation into the hardware; an address space that is missing or gone maps nothing. Returns it
+    /// as a word.
+    pub fn load_vspace(&mut self, tcb: Tcb) -> u64 {
         const SLOT: u64 = (TcbSlot::VSpace as u64) << size::SLOT_BITS;
         let word0 = self.m.load_at(tcb.addr(), SLOT);
         if word0 >> cap::TAG_SHIFT == cap::tag::VSPACE {
@@ -208,15 +208,11 @@ impl<M: Machine> Kernel<M> {
             // ASID 0 is in no pool's hands: a VSpace that has none maps nothing.
             let asid = self.m.load_at(tcb.addr(), SLOT + 8) as u16;
             if let Some(vmid) = self.vmid_of(asid, at) {
-                return self.m.set_vspace(Some((at, vmid)));
+                self.m.set_vspace(Some((at, vmid)));
+                return self.m.space_word(Some((at, vmid)));
             }
         }
-        self.load_nothing();
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn load_nothing(&mut self) {
         self.m.set_vspace(None);
+        self.m.space_word(None)
     }
 }

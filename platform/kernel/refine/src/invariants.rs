@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Invariants of the implementation's state, beyond what the abstraction function checks by reading it.
 
-use kernel_core::layout::{self, Above, Tcb, queued};
+use kernel_core::cap::Cap as CoreCap;
+use kernel_core::layout::{self, Above, Tcb, TcbSlot, queued};
+use kernel_core::sched::Action;
 use kernel_core::sim::SimMachine;
-use kernel_core::{Kernel, PhysAddr};
+use kernel_core::{Kernel, Machine, PhysAddr};
 use kernel_spec::cap::Cap;
 use kernel_spec::{Obj, State, ThreadState};
 use std::collections::BTreeMap;
@@ -19,6 +21,8 @@ pub fn check(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
     queues(kernel, state)?;
     bindings(kernel, state)?;
     lookups(kernel)?;
+    entry(kernel, state)?;
+    switches(kernel, state)?;
     time(kernel, state)
 }
 
@@ -29,6 +33,55 @@ fn lookups(kernel: &Kernel<SimMachine>) -> Result<(), String> {
         ensure(found == Ok(slot), || {
             format!("{tcb:x?} remembers {slot:x?} for {address:#x}, not {found:x?}")
         })?;
+    }
+    Ok(())
+}
+
+/// What every kernel entry finds, and the fast paths rely on: no choice or deadline is outstanding, who runs waits with no
+/// fault, and what is said to be quiet is.
+fn entry(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
+    ensure(kernel.action == Action::ResumeCurrent, || format!("undone: {:?}", kernel.action))?;
+    ensure(!kernel.reprogram, || "the deadline is not set".into())?;
+    if state.current.is_some() {
+        let label = kernel.current.fault_label(&kernel.m);
+        ensure(label == kernel_abi::fault::NULL, || format!("the thread that runs has fault {label}"))?;
+        ensure(kernel.loaded == Some(kernel.current), || format!("{:x?} is loaded", kernel.loaded))?;
+    }
+    let head = |sc: Obj| state.sched_contexts.get(&sc).and_then(|sc| sc.refills.first());
+    let quiet = kernel.quiet_until;
+    if let Some(refill) = state.current_sc.and_then(head).filter(|_| state.current.is_some()) {
+        let budget = state.now + refill.amount - state.uncharged;
+        ensure(quiet.saturating_add(state.config.min_budget) <= budget || quiet < state.now, || {
+            format!("quiet until {quiet}, budget until {budget}")
+        })?;
+        ensure(refill.time <= state.now || quiet < state.now, || {
+            format!("runs at {} on {refill:?}", state.now)
+        })?;
+    }
+    let first = state.release.first().and_then(|tcb| state.tcbs.get(tcb)?.sched_context).and_then(head);
+    if let Some(refill) = first {
+        ensure(quiet < refill.time, || format!("quiet until {quiet}, release at {}", refill.time))?;
+    }
+    Ok(())
+}
+
+/// Threads that can be changed to without a look ([`Tcb::switch_key`]) have no virtual CPU, and the translation that is
+/// kept for them.
+fn switches(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
+    for (&at, thread) in &state.tcbs {
+        let Some(tcb) = Tcb::at(PhysAddr(at.0)) else { continue };
+        if tcb.switch_key(&kernel.m) != kernel.switch_key {
+            continue;
+        }
+        ensure(thread.vcpu.is_none(), || format!("{at:x?} has a virtual CPU"))?;
+        let space = match tcb.slot(TcbSlot::VSpace).cap(&kernel.m) {
+            CoreCap::VSpace { at, asid: Some(asid) } if kernel.vspace_of(asid) == Some(at) => {
+                kernel.vmid_in_use(asid).map(|vmid| (at, vmid))
+            }
+            _ => None,
+        };
+        let kept = tcb.switch_space(&kernel.m);
+        ensure(kept == kernel.m.space_word(space), || format!("{at:x?}: {kept:#x} is kept of {space:x?}"))?;
     }
     Ok(())
 }

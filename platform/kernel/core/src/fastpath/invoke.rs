@@ -22,7 +22,7 @@ impl<M: Machine> Kernel<M> {
     /// A call of the capability in `slot`, no endpoint.
     #[inline(never)]
     pub(crate) fn fast_invocation(&mut self, thread: Tcb, slot: Slot, info: MessageInfo) -> Option<Tcb> {
-        if info.extra_caps() != 0 || !self.goes_on(thread) {
+        if info.extra_caps() != 0 {
             return None;
         }
         let (word0, label) = (slot.word0(&self.m), Some(info.label()));

@@ -73,10 +73,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn fast_signal(&mut self, thread: Tcb) -> Option<Tcb> {
         let slot = self.find_slot(thread, thread.reg(&self.m, 0))?;
         let (ntfn, badge, rights) = slot.notification(&self.m)?;
-        if MessageInfo(thread.reg(&self.m, 1)).extra_caps() != 0
-            || rights & CapRights::WRITE == 0
-            || !self.goes_on(thread)
-        {
+        if MessageInfo(thread.reg(&self.m, 1)).extra_caps() != 0 || rights & CapRights::WRITE == 0 {
             return None;
         }
         self.signal_and_choose(ntfn, badge, thread)
@@ -86,7 +83,7 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     pub(crate) fn fast_interrupt(&mut self, irq: u64) -> bool {
         let thread = self.current;
-        if self.irq_state_of(irq) != IrqState::Signal || !self.goes_on(thread) {
+        if self.irq_state_of(irq) != IrqState::Signal {
             return false;
         }
         let Some(slot) = self.irq_slot(irq) else { return false };
@@ -96,9 +93,7 @@ impl<M: Machine> Kernel<M> {
         }
         let Some(next) = self.signal_and_choose(ntfn, badge, thread) else { return false };
         self.m.irq_set_masked(irq, true);
-        if self.loaded != Some(next) {
-            self.load_thread(next);
-        }
+        self.load_next(next);
         self.took(Path::Interrupt);
         true
     }
@@ -108,9 +103,6 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn fast_receive(&mut self, thread: Tcb) -> Option<Tcb> {
         match self.can_receive(thread)? {
             Receive::Signalled(ntfn) => {
-                if !self.goes_on(thread) {
-                    return None;
-                }
                 self.take_badge(ntfn, thread);
                 Some(thread)
             }
@@ -126,7 +118,7 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     pub(crate) fn fast_send_receive(&mut self, thread: Tcb) -> Option<Tcb> {
         let info = MessageInfo(thread.reg(&self.m, 1));
-        if info.extra_caps() != 0 || !self.goes_on(thread) {
+        if info.extra_caps() != 0 {
             return None;
         }
         let receive = self.can_receive(thread)?;
@@ -188,13 +180,6 @@ impl<M: Machine> Kernel<M> {
 
     // ---- what has to be so
 
-    /// Whether `thread`, which is in the kernel, goes on after an operation that chooses no other, with nothing else to
-    /// be done when the kernel is left.
-    #[inline(always)]
-    pub(super) fn goes_on(&self, thread: Tcb) -> bool {
-        self.nothing_due() && !self.reprogram && thread.sched_context(&self.m) == Some(self.current_sc)
-    }
-
     /// What a signal would do. `None`: more than is known here.
     #[inline(always)]
     fn signal_does(&self, ntfn: Notification) -> Option<Signal> {
@@ -239,10 +224,7 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     fn can_receive(&mut self, thread: Tcb) -> Option<Receive> {
         let slot = self.find_slot(thread, thread.reg(&self.m, 0))?;
-        let sc = thread.sched_context(&self.m).filter(|&sc| sc == self.current_sc)?;
-        if !self.nothing_due() {
-            return None;
-        }
+        let sc = self.current_sc;
         let Some((endpoint, _, rights)) = slot.endpoint(&self.m) else {
             let (ntfn, _, rights) = slot.notification(&self.m)?;
             if rights & CapRights::READ == 0 || ntfn.bound_tcb(&self.m).is_some_and(|bound| bound != thread) {
@@ -384,14 +366,14 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// The first of the best ready queue runs; it has to be loaded unless more than that is done here.
+    /// The first of the best ready queue runs; it has to be loaded.
     #[inline(always)]
     fn run_best(&mut self) -> Option<Tcb> {
         let next = self.take_best()?;
         self.current = next;
         self.switch_time();
         if next.state(&self.m) != State::Running || next.yield_to(&self.m).is_some() {
-            self.activate();
+            self.start(next);
         }
         Some(next)
     }

@@ -84,13 +84,12 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The VMID that an ASID has at present, if any.
-    pub(crate) fn vmid_in_use(&self, asid: u16) -> Option<u8> {
+    pub fn vmid_in_use(&self, asid: u16) -> Option<u8> {
         let word = self.m.load(self.asid_entry(asid)?);
         (word & HAS_VMID != 0).then_some((word & VMID) as u8)
     }
 
     /// The VMID of an ASID that stands for `root`; gives it one if it has none.
-    #[inline(always)]
     pub(crate) fn vmid_of(&mut self, asid: u16, root: PhysAddr) -> Option<u8> {
         let entry = self.asid_entry(asid)?;
         let word = self.m.load(entry);
@@ -106,7 +105,6 @@ impl<M: Machine> Kernel<M> {
     }
 
     #[cold]
-    #[inline(never)]
     /// A VMID for `asid`: a free one, or else the next in turn, taken from its owner.
     fn take_vmid(&mut self, asid: u16) -> u8 {
         let free = (1..=u8::MAX).find(|&vmid| self.asids.owners[usize::from(vmid)] == 0);
@@ -122,6 +120,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Takes a VMID from its owner; its translations are forgotten.
     fn drop_vmid(&mut self, vmid: u8) {
+        self.forget_switches();
         let owner = core::mem::take(&mut self.asids.owners[usize::from(vmid)]);
         if owner != 0
             && let Some(entry) = self.asid_entry(owner)
@@ -169,6 +168,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Makes the hardware follow a change of address space of the thread whose state is loaded.
     fn reload_vspace(&mut self) {
+        self.forget_switches();
         if let Some(tcb) = self.loaded {
             self.load_vspace(tcb);
         }

@@ -232,6 +232,8 @@ impl<M: Machine> Kernel<M> {
         }
         let asid = self.assign_asid(base, at, root).ok_or(Error::DeleteFirst)?;
         slot.set_cap(&mut self.m, Cap::VSpace { at: root, asid: Some(asid) });
+        // Whose space was gone may have it again.
+        self.forget_switches();
         Ok(0)
     }
 }
