@@ -29,6 +29,7 @@ help:
 	@echo '  make test     run every test: on this machine and in the emulator'
 	@echo '  make check    format, lints, documentation, host tests: before a commit'
 	@echo '  make bench    measure, counting instructions; a table, and build/bench.json'
+	@echo '  make limits   measure round trips; tests hold them to what they have been at best: tests/limits/calls.txt'
 	@echo '  make graph    draw the system: build/graph.svg'
 	@echo '  make image    build the system image only: build/image/'
 	@echo '  make root-task ROOT_TASK=path    boot any root task for seL4, an ELF file, on our kernel (CONFIG=debug)'
@@ -60,7 +61,7 @@ help:
 	@echo 'With standard input not a terminal, `make run` types what it reads there into guest 0, and ends when all guests'
 	@echo 'have powered off: echo "uname -a" | make run'
 
-.PHONY: run test check bench image sdk graph disk fetch
+.PHONY: run test check bench limits image sdk graph disk fetch
 test: NEEDS = tests
 
 .PHONY: root-task
@@ -72,6 +73,8 @@ fetch:
 	@$(XTASK) fetch all
 check:
 	@$(XTASK) check
+limits:
+	@$(XTASK) bench --only calls --limits
 
 .PHONY: setup
 setup:

@@ -8,6 +8,7 @@
 //! with the same method (seL4 16 with Microkit 2.3) or in the same run (bare QEMU). `ratio` is value by reference, and
 //! for disk and network loads (see [`loads`]) reference by value: the part of bare QEMU's throughput that is left.
 
+mod limits;
 mod loads;
 mod profile;
 
@@ -46,6 +47,9 @@ pub struct Options {
     only: Option<String>,
     #[command(flatten)]
     loads: loads::Selection,
+    /// Of the round trips: lower the limits that tests hold them to.
+    #[arg(long)]
+    limits: bool,
 }
 
 /// One measurement.
@@ -72,7 +76,10 @@ pub fn bench(options: &Options) -> Result<()> {
         kernel_size(image, &mut results)?;
     }
     if wanted("calls") {
-        round_trips(image, &mut results)?;
+        let rows = round_trips(image, &mut results)?;
+        if options.limits {
+            limits::tighten(&rows)?;
+        }
     }
     if wanted("loads") {
         loads::measure(image, &options.loads, &plugin, &mut results)?;
@@ -287,8 +294,10 @@ const REFERENCES: &[(&str, f64)] = &[
 /// The systems of bench PDs.
 const BENCH_SYSTEMS: &[&str] = &["tests/systems/bench_calls.xml", "tests/systems/bench_exits.xml"];
 
-/// Round trips measured by the bench PDs: lines `BENCH name rounds ticks`, `BENCH done` at the end.
-fn round_trips(options: &image::Options, results: &mut Results) -> Result<()> {
+/// Round trips measured by the bench PDs: lines `BENCH name rounds ticks`, `BENCH done` at the end. Returns names and
+/// ticks.
+fn round_trips(options: &image::Options, results: &mut Results) -> Result<Vec<(String, u64)>> {
+    let mut rows = Vec::new();
     for system in BENCH_SYSTEMS {
         say(format!("round trips: {system}"));
         let mut own = options.clone();
@@ -306,9 +315,10 @@ fn round_trips(options: &image::Options, results: &mut Results) -> Result<()> {
             let reference =
                 REFERENCES.iter().find(|(known, _)| *known == name).map(|(_, reference)| *reference);
             results.add(&name, (instructions * 100.0).round() / 100.0, "instructions", reference);
+            rows.push((name, ticks));
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
 fn bench_lines(console: &str) -> Vec<(String, u64, u64)> {
