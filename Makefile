@@ -11,7 +11,7 @@ endif
 BOARD  ?= qemu_virt_aarch64
 CONFIG ?= release
 SYSTEM ?= system.xml
-export BOARD CONFIG SYSTEM
+export BOARD CONFIG SYSTEM EXTENSION
 
 # Of `make run`, all optional; system.xml has the defaults.
 export MICROKIT_SDK ROOT_TASK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET \
@@ -42,6 +42,7 @@ help:
 	@echo 'Variables, with their defaults:'
 	@echo '  BOARD=$(BOARD)  CONFIG=$(CONFIG) (debug, benchmark, paranoid)  SYSTEM=$(SYSTEM)'
 	@echo '  MICROKIT_SDK=build/sdk     another Microkit SDK to build with'
+	@echo '  EXTENSION=off              build our SDK without the kernel extension (docs/kernel-extension.md)'
 	@echo '  KERNEL=debian-12           a guest of `make fetch` (debian-12, debian-12-cloud, debian-13, debian-13-cloud),'
 	@echo '                             or the path of an arm64 kernel Image'
 	@echo '  INITRD=  CMDLINE=          the path of an initramfs (or none), and the kernel command line'

@@ -103,7 +103,8 @@ const BOOLEANS: &[&str] = &[
 ];
 
 /// Numeric options that become `config::NAME`, with the value used when the file has none.
-const NUMBERS: &[(&str, u64)] = &[("MAX_NUM_BOOTINFO_UNTYPED_CAPS", 230), ("MAX_NUM_NODES", 1)];
+const NUMBERS: &[(&str, u64)] =
+    &[("BULKHEAD_EXTENSION", 0), ("MAX_NUM_BOOTINFO_UNTYPED_CAPS", 230), ("MAX_NUM_NODES", 1)];
 
 /// Object sizes that become `object_bits::NAME`, with the host build's value.
 const OBJECT_BITS: &[(&str, u64)] = &[

@@ -69,6 +69,9 @@ impl fmt::Display for Report<'_> {
                 }
             }
             Fault::VcpuFault { hsr } => write!(f, "VCPUFault: {}", Syndrome(hsr)),
+            Fault::VcpuExit { ip, addr, hsr, .. } => {
+                write!(f, "VCPUExit: ip={ip:#x} fault_addr={addr:#x} {}", Syndrome(hsr))
+            }
             Fault::VgicMaintenance { idx } => write!(f, "VGICMaintenance: list register {idx:?}"),
             Fault::VppiEvent { irq } => write!(f, "VPPIEvent: interrupt {irq}"),
             Fault::Null => f.write_str("no fault"),

@@ -59,7 +59,7 @@ pub use sel4_sys::{VcpuReg, seL4_UserContext as UserContext};
 pub use slots::cspace_slot;
 pub use smc::{SmcContext, smc_call};
 pub use symbols::{PatchedSymbol, pd_is_passive, pd_name, pd_name_bytes};
-pub use vcpu::Vcpu;
+pub use vcpu::{Vcpu, exit_answer};
 
 /// What the macros of this crate expand to; not an interface.
 #[doc(hidden)]

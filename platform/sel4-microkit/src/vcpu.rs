@@ -1,10 +1,28 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The virtual CPUs of the PD's virtual machine.
 
-use sel4_sys::{Error, VcpuReg, seL4_CPtr, seL4_UserContext};
+use sel4_sys::{Error, VcpuReg, seL4_CPtr, seL4_Error, seL4_UserContext};
 
 use crate::child::{expect, restart};
-use crate::{ipc_buffer, slots};
+use crate::{MessageInfo, ipc_buffer, set_mr, slots};
+
+/// Thread flag of the kernel extension: exits are told with registers (`docs/kernel-extension.md`).
+const EXITS: u64 = 1 << 63;
+
+/// The reply to a [`Fault::VcpuExit`](crate::Fault::VcpuExit): the guest goes on at `pc`, with a general register (by its
+/// number, below 31) set. Nothing may be sent between this and the reply.
+#[inline]
+pub fn exit_answer(pc: u64, register: Option<(usize, u64)>) -> MessageInfo {
+    set_mr(0, pc);
+    match register {
+        Some((number, value)) => {
+            set_mr(1, number as u64);
+            set_mr(2, value);
+            MessageInfo::new(0, 3)
+        }
+        None => MessageInfo::new(0, 1),
+    }
+}
 
 /// A virtual CPU of this PD's virtual machine.
 #[derive(Debug, Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash)]
@@ -71,6 +89,16 @@ impl Vcpu {
     #[inline]
     pub fn ack_vppi(&self, irq: u64) {
         expect(ipc_buffer::with(|buffer| buffer.seL4_ARM_VCPU_AckVPPI(self.vcpu(), irq)), "ack_vppi");
+    }
+
+    /// Lets memory faults and trapped instructions be told as [`Fault::VcpuExit`](crate::Fault::VcpuExit), which can be
+    /// answered with registers ([`exit_answer`]). Returns whether the kernel can.
+    pub fn tell_exits(&self) -> bool {
+        if sel4_sys::config::BULKHEAD_EXTENSION == 0 {
+            return false;
+        }
+        let result = ipc_buffer::with(|buffer| buffer.seL4_TCB_SetFlags(self.tcb(), 0, EXITS));
+        result.error == seL4_Error::seL4_NoError && result.flags & EXITS != 0
     }
 
     /// Reads a system register.

@@ -26,6 +26,8 @@ pub mod fault_label {
     pub const VCPU_FAULT: seL4_Word = 8;
     /// A private interrupt for a guest (virtual timer).
     pub const VPPI_EVENT: seL4_Word = 9;
+    /// Bulkhead's kernel extension: an exit with registers.
+    pub const VCPU_EXIT: seL4_Word = 0x100;
 }
 
 /// Why a capability lookup failed.
@@ -148,6 +150,19 @@ pub enum Fault {
         /// The interrupt (INTID).
         irq: seL4_Word,
     },
+    /// Memory fault or trapped instruction of a guest whose thread tells exits (Bulkhead's kernel extension).
+    VcpuExit {
+        /// Address of the instruction.
+        ip: seL4_Word,
+        /// Its intermediate physical address; 0 for a trapped instruction.
+        addr: seL4_Word,
+        /// Exception syndrome (`ESR_EL2`).
+        hsr: seL4_Word,
+        /// Saved program status.
+        spsr: seL4_Word,
+        /// The general register that the instruction names; 0 if it names none.
+        value: seL4_Word,
+    },
     /// Not a fault message of this kernel.
     Unknown {
         /// Its label.
@@ -200,6 +215,16 @@ impl Fault {
             fault_label::VGIC_MAINTENANCE => Self::VgicMaintenance { idx: u32::try_from(mr(0)).ok() },
             fault_label::VCPU_FAULT => Self::VcpuFault { hsr: mr(0) },
             fault_label::VPPI_EVENT => Self::VppiEvent { irq: mr(0) },
+            fault_label::VCPU_EXIT => {
+                let state = mr(2);
+                Self::VcpuExit {
+                    ip: mr(0),
+                    addr: mr(1),
+                    hsr: state & 0xffff_ffff,
+                    spsr: state >> 32,
+                    value: mr(3),
+                }
+            }
             label => Self::Unknown { label },
         }
     }

@@ -89,6 +89,16 @@ impl Syndrome {
         self.0 & 0x01ff_ffff
     }
 
+    /// The general-purpose register that the instruction transfers, for a data abort (ISS.SRT, where ISV is set) or a
+    /// system register access (ISS.Rt); XZR for any other.
+    pub const fn register(self) -> Gpr {
+        match self.class() {
+            Class::DataAbort => Gpr::new(self.iss() >> 16),
+            Class::SysReg => Gpr::new(self.iss() >> 5),
+            _ => Gpr::XZR,
+        }
+    }
+
     /// Which hint trapped; only meaningful for [`Class::Wait`].
     pub const fn wait_kind(self) -> WaitKind {
         if self.0 & 1 == 0 { WaitKind::Interrupt } else { WaitKind::Event }

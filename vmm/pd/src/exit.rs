@@ -18,7 +18,7 @@
 use crate::guest::{Guest, Life};
 use crate::host::Host;
 use crate::machine::Run;
-use crate::trap::{Injected, Trap};
+use crate::trap::{Answer, Injected, Told, Trap};
 use crate::vcpu::{REGISTERS, Vcpu};
 use crate::virtio::Accessed;
 use vgic::IntId;
@@ -58,6 +58,8 @@ pub enum Exit {
 pub enum Reply {
     /// It does.
     Resume,
+    /// It does, with registers that the answer sets.
+    Answer(Answer),
     /// It does not; it is started by a store of its registers when the time has come.
     Hold,
 }
@@ -66,8 +68,16 @@ pub enum Reply {
 const CALL_BYTES: u64 = 4;
 
 impl<H: Host> Guest<H> {
-    /// Handles an exit of vCPU `index`. `registers` is memory to work in; what is in there is not used.
-    pub fn exit(&mut self, registers: &mut [u64; REGISTERS], index: usize, exit: Exit) -> Reply {
+    /// Handles an exit of vCPU `index`. `registers` is memory to work in; what is in there is not used. `told`: registers
+    /// that the exit's message told; then the reply may be an answer.
+    #[inline]
+    pub fn exit(
+        &mut self,
+        registers: &mut [u64; REGISTERS],
+        index: usize,
+        exit: Exit,
+        told: Option<Told>,
+    ) -> Reply {
         match self.life {
             Life::Running if self.is_running(index) => {}
             Life::Rebooting => return self.exit_while_rebooting(index, exit),
@@ -80,17 +90,21 @@ impl<H: Host> Guest<H> {
         }
         match exit {
             Exit::Memory { pc, address, fetch: false, syndrome } => {
-                self.data_abort(index, Trap::at(&vcpu, registers, pc), address, Syndrome::new(syndrome))
+                self.data_abort(index, Trap::at(&vcpu, registers, pc, told), address, Syndrome::new(syndrome))
             }
-            Exit::Memory { pc, address, .. } => self.inject(index, Trap::at(&vcpu, registers, pc), |sctlr| {
-                Cause::InstructionAbort { address: FaultAddress::from_ipa(address, sctlr) }
-            }),
+            Exit::Memory { pc, address, .. } => {
+                self.inject(index, Trap::at(&vcpu, registers, pc, told), |sctlr| Cause::InstructionAbort {
+                    address: FaultAddress::from_ipa(address, sctlr),
+                })
+            }
             Exit::Trapped(syndrome) => {
                 self.host_output();
-                self.trapped(index, Trap::new(&vcpu, registers), Syndrome::new(syndrome))
+                self.trapped(index, Trap::new(&vcpu, registers, told), Syndrome::new(syndrome))
             }
-            Exit::Hypercall(pc) => self.call(index, Trap::at(&vcpu, registers, pc), CALL_BYTES),
-            Exit::Unknown(pc) => self.inject(index, Trap::at(&vcpu, registers, pc), |_| Cause::Undefined),
+            Exit::Hypercall(pc) => self.call(index, Trap::at(&vcpu, registers, pc, told), CALL_BYTES),
+            Exit::Unknown(pc) => {
+                self.inject(index, Trap::at(&vcpu, registers, pc, told), |_| Cause::Undefined)
+            }
             Exit::Maintenance(list_register) => {
                 self.maintenance(index, list_register);
                 Reply::Resume
@@ -128,8 +142,7 @@ impl<H: Host> Guest<H> {
             });
         }
         trap.advance(syndrome.instruction_bytes());
-        trap.commit();
-        Reply::Resume
+        trap.resume()
     }
 
     fn trapped(&mut self, index: usize, mut trap: Trap<'_, H::Vcpu>, syndrome: Syndrome) -> Reply {
@@ -138,10 +151,7 @@ impl<H: Host> Guest<H> {
                 trap.advance(syndrome.instruction_bytes());
                 match syndrome.wait_kind() {
                     WaitKind::Interrupt => self.wait(index, trap),
-                    WaitKind::Event => {
-                        trap.commit();
-                        Reply::Resume
-                    }
+                    WaitKind::Event => trap.resume(),
                 }
             }
             Class::Smc64 => self.call(index, trap, CALL_BYTES),
@@ -164,8 +174,7 @@ impl<H: Host> Guest<H> {
             Outcome::TrapToEl1 => return self.inject(index, trap, |_| Cause::Trap(syndrome)),
         }
         trap.advance(syndrome.instruction_bytes());
-        trap.commit();
-        Reply::Resume
+        trap.resume()
     }
 
     fn inject(
@@ -175,10 +184,7 @@ impl<H: Host> Guest<H> {
         cause: impl FnOnce(u64) -> Cause,
     ) -> Reply {
         match trap.inject(cause) {
-            Injected::AtVector => {
-                trap.commit();
-                Reply::Resume
-            }
+            Injected::AtVector => trap.resume(),
             Injected::Hopeless => self.crash(index, "its exception vector cannot be executed"),
         }
     }
@@ -194,8 +200,7 @@ impl<H: Host> Guest<H> {
             // A device has more to do than one event allows: it goes on at the next exit.
             || self.unfinished != 0
         {
-            trap.commit();
-            return Reply::Resume;
+            return trap.resume();
         }
         let pc = trap.hold();
         if let Some(cpu) = self.machine.cpus.get_mut(index) {

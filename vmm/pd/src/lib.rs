@@ -34,6 +34,6 @@ pub use exit::{Exit, Reply};
 pub use guest::{Guest, Life};
 pub use host::{Console, Host};
 pub use machine::Machine;
-pub use trap::Trap;
+pub use trap::{Answer, Told, Trap};
 pub use vcpu::{REGISTERS, SystemRegister, Vcpu};
 pub use virtio::{Links, Slot};

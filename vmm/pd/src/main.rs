@@ -16,12 +16,13 @@ use pd::console::{self, RingConsole};
 use pd::host::PdHost;
 use pd::{links, marks, memory, symbols};
 use sel4_microkit::{
-    Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, protection_domain, restarted,
-    set_log_sink,
+    Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, Vcpu, exit_answer,
+    protection_domain, restarted, set_log_sink,
 };
 use vmm::boot::Description;
 use vmm::host::Memory;
-use vmm::{Config, Exit, Guest, Machine, REGISTERS, Reply, Slot};
+use vmm::{Answer, Config, Exit, Guest, Machine, REGISTERS, Reply, Slot, Told};
+use vmm_arm::{Class, Syndrome};
 
 struct Vmm {
     guest: Guest<PdHost>,
@@ -55,8 +56,13 @@ impl Handler for Vmm {
     #[inline]
     fn fault(&mut self, child: Child, info: MessageInfo) -> Result<Option<MessageInfo>, Infallible> {
         marks::exit();
-        Ok(match self.guest.exit(&mut self.registers, child.index(), exit(&info.fault())) {
+        let fault = info.fault();
+        let (exit, told) = (exit(&fault), told(&fault));
+        Ok(match self.guest.exit(&mut self.registers, child.index(), exit, told) {
             Reply::Resume => Some(MessageInfo::new(0, 0)),
+            Reply::Answer(Answer { pc, register }) => {
+                Some(exit_answer(pc, register.and_then(|(register, value)| Some((register.index()?, value)))))
+            }
             Reply::Hold => None,
         })
     }
@@ -70,6 +76,11 @@ fn exit(fault: &Fault) -> Exit {
             Exit::Memory { pc: ip, address: addr, fetch: prefetch, syndrome: fsr }
         }
         Fault::VcpuFault { hsr } => Exit::Trapped(hsr),
+        Fault::VcpuExit { ip, addr, hsr, .. } => match Syndrome::new(hsr).class() {
+            Class::DataAbort => Exit::Memory { pc: ip, address: addr, fetch: false, syndrome: hsr },
+            Class::InstructionAbort => Exit::Memory { pc: ip, address: addr, fetch: true, syndrome: hsr },
+            _ => Exit::Trapped(hsr),
+        },
         Fault::VgicMaintenance { idx } => Exit::Maintenance(idx.map(|index| index as usize)),
         Fault::VppiEvent { irq } => Exit::PrivateInterrupt(irq),
         // An HVC whose X7 is the number of a system call arrives as that call's failure.
@@ -79,6 +90,14 @@ fn exit(fault: &Fault) -> Exit {
         Fault::Timeout { .. } => Exit::Unexpected("time-out fault"),
         Fault::Null | Fault::Unknown { .. } => Exit::Unexpected("unknown fault message"),
     }
+}
+
+/// The registers that a fault message told.
+#[inline]
+fn told(fault: &Fault) -> Option<Told> {
+    let Fault::VcpuExit { ip, hsr, spsr, value, .. } = *fault else { return None };
+    let register = Syndrome::new(hsr).register();
+    Some(Told { pc: ip, pstate: spsr, register, value })
 }
 
 #[protection_domain]
@@ -98,6 +117,8 @@ fn init() -> impl Handler {
     // SAFETY: the system description maps them, and this function runs once.
     let links = unsafe { links::connect(&symbols) };
     let description = Description { vcpus: machine.vcpus(), cpu, virtio: links.slots() };
+    let told = (0..machine.vcpus()).filter(|index| Vcpu::new(index % 64).tell_exits()).count();
+    log::debug!("{told} vCPUs tell registers with their exits");
     let host = PdHost::new(regions, description, &symbols);
     let mut guest = Guest::new(host, machine, links);
     if restarted() {

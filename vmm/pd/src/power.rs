@@ -111,8 +111,7 @@ impl<H: Host> Guest<H> {
 
     fn answer(&mut self, mut trap: Trap<'_, H::Vcpu>, value: u64) -> Reply {
         trap.set_gpr(X0, value);
-        trap.commit();
-        Reply::Resume
+        trap.resume()
     }
 
     /// CPU_OFF. The exit is not answered; CPU_ON starts the vCPU anew.

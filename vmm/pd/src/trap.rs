@@ -1,10 +1,35 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The registers of a vCPU in its exit: fetched as far as needed, written back as far as changed.
 //!
-//! Both are prefixes of the transfer order, because that is what the kernel transfers, and every register costs.
+//! Both are prefixes of the transfer order, because that is what the kernel transfers, and every register costs. When the
+//! exit's message told the registers that matter ([`Told`]), and the answer can say all that changed ([`Answer`]),
+//! nothing is transferred beside them.
 
+use crate::exit::Reply;
 use crate::vcpu::{REGISTERS, SystemRegister, Then, Vcpu, position};
 use vmm_arm::{Cause, EntryContext, ExceptionEntry, Gpr, Pstate};
+
+/// What an exit's message told (kernel extension).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Address of the instruction.
+    pub pc: u64,
+    /// State at the instruction.
+    pub pstate: u64,
+    /// A general-purpose register.
+    pub register: Gpr,
+    /// Its value.
+    pub value: u64,
+}
+
+/// What the answer to such a message sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Where the guest goes on.
+    pub pc: u64,
+    /// A general-purpose register and its new value.
+    pub register: Option<(Gpr, u64)>,
+}
 
 /// One exit's registers.
 pub struct Trap<'a, V> {
@@ -15,6 +40,9 @@ pub struct Trap<'a, V> {
     known: u8,
     /// The first so many have to be written back.
     changed: u8,
+    told: Option<Told>,
+    /// A register that has to be written back, beside those.
+    set: Option<(Gpr, u64)>,
 }
 
 /// Whether an exception could be injected.
@@ -27,17 +55,25 @@ pub enum Injected {
 }
 
 impl<'a, V: Vcpu> Trap<'a, V> {
-    /// An exit of which nothing is known yet. `registers` is where its registers will be; what is in there is not used.
+    /// An exit of which no more is known than its message told. `registers` is where its registers will be; what is in
+    /// there is not used.
     #[inline]
-    pub const fn new(vcpu: &'a V, registers: &'a mut [u64; REGISTERS]) -> Self {
-        Self { vcpu, registers, known: 0, changed: 0 }
+    pub const fn new(vcpu: &'a V, registers: &'a mut [u64; REGISTERS], told: Option<Told>) -> Self {
+        let known = match told {
+            Some(Told { pc, .. }) => {
+                registers[position::PC] = pc;
+                1
+            }
+            None => 0,
+        };
+        Self { vcpu, registers, known, changed: 0, told, set: None }
     }
 
     /// An exit whose message told the PC.
     #[inline]
-    pub const fn at(vcpu: &'a V, registers: &'a mut [u64; REGISTERS], pc: u64) -> Self {
+    pub const fn at(vcpu: &'a V, registers: &'a mut [u64; REGISTERS], pc: u64, told: Option<Told>) -> Self {
         registers[position::PC] = pc;
-        Self { vcpu, registers, known: 1, changed: 0 }
+        Self { vcpu, registers, known: 1, changed: 0, told, set: None }
     }
 
     /// Address of the instruction.
@@ -47,17 +83,28 @@ impl<'a, V: Vcpu> Trap<'a, V> {
 
     /// State at the instruction.
     pub fn pstate(&mut self) -> Pstate {
-        Pstate::new(self.word(position::PSTATE))
+        match self.told {
+            // Of the state nothing was changed.
+            Some(told) if usize::from(self.changed) <= position::PSTATE => Pstate::new(told.pstate),
+            _ => Pstate::new(self.word(position::PSTATE)),
+        }
     }
 
     /// A general-purpose register.
     pub fn gpr(&mut self, register: Gpr) -> u64 {
-        position::of(register).map_or(0, |at| self.word(at))
+        match (self.set, self.told) {
+            (Some((set, value)), _) if set == register => value,
+            (_, Some(told)) if told.register == register && self.changed <= 1 => told.value,
+            _ => position::of(register).map_or(0, |at| self.word(at)),
+        }
     }
 
     /// Changes a general-purpose register.
     pub fn set_gpr(&mut self, register: Gpr, value: u64) {
-        if let Some(at) = position::of(register) {
+        let Some(at) = position::of(register) else { return };
+        if self.told.is_some() && self.set.is_none_or(|(set, _)| set == register) {
+            self.set = Some((register, value));
+        } else {
             self.set_word(at, value);
         }
     }
@@ -97,8 +144,23 @@ impl<'a, V: Vcpu> Trap<'a, V> {
         Injected::AtVector
     }
 
+    /// Lets the guest go on with what changed.
+    #[inline]
+    pub fn resume(self) -> Reply {
+        if self.told.is_some() && self.changed <= 1 {
+            return Reply::Answer(Answer { pc: self.registers[position::PC], register: self.set });
+        }
+        self.commit();
+        Reply::Resume
+    }
+
     /// Writes back what changed. The vCPU stays in its exit.
     pub fn commit(mut self) {
+        if let Some((register, value)) = self.set
+            && let Some(at) = position::of(register)
+        {
+            self.set_word(at, value);
+        }
         if self.changed > 0 {
             self.fetch(self.changed.into());
             self.vcpu.store(self.registers, self.changed.into(), Then::Stay);
@@ -109,7 +171,7 @@ impl<'a, V: Vcpu> Trap<'a, V> {
     /// back.
     pub fn hold(mut self) -> u64 {
         let pc = self.pc();
-        if self.changed > 1 {
+        if self.changed > 1 || self.set.is_some() {
             self.commit();
         }
         pc

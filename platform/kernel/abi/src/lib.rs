@@ -10,6 +10,7 @@
 pub mod bootinfo;
 pub mod context;
 pub mod debug;
+pub mod extension;
 pub mod fault;
 pub mod ipc;
 pub mod label;

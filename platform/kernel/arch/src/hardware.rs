@@ -83,6 +83,7 @@ impl Machine for Hardware {
     const DEBUG: bool = cfg!(feature = "debug");
     const HW_DEBUG: bool = cfg!(feature = "debug");
     const BENCHMARK: bool = cfg!(feature = "benchmark");
+    const EXTENSION: bool = cfg!(feature = "extension");
     const MAX_IRQ: u64 = board::MAX_IRQ;
 
     #[inline(always)]
@@ -190,6 +191,11 @@ impl Machine for Hardware {
             Some((root, vmid)) => translation::vttbr(root, vmid),
             None => translation::nothing(),
         }
+    }
+
+    #[inline(always)]
+    fn set_space(&mut self, space: u64) {
+        write!("vttbr_el2", space);
     }
 
     #[inline(always)]

@@ -99,7 +99,23 @@ extern "C" fn trap_syscall() -> u64 {
     leave(kernel)
 }
 
-/// Any other synchronous exception.
+/// A data abort of a guest or a native thread, by the fast path.
+#[unsafe(no_mangle)]
+extern "C" fn fast_data_abort(syndrome: u64) -> ! {
+    let kernel = kernel();
+    kernel.count_entry();
+    let guest = kernel.m.vcpus.is_active();
+    match kernel.fast_fault_entry(abort(syndrome, guest, false)) {
+        Some(Next::Ready(thread)) => {
+            before_exit(kernel);
+            go!("restore_user", crate::hardware::registers_of(thread))
+        }
+        Some(Next::Load(thread)) => go!("load_and_restore", thread.addr().0),
+        None => go!("slow_exception", syndrome),
+    }
+}
+
+/// Any other synchronous exception, and a data abort that the fast path did not take.
 #[unsafe(no_mangle)]
 extern "C" fn trap_synchronous(syndrome: u64) -> u64 {
     let kernel = kernel();

@@ -93,6 +93,10 @@ slow_syscall:
     bl      trap_syscall
     b       restore_user
 1:  mov     x0, x24
+    cmp     x25, #0x24              // data abort
+    b.eq    fast_data_abort
+.global slow_exception
+slow_exception:
     bl      trap_synchronous
     b       restore_user
 

@@ -23,7 +23,7 @@ use crate::layout::{
     Above, Endpoint, Reply, SchedContext, State, Tcb, TcbSlot, notification_state, queue_state, queued,
 };
 use crate::machine::Machine;
-use kernel_abi::{CapRights, MessageInfo, fault, ipc};
+use kernel_abi::{CapRights, MessageInfo, extension, fault, ipc};
 
 /// What is counted in host tests, to show that the fast paths are really taken there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,9 @@ pub enum Path {
     Call,
     CallLong,
     Reply,
+    ReplyExit,
     Fault,
+    Exit,
     SignalMark,
     SignalSwitch,
     SignalStay,
@@ -136,14 +138,18 @@ impl<M: Machine> Kernel<M> {
             return None;
         }
         let buffers = if label == fault::NULL { self.buffers(thread, caller, info)? } else { None };
+        let exit = M::EXTENSION && label == extension::VCPU_EXIT;
 
         // Nothing can fail from here on.
-        self.took(Path::Reply);
+        self.took(if exit { Path::ReplyExit } else { Path::Reply });
         caller.set_reply(&mut self.m, None);
         if label == fault::NULL {
             self.fast_transfer(thread, caller, info, 0, buffers);
         } else {
             caller.set_fault_label(&mut self.m, fault::NULL);
+            if exit {
+                self.answer_exit(thread, caller, info);
+            }
             let pc = caller.restart_pc(&self.m);
             caller.set_reg(&mut self.m, kernel_abi::context::stored::PC, pc);
         }
@@ -172,6 +178,7 @@ impl<M: Machine> Kernel<M> {
             Fault::Vcpu { syndrome } => (fault::VCPU_FAULT, [syndrome, 0, 0]),
             Fault::VppiEvent { irq } => (fault::VPPI_EVENT, [irq, 0, 0]),
             Fault::VgicMaintenance { index } => (fault::VGIC_MAINTENANCE, [index.unwrap_or(u64::MAX), 0, 0]),
+            Fault::Exit { address, syndrome } => (extension::VCPU_EXIT, [address, syndrome, 0]),
             _ => return None,
         };
         let (endpoint, badge, rights) = thread.slot(TcbSlot::FaultHandler).endpoint(&self.m)?;
@@ -185,14 +192,21 @@ impl<M: Machine> Kernel<M> {
         }
 
         // Nothing can fail from here on.
-        self.took(Path::Fault);
+        self.took(if label == extension::VCPU_EXIT { Path::Exit } else { Path::Fault });
         thread.set_fault_label(&mut self.m, label);
         thread.set_fault0(&mut self.m, kept[0]);
         thread.set_fault1(&mut self.m, kept[1]);
         thread.set_fault2(&mut self.m, kept[2]);
         self.leave_endpoint(endpoint, handler);
         self.wait_for_reply(thread, reply);
-        let length = if label == fault::VM_FAULT {
+        let length = if M::EXTENSION && label == extension::VCPU_EXIT {
+            let [pc, address, state, value] = self.exit_words(thread, kept[0], kept[1]);
+            handler.set_reg(&mut self.m, 2, pc);
+            handler.set_reg(&mut self.m, 3, address);
+            handler.set_reg(&mut self.m, 4, state);
+            handler.set_reg(&mut self.m, 5, value);
+            4
+        } else if label == fault::VM_FAULT {
             let pc = thread.restart_pc(&self.m);
             handler.set_reg(&mut self.m, 2, pc);
             handler.set_reg(&mut self.m, 3, kept[0]);

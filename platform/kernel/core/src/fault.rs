@@ -6,7 +6,7 @@ use crate::kernel::Kernel;
 use crate::layout::{SchedContext, State, Tcb, TcbSlot};
 use crate::machine::Machine;
 use kernel_abi::context::{self, stored};
-use kernel_abi::{CapRights, MessageInfo, debug, fault, ipc};
+use kernel_abi::{CapRights, MessageInfo, debug, extension, fault, ipc};
 
 /// A fault and its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +70,40 @@ pub enum Fault {
         /// Which.
         irq: u64,
     },
+    /// `Vm` or `Vcpu` of a thread that tells them so (kernel extension).
+    Exit {
+        /// Address; 0 for a trapped event.
+        address: u64,
+        /// ESR_EL2.
+        syndrome: u64,
+    },
 }
 
 impl<M: Machine> Kernel<M> {
+    /// A fault of `thread` in the form in which it tells it.
+    #[inline(always)]
+    pub(crate) fn as_told(&self, thread: Tcb, what: Fault) -> Fault {
+        if !M::EXTENSION || thread.flags(&self.m) & extension::EXITS == 0 {
+            return what;
+        }
+        match what {
+            Fault::Vm { address, fsr, .. } => Fault::Exit { address, syndrome: fsr },
+            Fault::Vcpu { syndrome } => Fault::Exit { address: 0, syndrome },
+            other => other,
+        }
+    }
+
+    /// The words of an exit's message.
+    #[inline(always)]
+    pub(crate) fn exit_words(&self, thread: Tcb, address: u64, syndrome: u64) -> [u64; 4] {
+        let spsr = thread.reg(&self.m, stored::SPSR);
+        let register = extension::register_of(syndrome);
+        let value =
+            if register == extension::NO_REGISTER { 0 } else { thread.reg(&self.m, register as usize) };
+        let state = syndrome & extension::SYNDROME_MASK | spsr << extension::SPSR_SHIFT;
+        [self.user_pc(thread), address, state, value]
+    }
+
     /// Stops `thread` at a fault and tells its handler; without one, it just stops.
     pub fn fault(&mut self, thread: Tcb, what: Fault) {
         let (label, words) = match what {
@@ -94,6 +125,7 @@ impl<M: Machine> Kernel<M> {
             }
             Fault::Vcpu { syndrome } => (fault::VCPU_FAULT, [syndrome, 0, 0, 0, 0, 0]),
             Fault::VppiEvent { irq } => (fault::VPPI_EVENT, [irq, 0, 0, 0, 0, 0]),
+            Fault::Exit { address, syndrome } => (extension::VCPU_EXIT, [address, syndrome, 0, 0, 0, 0]),
         };
         thread.set_fault_label(&mut self.m, label);
         thread.set_fault0(&mut self.m, words[0]);
@@ -145,6 +177,10 @@ impl<M: Machine> Kernel<M> {
         let (f0, f1, f2) = (sender.fault0(&self.m), sender.fault1(&self.m), sender.fault2(&self.m));
         let length = match label {
             fault::VM_FAULT => self.put_words(receiver, &[self.user_pc(sender), f0, f2, f1]),
+            extension::VCPU_EXIT => {
+                let words = self.exit_words(sender, f0, f1);
+                self.put_words(receiver, &words)
+            }
             fault::CAP_FAULT => {
                 let (f3, f4, f5) = (sender.fault3(&self.m), sender.fault4(&self.m), sender.fault5(&self.m));
                 let words = [self.user_pc(sender), f0, f1, f2, f3, f4, f5];
@@ -214,9 +250,29 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    /// Applies the answer of `sender` to the exit of `receiver`.
+    #[inline(always)]
+    pub(crate) fn answer_exit(&mut self, sender: Tcb, receiver: Tcb, info: MessageInfo) {
+        let word = |kernel: &Self, index| kernel.message_word(sender, None, index);
+        if info.length() >= extension::ANSWER_PC {
+            let pc = word(self, 0);
+            self.set_user_pc(receiver, pc);
+        }
+        if info.length() >= extension::ANSWER_REGISTER {
+            let (register, value) = (word(self, 1), word(self, 2));
+            if register < extension::NO_REGISTER {
+                receiver.set_reg(&mut self.m, register as usize, value);
+            }
+        }
+    }
+
     /// Applies the answer of `sender` to the fault of `receiver`. Returns whether the thread goes on.
     pub fn apply_fault_reply(&mut self, sender: Tcb, receiver: Tcb) -> bool {
         let info = MessageInfo(sender.reg(&self.m, 1));
+        if receiver.fault_label(&self.m) == extension::VCPU_EXIT {
+            self.answer_exit(sender, receiver, info);
+            return true;
+        }
         let registers: &[usize] = match receiver.fault_label(&self.m) {
             fault::UNKNOWN_SYSCALL => &fault::UNKNOWN_SYSCALL_REGS,
             fault::USER_EXCEPTION => &fault::USER_EXCEPTION_REGS,

@@ -153,7 +153,7 @@ objects! {
         /// The stored PC is that of the instruction to run next after an interrupted system call.
         restart_pc/set_restart_pc: u64 = 752,
         /// While equal to [`Kernel::switch_key`](crate::Kernel::switch_key): the word behind it is right, and the
-        /// thread has no virtual CPU.
+        /// thread has no virtual CPU; while its complement: the word is right, and the thread has one.
         switch_key/set_switch_key: u64 = 760,
         /// Its translation as the machine takes it ([`Machine::space_word`]).
         switch_space/set_switch_space: u64 = 768,

@@ -35,6 +35,8 @@ pub trait Machine {
     const HW_DEBUG: bool;
     /// Whether utilisation is tracked (configuration `benchmark`).
     const BENCHMARK: bool;
+    /// Whether there is the kernel extension ([`kernel_abi::extension`]).
+    const EXTENSION: bool;
     /// The greatest interrupt number that a user may ask a handler for.
     const MAX_IRQ: u64;
 
@@ -109,6 +111,8 @@ pub trait Machine {
     fn switch_thread(&mut self, to: Option<Tcb>, vcpu: Option<Vcpu>);
     /// A translation in one word, for [`switch_plain`](Self::switch_plain).
     fn space_word(&self, root: Option<(PhysAddr, u8)>) -> u64;
+    /// As [`set_vspace`](Self::set_vspace), by the word.
+    fn set_space(&mut self, space: u64);
     /// Whether the thread that is loaded has no virtual CPU.
     fn is_plain(&self) -> bool;
     /// [`set_vspace`](Self::set_vspace) and [`switch_thread`](Self::switch_thread) in one, while

@@ -119,6 +119,7 @@ impl Machine for SimMachine {
     const DEBUG: bool = true;
     const HW_DEBUG: bool = HW_DEBUG;
     const BENCHMARK: bool = true;
+    const EXTENSION: bool = true;
     const MAX_IRQ: u64 = MAX_IRQ;
 
     fn address_space(&self) -> AddressSpace {
@@ -206,11 +207,14 @@ impl Machine for SimMachine {
     fn space_word(&self, root: Option<(PhysAddr, u8)>) -> u64 {
         root.map_or(0, |(root, vmid)| root.0 | u64::from(vmid) << 48)
     }
+    fn set_space(&mut self, space: u64) {
+        self.vspace = (space != 0).then_some((PhysAddr(space & ((1 << 48) - 1)), (space >> 48) as u8));
+    }
     fn is_plain(&self) -> bool {
         true
     }
     fn switch_plain(&mut self, _from: Tcb, _to: Tcb, space: u64) {
-        self.vspace = (space != 0).then_some((PhysAddr(space & ((1 << 48) - 1)), (space >> 48) as u8));
+        self.set_space(space);
     }
     fn fpu_release(&mut self, _tcb: Tcb, _discard: bool) {}
     fn vcpu_init(&mut self, vcpu: Vcpu) {

@@ -129,18 +129,31 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// A fault of the current thread. Registers are stored; the stored PC is where it happened.
-    pub fn handle_fault(&mut self, what: Fault) {
+    /// The part of [`handle_fault`](Self::handle_fault) that the fast path does. Returns who runs now, or `None` when
+    /// `handle_fault` has to follow.
+    #[inline(always)]
+    pub fn fast_fault_entry(&mut self, what: Fault) -> Option<Next> {
         let thread = self.current;
         let pc = thread.reg(&self.m, stored::PC);
         thread.set_restart_pc(&mut self.m, pc);
         self.update_time();
-        if self.is_quiet()
-            && let Some(next) = self.fast_fault(thread, what)
-        {
-            self.load_next(next);
-            return;
+        if !self.is_quiet() {
+            return None;
         }
+        let what = self.as_told(thread, what);
+        let next = self.fast_fault(thread, what)?;
+        let ready = self.switch_thread(thread, next);
+        Some(if ready { Next::Ready(next) } else { Next::Load(next) })
+    }
+
+    /// A fault of the current thread. Registers are stored; the stored PC is where it happened.
+    pub fn handle_fault(&mut self, what: Fault) {
+        match self.fast_fault_entry(what) {
+            Some(Next::Ready(_)) => return,
+            Some(Next::Load(next)) => return self.load_thread(next),
+            None => {}
+        }
+        let what = self.as_told(self.current, what);
         if self.check_budget_restart() {
             self.fault_current(what);
         }

@@ -9,6 +9,7 @@ use crate::kernel::Kernel;
 use crate::layout::{SchedContext, Slot, State, Tcb, TcbSlot};
 use crate::machine::Machine;
 use kernel_abi::context::{self, stored};
+use kernel_abi::extension::EXITS;
 use kernel_abi::{CapRights, Invocation, NUM_PRIORITIES, ipc};
 
 /// A capability to put into one of a thread's slots, and where it was copied from.
@@ -105,7 +106,8 @@ impl<M: Machine> Kernel<M> {
             I::TcbSetFlags => {
                 self.require(msg, 2, 0)?;
                 let (clear, set) = (self.arg(msg, 0), self.arg(msg, 1));
-                let flags = (tcb.flags(&self.m) & !clear | set) & FLAG_FPU_DISABLED;
+                let known = if M::EXTENSION { FLAG_FPU_DISABLED | EXITS } else { FLAG_FPU_DISABLED };
+                let flags = (tcb.flags(&self.m) & !clear | set) & known;
                 if flags & FLAG_FPU_DISABLED != 0 {
                     self.m.fpu_release(tcb, false);
                 }

@@ -213,13 +213,18 @@ impl<M: Machine> Kernel<M> {
             // Nobody's registers: whatever is loaded stays, it cannot run.
             return;
         }
-        let space = self.load_vspace(tcb);
         let vcpu = tcb.vcpu(&self.m);
+        let key = if vcpu.is_none() { self.switch_key } else { !self.switch_key };
+        if tcb.switch_key(&self.m) == key {
+            let space = tcb.switch_space(&self.m);
+            self.m.set_space(space);
+        } else {
+            let space = self.load_vspace(tcb);
+            tcb.set_switch_key(&mut self.m, key);
+            tcb.set_switch_space(&mut self.m, space);
+        }
         self.m.switch_thread(Some(tcb), vcpu);
         self.loaded = Some(tcb);
-        let key = if vcpu.is_none() { self.switch_key } else { 0 };
-        tcb.set_switch_key(&mut self.m, key);
-        tcb.set_switch_space(&mut self.m, space);
     }
 
     /// As [`load_thread`](Self::load_thread), from the thread that is loaded to another, if that is little: returns

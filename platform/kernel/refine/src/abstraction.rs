@@ -360,6 +360,7 @@ impl Abstraction<'_> {
             label::VGIC_MAINTENANCE => Fault::VgicMaintenance { index: f[0] },
             label::VCPU_FAULT => Fault::Vcpu { syndrome: f[0] },
             label::VPPI_EVENT => Fault::Vppi { irq: f[0] },
+            kernel_abi::extension::VCPU_EXIT => Fault::Exit { address: f[0], syndrome: f[1] },
             other => return Err(format!("fault label {other}")),
         }))
     }

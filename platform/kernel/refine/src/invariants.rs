@@ -65,15 +65,18 @@ fn entry(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
     Ok(())
 }
 
-/// Threads that can be changed to without a look ([`Tcb::switch_key`]) have no virtual CPU, and the translation that is
-/// kept for them.
+/// Threads that can be changed to without a look ([`Tcb::switch_key`]) have the translation that is kept for them, and a
+/// virtual CPU or none as the key says.
 fn switches(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
     for (&at, thread) in &state.tcbs {
         let Some(tcb) = Tcb::at(PhysAddr(at.0)) else { continue };
-        if tcb.switch_key(&kernel.m) != kernel.switch_key {
+        let key = tcb.switch_key(&kernel.m);
+        if key != kernel.switch_key && key != !kernel.switch_key {
             continue;
         }
-        ensure(thread.vcpu.is_none(), || format!("{at:x?} has a virtual CPU"))?;
+        ensure(thread.vcpu.is_none() == (key == kernel.switch_key), || {
+            format!("{at:x?}: {:x?}", thread.vcpu)
+        })?;
         let space = match tcb.slot(TcbSlot::VSpace).cap(&kernel.m) {
             CoreCap::VSpace { at, asid: Some(asid) } if kernel.vspace_of(asid) == Some(at) => {
                 kernel.vmid_in_use(asid).map(|vmid| (at, vmid))

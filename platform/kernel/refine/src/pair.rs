@@ -168,5 +168,6 @@ fn core_fault(fault: Fault) -> kernel_core::fault::Fault {
         Fault::VgicMaintenance { index } => F::VgicMaintenance { index: Some(index) },
         Fault::Vcpu { syndrome } => F::Vcpu { syndrome },
         Fault::Vppi { irq } => F::VppiEvent { irq },
+        Fault::Exit { address, syndrome } => F::Exit { address, syndrome },
     }
 }

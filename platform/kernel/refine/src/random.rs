@@ -524,7 +524,11 @@ impl Maker<'_> {
             18 => (tcb, TcbBindNotification, vec![], vec![self.notification()]),
             19 => (tcb, TcbUnbindNotification, vec![], vec![]),
             20 => (tcb, TcbSetTlsBase, vec![self.rng.number()], vec![]),
-            _ => (tcb, TcbSetFlags, vec![self.rng.below(4), self.rng.below(4)], vec![]),
+            _ => {
+                let exits = kernel_abi::extension::EXITS;
+                let flags = [0, 0, exits].map(|high| self.rng.below(4) | high);
+                (tcb, TcbSetFlags, vec![self.rng.pick(&flags), self.rng.pick(&flags)], vec![])
+            }
         }
     }
 

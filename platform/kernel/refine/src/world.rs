@@ -61,6 +61,7 @@ pub fn config(address_space: AddressSpace) -> Config {
     Config {
         hw_debug: sim::HW_DEBUG,
         benchmark: true,
+        extension: true,
         tcb_bits: kernel_abi::object::TCB_BITS_HW_DEBUG,
         ticks_per_us: sim::TICKS_PER_US,
         min_budget: 20 * sim::TICKS_PER_US,

@@ -11,7 +11,7 @@ use kernel_refine::random::{self, Rng, describe};
 use kernel_refine::world::{self, busy, invoke, slot};
 use kernel_refine::{Pair, Step};
 use kernel_spec::fault::Fault;
-use kernel_spec::{Event, Obj};
+use kernel_spec::{Event, Obj, ThreadState};
 
 const UNBADGED: u64 = busy::ENDPOINT;
 /// An interrupt that signals the first notification.
@@ -22,7 +22,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// The busy system with plain budgets for all threads, two of them bound to notifications, interrupts for one of them.
-fn event_loops(passive: bool, domains: bool) -> Pair {
+fn event_loops(passive: bool, domains: bool, exits: bool) -> Pair {
     use Invocation::*;
     let mut pair = world::busy_system();
     let configure = |sc, budget, period| {
@@ -49,6 +49,9 @@ fn event_loops(passive: bool, domains: bool) -> Pair {
         steps.extend([turn(0, 0, 1500), turn(1, 1, 2500)]);
         steps.push(invoke(slot::DOMAIN, DomainScheduleSetStart, &[0], &[]));
     }
+    if exits {
+        steps.push(invoke(busy::TCB + 3, TcbSetFlags, &[0, kernel_abi::extension::EXITS], &[]));
+    }
     for (number, step) in steps.iter().enumerate() {
         let caller = pair.spec.current;
         pair.enter(step);
@@ -60,10 +63,11 @@ fn event_loops(passive: bool, domains: bool) -> Pair {
 fn message(rng: &mut Rng, call: Syscall, x0: u64, x6: u64, x8: u64) -> Step {
     let mut regs = [0; 9];
     for reg in &mut regs[2..6] {
-        *reg = rng.below(1000);
+        let most = rng.pick(&[40, 1000]);
+        *reg = rng.below(most);
     }
     (regs[0], regs[6], regs[8]) = (x0, x6, x8);
-    regs[1] = MessageInfo::new(rng.below(3), 0, 0, rng.pick(&[0, 0, 1, 2, 4, 5, 16, 120, 127])).0;
+    regs[1] = MessageInfo::new(rng.below(3), 0, 0, rng.pick(&[0, 0, 1, 2, 3, 4, 5, 16, 120, 127])).0;
     let mut step = Step::syscall(call, regs);
     step.buffer = (4..20).map(|i| (ipc::IPC_BUFFER_MSG + 8 * i, rng.below(1000))).collect();
     step
@@ -93,12 +97,26 @@ fn step(pair: &Pair, rng: &mut Rng) -> Step {
     let guest = busy::TCB + 3;
     if me == 4 && rng.percent(60) {
         let fault = match rng.below(4) {
-            0 => Fault::Vm { address: rng.number(), prefetch: false, syndrome: 0x93 },
-            1 => Fault::Vcpu { syndrome: rng.below(100) },
+            0 => {
+                let access = 0x9200_0000 | rng.number() & 0x1ff_ffff;
+                let syndrome = rng.pick(&[0x93, access]);
+                Fault::Vm { address: rng.number(), prefetch: false, syndrome }
+            }
+            1 => {
+                let access = 0x6200_0000 | rng.number() & 0x1ff_ffff;
+                Fault::Vcpu { syndrome: rng.pick(&[7, access]) }
+            }
             2 => Fault::Vppi { irq: 27 },
             _ => Fault::VgicMaintenance { index: rng.below(4) },
         };
         return Step { event: Event::Fault(fault), ..Step::timer(0) };
+    }
+    // Monitors answer.
+    let exit = |tcb: &kernel_spec::state::Tcb| {
+        matches!((tcb.fault, tcb.state), (Some(Fault::Exit { .. }), ThreadState::BlockedOnReply { .. }))
+    };
+    if (1..4).contains(&me) && pair.spec.tcbs.values().any(exit) && rng.percent(40) {
+        return message(rng, Syscall::ReplyRecv, busy::FAULT_HANDLER, reply, 0);
     }
     if me == 0 && rng.percent(40) {
         return invoke(busy::TCB + rng.below(4), TcbResume, &[], &[]);
@@ -153,7 +171,7 @@ fn event_loops_take_the_fast_paths_and_refine() {
     let mut taken = [0; Path::COUNT];
     for seed in first..first + sequences {
         let mut rng = Rng::new(seed);
-        let start = event_loops(seed % 4 == 0, seed % 3 == 0);
+        let start = event_loops(seed % 4 == 0, seed % 3 == 0, seed % 5 != 0);
         let mut pair = start.clone();
         let mut done: Vec<Step> = Vec::new();
         for _ in 0..1500 {

@@ -6,7 +6,7 @@ use crate::error::Lookup;
 use crate::state::{Obj, State, ThreadState, tcb_slot};
 use crate::syscall::SendKind;
 use kernel_abi::context::{FRAME_WORDS, INTEGER_WORDS, ORDER, stored};
-use kernel_abi::{CapRights, MessageInfo, debug, fault};
+use kernel_abi::{CapRights, MessageInfo, debug, extension, fault};
 
 /// What a thread did that it cannot go on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,13 @@ pub enum Fault {
         /// Which.
         irq: u64,
     },
+    /// `Vm` or `Vcpu`, of a thread with the flag `EXITS` (`docs/kernel-extension.md`).
+    Exit {
+        /// Where; 0 for what a virtual CPU did.
+        address: u64,
+        /// The architecture's syndrome.
+        syndrome: u64,
+    },
 }
 
 impl Fault {
@@ -85,6 +92,7 @@ impl Fault {
             Self::VgicMaintenance { .. } => fault::VGIC_MAINTENANCE,
             Self::Vcpu { .. } => fault::VCPU_FAULT,
             Self::Vppi { .. } => fault::VPPI_EVENT,
+            Self::Exit { .. } => extension::VCPU_EXIT,
         }
     }
 }
@@ -106,10 +114,20 @@ impl State {
     ///
     /// Changes: as a Call of the thread on its fault endpoint.
     pub(crate) fn raise_fault(&mut self, tcb: Obj, fault: Fault) {
+        let fault = match fault {
+            Fault::Vm { address, syndrome, .. } if self.tells_exits(tcb) => Fault::Exit { address, syndrome },
+            Fault::Vcpu { syndrome } if self.tells_exits(tcb) => Fault::Exit { address: 0, syndrome },
+            other => other,
+        };
         let donate = self.tcb(tcb).sched_context.is_some();
         if !self.send_fault_message(tcb, fault, tcb_slot::FAULT, donate) {
             self.set_thread_state(tcb, ThreadState::Inactive);
         }
+    }
+
+    /// Whether `tcb` tells memory faults and events of its virtual CPU as exits.
+    fn tells_exits(&self, tcb: Obj) -> bool {
+        self.tcb(tcb).flags & extension::EXITS != 0
     }
 
     /// Whether `tcb` wants to hear that its budget is used up.
@@ -170,6 +188,17 @@ impl State {
             Fault::VgicMaintenance { index } => vec![index],
             Fault::Vcpu { syndrome } => vec![syndrome],
             Fault::Vppi { irq } => vec![irq],
+            Fault::Exit { address, syndrome } => {
+                // The register that a load or store, or an access to a system register, names.
+                let register = match syndrome >> 26 & 63 {
+                    0b10_0100 => syndrome >> 16 & 31,
+                    0b01_1000 => syndrome >> 5 & 31,
+                    _ => 31,
+                };
+                let value = if register < 31 { regs[register as usize] } else { 0 };
+                let state = (syndrome & 0xffff_ffff) + (regs[stored::SPSR] << 32);
+                vec![ip, address, state, value]
+            }
         }
     }
 
@@ -180,6 +209,15 @@ impl State {
     pub(crate) fn fault_reply(&mut self, handler: Obj, tcb: Obj, fault: Fault) -> bool {
         let info = MessageInfo(self.tcb(handler).regs[1]);
         let words = self.message_words(handler, info);
+        if let Fault::Exit { .. } = fault {
+            if let Some(&pc) = words.first() {
+                self.set_user_register(tcb, stored::PC, pc);
+            }
+            if let [_, register @ 0..31, value, ..] = words[..] {
+                self.set_user_register(tcb, register as usize, value);
+            }
+            return true;
+        }
         let timeout_regs = &ORDER[..FRAME_WORDS + INTEGER_WORDS];
         let regs: &[usize] = match fault {
             Fault::UnknownSyscall { .. } => &fault::UNKNOWN_SYSCALL_REGS,

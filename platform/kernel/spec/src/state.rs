@@ -69,6 +69,8 @@ pub struct Config {
     pub hw_debug: bool,
     /// The system calls of configuration `benchmark`.
     pub benchmark: bool,
+    /// The kernel extension.
+    pub extension: bool,
     /// log2 of a TCB.
     pub tcb_bits: u64,
     /// Timer ticks in a microsecond.

@@ -7,6 +7,7 @@ use crate::fault::is_handler;
 use crate::state::{Holder, Obj, Slot, State, ThreadState, tcb_slot};
 use crate::syscall::{Invocation, Words};
 use kernel_abi::context::{FRAME_WORDS, ORDER, WORDS, stored};
+use kernel_abi::extension::EXITS;
 use kernel_abi::{CapRights, Invocation as Label, ipc};
 
 /// SPSR of a user thread: EL0, SError and FIQ masked.
@@ -128,7 +129,8 @@ impl State {
             }
             Some(TcbSetFlags) => {
                 call.needs(2, 0)?;
-                let flags = (self.tcb(tcb).flags & !call.words[0] | call.words[1]) & KNOWN_FLAGS;
+                let known = KNOWN_FLAGS | if self.config.extension { EXITS } else { 0 };
+                let flags = (self.tcb(tcb).flags & !call.words[0] | call.words[1]) & known;
                 self.tcb_mut(tcb).flags = flags;
                 return Ok(vec![flags]);
             }

@@ -6,6 +6,7 @@
 #[cfg(target_feature = "neon")]
 compile_error!("build for aarch64-unknown-none-softfloat: SIMD registers are part of what is tested");
 
+mod bench;
 mod boot;
 mod conduit;
 mod console;
@@ -77,6 +78,7 @@ extern "C" fn main(device_tree: u64) -> ! {
             leak::leave();
             leak::read(&machine);
         }
+        "bench" => bench::run(),
         "scrub" => die::scrub(&machine),
         "reset-active" => die::reset_with_active_interrupts(&machine),
         _ => {}

@@ -13,7 +13,7 @@ use core::fmt::Write;
 use core::ptr::NonNull;
 
 use sel4_microkit::{
-    Child, Fault, Handler, Infallible, MessageInfo, UserContext, Vcpu, memory_region_symbol,
+    Child, Fault, Handler, Infallible, MessageInfo, UserContext, Vcpu, exit_answer, memory_region_symbol,
     protection_domain,
 };
 use test_pds::{ROUNDS, Stopwatch, Uart};
@@ -84,6 +84,8 @@ enum Answer {
     Value,
     /// As `Value`, in x20.
     ValueFar,
+    /// As `Value`, with the kernel extension: told with registers, answered with registers.
+    Told,
     /// The timer's interrupt is injected, and acknowledged when the guest has ended it.
     Timer,
 }
@@ -97,6 +99,7 @@ const PHASES: &[(&str, u64, Answer)] = &[
     ("wfi_exit_empty", 0x20, Answer::Empty),
     ("mmio_exit_value_x20", 0x30, Answer::ValueFar),
     ("vtimer_cycle", 0x40, Answer::Timer),
+    ("mmio_exit_told", 0x00, Answer::Told),
 ];
 
 /// Registers up to x1 in transfer order: pc, sp, spsr, x0, x1.
@@ -118,7 +121,7 @@ struct Vmm {
 impl Vmm {
     fn answer(&self, answer: Answer, ip: u64) {
         match answer {
-            Answer::Empty | Answer::Timer => {}
+            Answer::Empty | Answer::Timer | Answer::Told => {}
             Answer::Advance => {
                 self.vcpu.write_registers(false, &UserContext { pc: ip + 4, ..Default::default() }, 1);
             }
@@ -142,11 +145,14 @@ impl Vmm {
         Stopwatch::report(&mut self.uart, name, ROUNDS, ticks);
         self.phase += 1;
         self.stopwatch = Stopwatch::new();
-        match PHASES.get(self.phase) {
+        let next = PHASES.get(self.phase);
+        match next.filter(|(_, _, answer)| *answer != Answer::Told || self.vcpu.tell_exits()) {
             Some((_, offset, _)) => {
                 let mut registers = self.vcpu.read_registers(UP_TO_X4);
                 registers.pc = GUEST_BASE + offset;
                 registers.x4 = GUEST_BASE;
+                registers.x0 = NOTHING;
+                registers.spsr = EL1H_MASKED;
                 self.vcpu.write_registers(false, &registers, UP_TO_X4);
                 true
             }
@@ -175,6 +181,9 @@ impl Handler for Vmm {
             return Ok(self.next_phase(name, ticks).then(MessageInfo::default));
         }
         match fault {
+            Fault::VcpuExit { ip, addr: NOTHING, .. } => {
+                return Ok(Some(exit_answer(ip + 4, Some((1, 0x1234_5678)))));
+            }
             Fault::VppiEvent { .. } if self.vcpu.inject_irq(VIRTUAL_TIMER, 0, 0, 0).is_ok() => {}
             Fault::VmFault { ip, addr: NOTHING, .. } => self.answer(answer, ip),
             Fault::UnknownSyscall { .. } | Fault::VcpuFault { .. } => {}

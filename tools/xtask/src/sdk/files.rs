@@ -2,8 +2,10 @@
 //! The JSON files of an SDK: what the kernel's interface looks like in one configuration. All numbers are
 //! `kernel_abi`'s and the board's; here they only get the names and the form that tools and PDs expect.
 //!
-//! `platform_gen.json` says a few things more than the reference SDK's, which tools may ignore: the greatest interrupt,
-//! the interrupts that the kernel keeps, the kernel's worst-case execution time, and up to where devices do DMA.
+//! `gen_config.json` has one key that the reference SDK's has not, `BULKHEAD_EXTENSION`: the version of the kernel extension
+//! (`docs/kernel-extension.md`), where the kernel has it. `platform_gen.json` says a few things more than the reference
+//! SDK's, which tools may ignore: the greatest interrupt, the interrupts that the kernel keeps, the kernel's worst-case
+//! execution time, and up to where devices do DMA.
 
 use std::ops::Range;
 
@@ -16,6 +18,11 @@ use kernel_abi::object::AddressSpace;
 use serde_json::{Map, Value, json};
 
 use super::Config;
+
+/// Whether the SDK is to have the kernel extension: not with `EXTENSION=off` in the environment.
+pub fn extension() -> bool {
+    std::env::var_os("EXTENSION").is_none_or(|value| value != "off")
+}
 
 /// All generated files, by their path below the configuration's folder.
 ///
@@ -196,6 +203,9 @@ fn gen_config(board: &Board, config: Config) -> Values {
         [("SEL4_ARCH", "aarch64"), ("ARCH", "arm"), ("ARM_TLS_REG", "tpidru"), ("KERNEL_BENCHMARK", tracked)]
     {
         options.insert(name.into(), value.into());
+    }
+    if extension() {
+        options.insert("BULKHEAD_EXTENSION".into(), abi::extension::VERSION.to_string().into());
     }
     for name in ["PLAT", "ARM_PLAT"] {
         options.insert(name.into(), board.kernel.platform.clone().into());

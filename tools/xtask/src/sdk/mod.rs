@@ -191,11 +191,17 @@ fn build_config(board: &Board, config: Config, folder: &Path) -> Result<()> {
 
     let kernel = Build {
         packages: vec!["kernel".into()],
-        features: match config {
-            Config::Debug => vec!["kernel/debug".into()],
-            Config::Release => vec![],
-            Config::Benchmark => vec!["kernel/benchmark".into()],
-            Config::Paranoid => vec!["kernel/paranoid".into()],
+        features: {
+            let mut features = match config {
+                Config::Debug => vec!["kernel/debug".to_string()],
+                Config::Release => vec![],
+                Config::Benchmark => vec!["kernel/benchmark".into()],
+                Config::Paranoid => vec!["kernel/paranoid".into()],
+            };
+            if files::extension() {
+                features.push("kernel/extension".into());
+            }
+            features
         },
         target: Some(TARGET_KERNEL),
         folder: "platform".into(),

@@ -5,13 +5,14 @@ use crate::boot::{BootError, Start};
 use crate::device::DataRegion;
 use crate::host::Memory;
 use crate::vcpu::{Then, position};
-use crate::{Console, Exit, Guest, Host, Links, Machine, REGISTERS, Reply, Slot, SystemRegister, Vcpu};
+use crate::{Console, Exit, Told, Guest, Host, Links, Machine, REGISTERS, Reply, Slot, SystemRegister, Vcpu};
 use ring::memory::LocalMemory;
 use ring::pages::LocalPages;
 use std::cell::{Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use vgic::{InjectError, Injection};
+use vmm_arm::Syndrome;
 use vmm_devices::Transmit;
 use vmm_fdt::machine::map;
 use vmm_virtio::GuestMemory;
@@ -366,6 +367,23 @@ pub fn enable(guest: &mut TestGuest, intid: u64) {
 }
 
 pub fn take(guest: &mut TestGuest, index: usize, exit: Exit) -> Reply {
+    let told = match exit {
+        Exit::Memory { syndrome, .. } | Exit::Trapped(syndrome) if super::TELLS => {
+            let register = Syndrome::new(syndrome).register();
+            let mut cpu = cpu(guest, index);
+            let (pc, pstate) = (cpu.pc(), cpu.pstate());
+            let value = register.index().map_or(0, |number| *cpu.x(number));
+            Some(Told { pc: if let Exit::Memory { pc, .. } = exit { pc } else { pc }, pstate, register, value })
+        }
+        _ => None,
+    };
     // Whatever is in there must not matter.
-    guest.exit(&mut [0x5555_5555_5555_5555; REGISTERS], index, exit)
+    let reply = guest.exit(&mut [0x5555_5555_5555_5555; REGISTERS], index, exit, told);
+    let Reply::Answer(answer) = reply else { return reply };
+    let mut cpu = cpu(guest, index);
+    cpu.registers[position::PC] = answer.pc;
+    if let Some((number, value)) = answer.register.and_then(|(register, value)| Some((register.index()?, value))) {
+        *cpu.x(number) = value;
+    }
+    Reply::Resume
 }

@@ -101,7 +101,9 @@ fn reboot_scrubs_resets_and_starts_again() {
     assert_eq!(load(&mut guest, map::GICD), 0);
     let mut first = cpu(&guest, 0);
     assert_eq!(*first.system(SystemRegister::Ttbr0), 0);
-    assert_eq!(first.stores.last().map(|store| store.0), Some(5), "the loads above came after the start");
+    // The loads above came after the start; by the standard interface they stored registers.
+    let last = if super::TELLS { REGISTERS } else { 5 };
+    assert_eq!(first.stores.last().map(|store| store.0), Some(last));
 }
 
 #[test]

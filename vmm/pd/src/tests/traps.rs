@@ -21,7 +21,8 @@ fn uart_store_moves_few_registers() {
     assert_eq!(guest.host().console.output, b"A");
     let cpu = log(&guest, 0);
     assert_eq!(cpu.pc(), PC + 4);
-    assert_eq!((cpu.loads.as_slice(), cpu.stores.as_slice()), (&[5][..], &[(1, Then::Stay)][..]));
+    let moved: (&[_], &[_]) = if super::TELLS { (&[], &[]) } else { (&[5], &[(1, Then::Stay)]) };
+    assert_eq!((cpu.loads.as_slice(), cpu.stores.as_slice()), moved);
 }
 
 #[test]
@@ -31,7 +32,8 @@ fn uart_load_moves_few_registers() {
     assert_eq!(load(&mut guest, map::UART + 0x18) & 0x90, 0x90);
     let mut cpu = cpu(&guest, 0);
     assert_eq!((cpu.pc(), *cpu.x(0)), (PC + 4, 0x1234));
-    assert_eq!((cpu.loads.as_slice(), cpu.stores.as_slice()), (&[4][..], &[(5, Then::Stay)][..]));
+    let moved: (&[_], &[_]) = if super::TELLS { (&[], &[]) } else { (&[4], &[(5, Then::Stay)]) };
+    assert_eq!((cpu.loads.as_slice(), cpu.stores.as_slice()), moved);
 }
 
 #[test]
