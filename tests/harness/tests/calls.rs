@@ -30,7 +30,11 @@ fn round_trips_cost_no_more_than_they_did() {
     let mut limits = limits();
     let mut over = Vec::new();
     let hostile = harness::root().join("build/guests/hostile/Image").display().to_string();
-    let guest = System::one_guest().kernel(&hostile).initrd("none").ram("64M").cmdline("mode=bench");
+    let guest = System::of("tests/systems/bench_guest.xml")
+        .kernel(&hostile)
+        .initrd("none")
+        .ram("64M")
+        .cmdline("mode=bench");
     let pds = SYSTEMS.iter().map(|system| System::of(&format!("tests/systems/{system}.xml")));
     for system in pds.chain([guest]) {
         let mut machine = system.machine();

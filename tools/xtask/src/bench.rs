@@ -297,7 +297,7 @@ const REFERENCES: &[(&str, f64)] = &[
 const BENCH_SYSTEMS: &[&str] =
     &["tests/systems/bench_calls.xml", "tests/systems/bench_exits.xml", BENCH_GUEST];
 /// The one whose guest measures: exits through the monitor of real guests.
-const BENCH_GUEST: &str = "tests/systems/one_guest.xml";
+const BENCH_GUEST: &str = "tests/systems/bench_guest.xml";
 
 /// Round trips measured by the bench PDs: lines `BENCH name rounds ticks`, `BENCH done` at the end. Returns names and
 /// ticks.
