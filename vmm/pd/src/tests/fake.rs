@@ -5,7 +5,7 @@ use crate::boot::{BootError, Start};
 use crate::device::DataRegion;
 use crate::host::Memory;
 use crate::vcpu::{Then, position};
-use crate::{Console, Exit, Told, Guest, Host, Links, Machine, REGISTERS, Reply, Slot, SystemRegister, Vcpu};
+use crate::{Console, Exit, Guest, Host, Links, Machine, REGISTERS, Reply, Slot, SystemRegister, Told, Vcpu};
 use ring::memory::LocalMemory;
 use ring::pages::LocalPages;
 use std::cell::{Ref, RefCell, RefMut};
@@ -373,7 +373,12 @@ pub fn take(guest: &mut TestGuest, index: usize, exit: Exit) -> Reply {
             let mut cpu = cpu(guest, index);
             let (pc, pstate) = (cpu.pc(), cpu.pstate());
             let value = register.index().map_or(0, |number| *cpu.x(number));
-            Some(Told { pc: if let Exit::Memory { pc, .. } = exit { pc } else { pc }, pstate, register, value })
+            Some(Told {
+                pc: if let Exit::Memory { pc, .. } = exit { pc } else { pc },
+                pstate,
+                register,
+                value,
+            })
         }
         _ => None,
     };
@@ -382,7 +387,9 @@ pub fn take(guest: &mut TestGuest, index: usize, exit: Exit) -> Reply {
     let Reply::Answer(answer) = reply else { return reply };
     let mut cpu = cpu(guest, index);
     cpu.registers[position::PC] = answer.pc;
-    if let Some((number, value)) = answer.register.and_then(|(register, value)| Some((register.index()?, value))) {
+    if let Some((number, value)) =
+        answer.register.and_then(|(register, value)| Some((register.index()?, value)))
+    {
         *cpu.x(number) = value;
     }
     Reply::Resume
