@@ -21,6 +21,7 @@ const EC_MASK: u64 = 0x3f;
 const EC_UNKNOWN: u64 = 0x00;
 const EC_FP: u64 = 0x07;
 const EC_HVC64: u64 = 0x16;
+const EC_SYSTEM_REGISTER: u64 = 0x18;
 const EC_INSTRUCTION_ABORT: u64 = 0x20;
 const EC_DATA_ABORT: u64 = 0x24;
 const EC_BREAKPOINT: u64 = 0x30;
@@ -136,6 +137,7 @@ extern "C" fn trap_synchronous(syndrome: u64) -> u64 {
                 kernel.handle_debug(event);
             }
         }
+        EC_SYSTEM_REGISTER if guest && is_debug_or_monitor(syndrome) => skip_register(kernel, syndrome),
         EC_INSTRUCTION_ABORT => kernel.handle_fault(abort(syndrome, guest, true)),
         EC_DATA_ABORT => kernel.handle_fault(abort(syndrome, guest, false)),
         class if guest && class != EC_UNKNOWN => {
@@ -144,6 +146,28 @@ extern "C" fn trap_synchronous(syndrome: u64) -> u64 {
         _ => kernel.handle_fault(Fault::UserException { number: syndrome & 0xffff_ffff, code: 0 }),
     }
     leave(kernel)
+}
+
+/// Whether a trapped access was to a register of self-hosted debug, trace (op0 2) or the performance monitors (3, op1 0 or
+/// 3, CRn 9, CRm 12 to 14 and CRn 14, CRm 8 to 15). Syndrome: op0 21:20, op1 16:14, CRn 13:10, CRm 4:1.
+fn is_debug_or_monitor(syndrome: u64) -> bool {
+    let field = |shift: u64, bits: u64| syndrome >> shift & ((1 << bits) - 1);
+    matches!(
+        (field(20, 2), field(14, 3), field(10, 4), field(1, 4)),
+        (2, ..) | (3, 0 | 3, 9, 12..=14) | (3, 3, 14, 8..=15)
+    )
+}
+
+/// A guest's access to such a register: reads zero, writes nothing. They are not switched between virtual CPUs, so a guest
+/// cannot have the machine's. Monitors written for the reference kernel, which lets guests have them, expect no fault.
+fn skip_register(kernel: &mut Kernel, syndrome: u64) {
+    let thread = kernel.current;
+    let register = (syndrome >> 5 & 0x1f) as usize;
+    if syndrome & 1 != 0 && register < 31 {
+        thread.set_reg(&mut kernel.m, register, 0);
+    }
+    let pc = thread.reg(&kernel.m, stored::PC);
+    thread.set_reg(&mut kernel.m, stored::PC, pc.wrapping_add(4));
 }
 
 /// The debug exception of a class, if it is one.
