@@ -40,6 +40,8 @@ pub const USERS_VARIABLES: &[&str] = &[
     "PARTITION_1",
     "PORT_0",
     "PORT_1",
+    "MICROKIT_SDK",
+    "ROOT_TASK",
 ];
 
 /// A command of `xtask`, which builds nothing that was built beforehand.
@@ -60,6 +62,23 @@ fn xtask(name: &str) -> Command {
         command.arg("--no-build");
     }
     command
+}
+
+/// An SDK that is not ours, and whether it is a real one: the user's (`MICROKIT_SDK`), or what stands in for one.
+///
+/// # Panics
+/// It does not build.
+#[must_use]
+pub fn other_sdk() -> (String, bool) {
+    if let Some(path) = env::var("MICROKIT_SDK").ok().filter(|path| !path.is_empty()) {
+        return (path, true);
+    }
+    let path = root().join("build/stand-in-sdk").display().to_string();
+    if env::var_os("BULKHEAD_NO_BUILD").is_none() {
+        let output = xtask("sdk").arg("--stand-in").output().expect("xtask starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    (path, false)
 }
 
 /// The machine that boots the root task `tests/c/root/NAME.c` on our kernel, built now, in the configuration `debug`.
@@ -128,6 +147,12 @@ impl System {
     pub fn paranoid(mut self) -> Self {
         self.arguments.retain(|argument| !argument.starts_with("--config="));
         self.with("--config=paranoid".into())
+    }
+
+    /// Built with another Microkit SDK.
+    #[must_use]
+    pub fn sdk(self, path: &str) -> Self {
+        self.with(format!("--microkit-sdk={path}"))
     }
 
     /// With another kernel: the name of one that is fetched, or a path.

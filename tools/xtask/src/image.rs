@@ -175,7 +175,7 @@ pub fn build(options: &Options) -> Result<Image> {
 /// Where the PDs of an SDK's configuration are.
 fn pd_folder(sdk: &Sdk) -> PathBuf {
     let folder = paths::build().join(&sdk.board).join(&sdk.config);
-    if sdk.is_ours() { folder.join("pd") } else { folder.join("pd-other-sdk") }
+    if sdk.is_ours() { folder.join("pd") } else { folder.join(format!("pd-{}", sdk::mangled(&sdk.root))) }
 }
 
 /// Builds every PD of the workspace for an SDK.

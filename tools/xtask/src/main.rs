@@ -47,6 +47,9 @@ enum Command {
         /// The board, a file of kernel-config/.
         #[arg(long, env = "BOARD", default_value = "qemu_virt_aarch64")]
         board: String,
+        /// Build the one that tests take for somebody else's, in build/stand-in-sdk/, and print where it is.
+        #[arg(long)]
+        stand_in: bool,
     },
     /// Make the guests' disk.
     Disk {
@@ -85,7 +88,10 @@ fn main() -> ExitCode {
 fn run_command(command: Command) -> Result<()> {
     match command {
         Command::Fetch { guests } => fetch(&guests),
-        Command::Sdk { board } => sdk::build(&board, &sdk::Config::ALL),
+        Command::Sdk { board: _, stand_in: true } => {
+            sdk::stand_in().map(|sdk| println!("{}", sdk.root.display()))
+        }
+        Command::Sdk { board, stand_in: false } => sdk::build(&board, &sdk::Config::ALL),
         Command::Disk { disk } => {
             let disk = disk.filter(|path| !path.as_os_str().is_empty());
             let disk = disk.map_or_else(disk::provide, |path| disk::own(&path))?;

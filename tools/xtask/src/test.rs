@@ -64,6 +64,12 @@ pub fn test(options: &Options) -> Result<()> {
         for (board, config) in platforms.chain([(GICV3_BOARD, Config::Release)]) {
             image::build_pds(&Sdk { root: sdk::ours(), board: board.into(), config: config.name().into() })?;
         }
+        // The seam below the protection domains is tested with the user's SDK, or what stands in for one.
+        let other = match env::var_os("MICROKIT_SDK").filter(|path| !path.is_empty()) {
+            Some(path) => sdk::provide(Some(path.as_ref()), BOARD, Config::Release.name())?,
+            None => sdk::stand_in()?,
+        };
+        image::build_pds(&other)?;
         say("building the guests that the tests bring along");
         crate::hostile::build()?;
         sdk::install(&crate::bench::plugin()?, &paths::build().join("libicount.so"))?;

@@ -11,6 +11,7 @@
 //! ```
 
 mod files;
+mod stand_in;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ use board::Board;
 use crate::cargo::{Build, TARGET_KERNEL, TARGET_USER};
 use crate::paths;
 use crate::process::say;
+
+pub use stand_in::stand_in;
 
 /// The Microkit release whose SDK ours takes the place of.
 const MICROKIT_VERSION: &str = "2.3.0";
@@ -255,7 +258,7 @@ pub fn user_build<'a>(
 }
 
 /// A path as one file name.
-fn mangled(path: &Path) -> String {
+pub fn mangled(path: &Path) -> String {
     path.display()
         .to_string()
         .chars()
