@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The image's first instructions. Runs at EL3 or EL2 with the MMU off, wherever the image was put; ends in loader_main
+// The image's first instructions. Runs at EL3 or EL2, at EL2 with or without MMU and caches, wherever the image was put; ends in loader_main
 // (main.rs) at EL2, at the link address, on a stack. Position independent up to the jump.
 
 .section .text.start, "ax"
@@ -62,8 +62,31 @@ at_el2:
     msr     cnthctl_el2, x0             // EL1 may use the physical counter and timer
     msr     hcr_el2, xzr
     isb
-    // Move the image to its link address when it was put elsewhere. The header behind it says how long it is.
+    // A boot loader that leaves its caches and translation on (U-Boot's `go`): the image goes to memory, then both go off.
+    mrs     x3, sctlr_el2
+    tbz     x3, #2, 9f
     adr     x0, _start
+    ldr     x1, =LINK_ADDRESS
+    ldr     x2, =_image_end
+    sub     x2, x2, x1                  // loader bytes
+    add     x2, x0, x2                  // header
+    ldr     x4, [x2, #8]                // header.size: everything behind the loader
+    add     x2, x2, x4
+8:  dc      civac, x0
+    add     x0, x0, #64
+    cmp     x0, x2
+    b.lo    8b
+    dsb     sy
+    bic     x3, x3, #1                  // MMU
+    bic     x3, x3, #4                  // data cache
+    msr     sctlr_el2, x3
+    isb
+    tlbi    alle2
+    ic      iallu
+    dsb     sy
+    isb
+    // Move the image to its link address when it was put elsewhere. The header behind it says how long it is.
+9:  adr     x0, _start
     ldr     x1, =LINK_ADDRESS
     cmp     x0, x1
     b.eq    4f
