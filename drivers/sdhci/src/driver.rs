@@ -386,7 +386,6 @@ fn describe(card: &Card) -> Info {
     abilities.set(Abilities::READ_ONLY, card.read_only);
     Info {
         capacity: card.sectors,
-        block_size: 4096,
         max_segments: MAX_SEGMENTS as u32,
         max_segment_bytes: MAX_SEGMENT_BYTES,
         max_bytes: MAX_BYTES,
