@@ -5,15 +5,15 @@ use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use emulator::{Emulator, Machine};
 
 use crate::{Guest, root};
 
-/// Where the board loads an image (`kernel-config/qemu_virt_aarch64.toml`).
-const LOAD_ADDRESS: u64 = 0x7000_0000;
+/// The board of most systems.
+const BOARD: &str = "qemu_virt_aarch64";
 
 /// Argument of `xtask image` for the board with a GICv3.
 const GICV3: &str = "--board=qemu_virt_aarch64_gicv3";
@@ -92,7 +92,7 @@ pub fn root_task(name: &str) -> Machine {
     let output = command.output().expect("xtask starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let image = String::from_utf8_lossy(&output.stdout);
-    Machine::board(image.trim(), LOAD_ADDRESS)
+    board_machine(BOARD, Path::new(image.trim()))
 }
 
 /// A system to be booted: a description and what `make run` could be told about it.
@@ -100,6 +100,19 @@ pub fn root_task(name: &str) -> Machine {
 pub struct System {
     /// Arguments of `xtask image`.
     arguments: Vec<String>,
+}
+
+/// An emulated board with an image.
+fn board_machine(name: &str, image: &Path) -> Machine {
+    let file = root().join("kernel-config").join(format!("{name}.toml"));
+    let board = board::Board::load(&file).expect("the board's description");
+    let mut machine = Machine::of_board(&board, image).expect("a board that is emulated");
+    // What tools/newer-qemu.sh has put there: for boards that this machine's is too old for.
+    let newer = root().join("build/qemu/bin/qemu-system-aarch64");
+    if board.emulator.is_some_and(|emulator| emulator.minimum_version > 0) && newer.exists() {
+        machine.program = newer;
+    }
+    machine
 }
 
 impl System {
@@ -234,7 +247,7 @@ impl System {
     pub fn machine(&self) -> Machine {
         let output = self.try_build();
         assert!(output.status.success(), "{:?}: {}", self.arguments, String::from_utf8_lossy(&output.stderr));
-        let mut machine = Machine::board(self.folder().join("loader.img"), LOAD_ADDRESS);
+        let mut machine = board_machine(BOARD, &self.folder().join("loader.img"));
         if self.arguments.iter().any(|argument| argument == GICV3) {
             machine.machine = machine.machine.replacen("virt,", "virt,gic-version=3,", 1);
         }

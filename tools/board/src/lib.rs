@@ -52,6 +52,8 @@ pub struct Board {
     /// What devices reach by themselves.
     #[serde(default)]
     pub dma: Dma,
+    /// What the board's firmware wants on a card besides the image.
+    pub firmware: Option<Firmware>,
     /// How to emulate the board; absent for boards that only exist as hardware.
     pub emulator: Option<Emulator>,
 }
@@ -109,6 +111,17 @@ pub struct Role {
     pub device: String,
     /// The program of its driver, without `.elf`; absent for a device that another one's driver drives along.
     pub driver: Option<String>,
+}
+
+/// `[firmware]`: files that a firmware which boots from a file system looks for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Firmware {
+    /// The name that the image has to have.
+    pub image: String,
+    /// Further files: name and content.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
 }
 
 /// `[dma]`

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
+use board::{Board, Boot, Wiring};
+
 use crate::devices::{Attachment, Devices};
 
 /// QEMU's program, where it is installed.
@@ -95,6 +97,32 @@ impl Machine {
             plugin: None,
             extra: Vec::new(),
         }
+    }
+
+    /// The board of a description, running the image at `path`; `None` for one that is not emulated, or not with all of its
+    /// memory. Boards that need a newer QEMU than this machine may have are to be given its `program`.
+    #[must_use]
+    pub fn of_board(board: &Board, path: impl Into<PathBuf>) -> Option<Self> {
+        let emulator = board.emulator.as_ref()?;
+        let path = path.into();
+        let mut machine = Self::board(&path, board.loader.link_address);
+        if emulator.boot == Boot::Firmware {
+            // Where it puts things is the firmware's business; RAM begins at 0 on boards that have one.
+            let top = board.ram_ranges().last().map_or(0, |range| range.end);
+            if top > emulator.memory_mib << 20 {
+                return None;
+            }
+            machine.payload = Payload::Firmware { path };
+        }
+        machine.attachment = match emulator.wiring {
+            Wiring::Virtio => Attachment::Virtio,
+            Wiring::SdCard => Attachment::SdCard,
+        };
+        machine.machine.clone_from(&emulator.machine);
+        machine.cpu.clone_from(&board.cpu);
+        machine.cpus = emulator.cpus.unwrap_or(board.cpus);
+        machine.memory_mib = emulator.memory_mib;
+        Some(machine)
     }
 
     /// QEMU `virt` as a guest would see it: EL1, no hypervisor, running a Linux kernel.
@@ -206,6 +234,18 @@ mod tests {
                 .contains(&"loader,file=/tmp/a,,b.img,addr=0x70000000,cpu-num=0,force-raw=on".to_string())
         );
         assert!(arguments.iter().any(|argument| argument.contains("virtualization=on")));
+    }
+
+    #[test]
+    fn board_that_boots_by_firmware_gets_the_image_as_its_kernel() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernel-config");
+        let board = |name: &str| Board::load(&folder.join(name)).unwrap();
+        let machine = Machine::of_board(&board("rpi4b_2gb.toml"), "/tmp/x.img").unwrap();
+        let arguments = arguments(&machine);
+        let position = arguments.iter().position(|argument| argument == "-kernel").unwrap();
+        assert_eq!(arguments[position + 1], "/tmp/x.img");
+        assert!(arguments.contains(&"raspi4b".to_string()));
+        assert!(Machine::of_board(&board("rpi4b_8gb.toml"), "x").is_none(), "more than it has");
     }
 
     #[test]

@@ -15,7 +15,11 @@ fn root() -> PathBuf {
 }
 
 fn system(variables: &[(&str, &str)]) -> System {
-    let board = Board::load(&root().join("kernel-config/qemu_virt_aarch64.toml")).unwrap();
+    system_on("qemu_virt_aarch64", variables)
+}
+
+fn system_on(board: &str, variables: &[(&str, &str)]) -> System {
+    let board = Board::load(&root().join(format!("kernel-config/{board}.toml"))).unwrap();
     let folder = tempfile::tempdir().unwrap();
     for file in ["Image", "initrd.cpio", "cmdline.txt"] {
         std::fs::write(folder.path().join(file), "content").unwrap();
@@ -64,6 +68,31 @@ fn rank(pd: &ProtectionDomain) -> u8 {
 fn shipped_system_has_no_warnings() {
     assert_eq!(system(&[]).warnings, []);
     assert_eq!(system(&[("INITRD", "initrd.cpio"), ("VCPUS", "4"), ("RAM", "128M")]).warnings, []);
+}
+
+/// The second board has another timer and another disk, and neither network, clock nor entropy.
+#[test]
+fn shipped_system_fits_boards_with_other_devices() {
+    for board in ["rpi4b_1gb", "rpi4b_2gb", "rpi4b_4gb", "rpi4b_8gb"] {
+        let system = system_on(board, &[("RAM", "128M")]);
+        assert_eq!(system.warnings, []);
+        let pd = |name: &str| system.protection_domains.iter().find(|pd| pd.name == name);
+        for (name, program) in [
+            ("timer_driver", "system_timer_driver.elf"),
+            ("uart_driver", "uart_driver.elf"),
+            ("blk_driver", "sdhci_driver.elf"),
+        ] {
+            assert_eq!(pd(name).unwrap().program_image.path, Path::new(program));
+        }
+        for absent in ["net_driver", "rng_driver", "rtc_driver"] {
+            assert!(pd(absent).is_none(), "{absent}");
+        }
+        let region = |name: &str| system.memory_regions.iter().find(|region| region.name == name);
+        assert_eq!(region("blk_registers").unwrap().phys_addr, Some(0xfe34_0000));
+        assert_eq!(region("timer_registers").unwrap().phys_addr, Some(0xfe00_3000));
+    }
+    let first = system(&[]);
+    assert!(first.memory_regions.iter().all(|region| region.name != "timer_registers"));
 }
 
 #[test]

@@ -169,6 +169,15 @@ pub fn build(options: &Options) -> Result<Image> {
         eprint!("{}", fs::read_to_string(&log).unwrap_or_default());
         bail!("the microkit tool refused {}", plain.display());
     }
+    if let Some(firmware) = &board.firmware {
+        let folder = output.join("card");
+        fs::create_dir_all(&folder)?;
+        fs::copy(&file, folder.join(&firmware.image))?;
+        for (name, content) in &firmware.files {
+            sdk::write(&folder.join(name), content)?;
+        }
+        say(format!("{} has what the board's firmware loads", folder.display()));
+    }
     Ok(Image { file, description, known_guest, needs })
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use board::Board;
 
 use crate::paths;
 use crate::process::output;
@@ -12,11 +13,19 @@ use crate::process::output;
 /// What this machine has.
 const INSTALLED: &str = "qemu-system-aarch64";
 
+/// The QEMU that a board needs.
+///
+/// # Errors
+/// As [`at_least`].
+pub fn of(board: &Board) -> Result<PathBuf> {
+    at_least(board.emulator.as_ref().map_or(0, |emulator| emulator.minimum_version))
+}
+
 /// A QEMU of at least this major version. If this machine's is older, `tools/newer-qemu.sh` provides one.
 ///
 /// # Errors
 /// There is none, and none to be had.
-pub fn at_least(version: u32) -> Result<PathBuf> {
+fn at_least(version: u32) -> Result<PathBuf> {
     if version == 0 || major(&output(Command::new(INSTALLED).arg("--version"))?) >= Some(version) {
         return Ok(INSTALLED.into());
     }

@@ -12,10 +12,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use board::{Boot, Wiring};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use emulator::{Attachment, Console, Devices, Disk, Emulator, Machine, Mark, Payload};
+use emulator::{Console, Devices, Disk, Emulator, Machine, Mark};
 
 use crate::disk;
 use crate::guest::{PROMPT, READY_MARKER};
@@ -80,27 +79,9 @@ pub fn run(options: &Options) -> Result<()> {
 /// The board is one that is not emulated.
 pub fn machine(board: &str, image: &Path) -> Result<Machine> {
     let description = sdk::board(board)?;
-    let top = description.ram_ranges().last().map_or(0, |range| range.end);
-    let emulator = description.emulator.with_context(|| format!("the board {board} is not emulated"))?;
-    let mut machine = Machine::board(image, description.loader.link_address);
-    if emulator.boot == Boot::Firmware {
-        // Where it puts things is the firmware's business; RAM begins at 0 on boards that have one.
-        ensure!(
-            top <= emulator.memory_mib << 20,
-            "the board {board} has more memory than its emulator, {} MiB",
-            emulator.memory_mib
-        );
-        machine.payload = Payload::Firmware { path: image.into() };
-    }
-    machine.attachment = match emulator.wiring {
-        Wiring::Virtio => Attachment::Virtio,
-        Wiring::SdCard => Attachment::SdCard,
-    };
-    machine.program = qemu::at_least(emulator.minimum_version)?;
-    machine.machine = emulator.machine;
-    machine.cpu = description.cpu;
-    machine.cpus = emulator.cpus.unwrap_or(description.cpus);
-    machine.memory_mib = emulator.memory_mib;
+    let mut machine = Machine::of_board(&description, image)
+        .with_context(|| format!("the board {board} is not emulated, or not with so much memory"))?;
+    machine.program = qemu::of(&description)?;
     Ok(machine)
 }
 

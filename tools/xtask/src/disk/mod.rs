@@ -25,7 +25,7 @@ pub const GUESTS: u64 = 2;
 /// Size of each, in sectors: 768 MiB.
 const SECTORS: u64 = 768 << 11;
 /// Raised when something changes that the recipe's text does not show.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Where guest 0 is in the emulator's network, 10.0.2.0/24: not the first that its server gives away, and one of the sixteen
 /// that it has, from 10.0.2.15 on.
 const FIRST_LEASE: u64 = 20;
@@ -184,7 +184,8 @@ fn text(guid: [u8; 16]) -> String {
 /// An empty disk with its table.
 fn partition(disk: &Path) -> Result<()> {
     let file = File::create(disk)?;
-    let sectors = gpt::FIRST + GUESTS * SECTORS + gpt::FIRST;
+    // As a card, which the disk is on some boards, it has to have a power of two.
+    let sectors = (gpt::FIRST + GUESTS * SECTORS + gpt::FIRST).next_power_of_two();
     file.set_len(sectors * gpt::SECTOR)?;
     let partitions: Vec<gpt::Partition> = (0..GUESTS)
         .map(|guest| gpt::Partition {
