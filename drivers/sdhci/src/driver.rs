@@ -10,7 +10,7 @@ use virtio_driver::DmaMemory;
 use crate::card::{Card, CardError};
 use crate::host::{Command, Host};
 use crate::registers::{Engine, Register, Registers, Status as Interrupts, mode};
-use crate::tables::{MAX_SEGMENT_BYTES, Tables};
+use crate::tables::Tables;
 
 /// Most bytes in a request.
 const MAX_BYTES: u32 = 1 << 20;
@@ -387,7 +387,7 @@ fn describe(card: &Card) -> Info {
     Info {
         capacity: card.sectors,
         max_segments: MAX_SEGMENTS as u32,
-        max_segment_bytes: MAX_SEGMENT_BYTES,
+        max_segment_bytes: MAX_BYTES,
         max_bytes: MAX_BYTES,
         abilities,
         serial: card.serial(),

@@ -6,8 +6,8 @@ use core::sync::atomic::AtomicU64;
 use ring::blk::{MAX_SEGMENTS, Segment};
 use virtio_driver::{DmaArray, DmaMemory, barrier};
 
-/// Most bytes of a segment: a descriptor's length has 16 bits.
-pub const MAX_SEGMENT_BYTES: u32 = 0xfe00;
+/// Most bytes of a descriptor, whose length has 16 bits, in whole sectors.
+const MAX_DESCRIPTOR_BYTES: u64 = 0xfe00;
 
 /// Words of an engine's control block; a descriptor of ADMA2 is one word.
 const BLOCK_WORDS: usize = 4;
@@ -54,13 +54,21 @@ impl Tables {
 
     /// Writes a list for ADMA2 and gives its address; `None` if some of the memory is out of reach.
     pub fn for_controller(&self, segments: &[Segment]) -> Option<u32> {
-        let last = segments.len().checked_sub(1)?;
-        for (index, segment) in segments.iter().enumerate() {
+        let mut count = 0;
+        let mut descriptor = 0;
+        for segment in segments {
             within(segment, REACH)?;
-            let end = if index == last { adma::END } else { 0 };
-            let length = u64::from(segment.length) << adma::LENGTH_SHIFT;
-            self.0.set(index, segment.offset << adma::ADDRESS_SHIFT | length | adma::TRANSFER | end);
+            let (mut at, end) = (segment.offset, segment.offset + u64::from(segment.length));
+            while at < end {
+                // Never more than there is room for: requests have a limit, and longer segments fewer of them.
+                (count < self.0.len()).then_some(())?;
+                let length = (end - at).min(MAX_DESCRIPTOR_BYTES);
+                descriptor = at << adma::ADDRESS_SHIFT | length << adma::LENGTH_SHIFT | adma::TRANSFER;
+                self.0.set(count, descriptor);
+                (at, count) = (at + length, count + 1);
+            }
         }
+        self.0.set(count.checked_sub(1)?, descriptor | adma::END);
         barrier::before_publish();
         u32::try_from(self.0.physical(0)).ok()
     }

@@ -157,6 +157,22 @@ fn what_is_written_is_read_back() {
     }
 }
 
+/// A descriptor of the controller holds less than 64 KiB.
+#[test]
+fn long_segments_are_cut() {
+    for capabilities in [REAL, WITHOUT_DMA] {
+        let pages = Pages::new();
+        let mut bench = Bench::new(&pages, capabilities, Some(CardModel::new(1)));
+        let bytes = pattern(0x3_0000, 5);
+        bench.hardware.state().memory.write(DATA, &bytes);
+        assert_eq!(bench.ask(Code::Write, 9, &[(0x200, 0x2_f000), (0, 0x200)]), Answer::OK);
+        let state = bench.hardware.state();
+        let data = &state.card.as_ref().unwrap().data[9 * 512..];
+        assert_eq!(data[..0x2_f000], bytes[0x200..0x2_f200]);
+        assert_eq!(data[0x2_f000..0x2_f200], bytes[..0x200]);
+    }
+}
+
 #[test]
 fn several_requests_are_done_in_turn() {
     let pages = Pages::new();
@@ -174,7 +190,7 @@ fn requests_that_do_not_fit_are_refused() {
     let mut bench = Bench::new(&pages, REAL, Some(CardModel::new(1)));
     assert_eq!(bench.ask(Code::Read, 1024, &[(0, 512)]), Answer::INVALID);
     assert_eq!(bench.ask(Code::Read, 1023, &[(0, 1024)]), Answer::INVALID);
-    assert_eq!(bench.ask(Code::Write, 0, &[(0, 0x1_0000)]), Answer::INVALID, "longer than a segment may be");
+    assert_eq!(bench.ask(Code::Write, 0, &[(0, 0x10_0200)]), Answer::INVALID, "longer than a request may be");
     assert_eq!(bench.ask(Code::Discard, 0, &[]), Answer::UNSUPPORTED);
     assert_eq!(bench.ask(Code::Flush, 0, &[]), Answer::OK);
     assert_eq!(bench.ask(Code::Barrier, 0, &[]), Answer::OK);
