@@ -19,7 +19,7 @@ const MAX_BYTES: u32 = 1 << 20;
 const MAX_FAILURES: u32 = 8;
 
 /// So many interrupts may come in a row that are about nothing.
-const MAX_IDLE_INTERRUPTS: u32 = 1000;
+const MAX_IDLE_INTERRUPTS: u32 = 100;
 
 /// What interrupts while the driver works.
 const WANTED: Interrupts = Interrupts::TRANSFER_COMPLETE
@@ -104,6 +104,8 @@ pub struct Driver<R, E, M> {
     segments: Vec<Segment, MAX_SEGMENTS>,
     failures: u32,
     idle_interrupts: u32,
+    /// What interrupts at present.
+    signals: Interrupts,
     /// The client's link is to be looked at though it has not notified.
     look_at_client: bool,
     events: Vec<Event, 8>,
@@ -126,6 +128,7 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
             segments: Vec::new(),
             failures: 0,
             idle_interrupts: 0,
+            signals: Interrupts::empty(),
             look_at_client: true,
             events: Vec::new(),
         };
@@ -146,7 +149,6 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
         let idle = self.idle_interrupts;
         self.idle_interrupts += 1;
         if raised.intersects(Interrupts::REMOVED) {
-            self.idle_interrupts = 0;
             self.removed();
         } else if raised.intersects(Interrupts::ERRORS) && self.current.is_some() {
             self.failed(raised & Interrupts::ERRORS);
@@ -165,6 +167,10 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
 
     /// Works on what there is to do. `notified`: the client has notified.
     pub fn service(&mut self, notified: bool) -> Outcome {
+        // What an engine has done at once is not waited for.
+        if self.is_raised() {
+            self.handle_interrupt();
+        }
         let look = core::mem::replace(&mut self.look_at_client, false) | notified;
         if look && self.link.poll() == State::PeerRestarted {
             self.drop_current();
@@ -186,7 +192,13 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
         if let Some(error) = self.link.take_error() {
             self.report(Event::Client(error));
         }
-        Outcome { notify, again: self.look_at_client }
+        Outcome { notify, again: self.look_at_client || self.is_raised() }
+    }
+
+    /// Whether the controller interrupts. One that does so without end is given up.
+    fn is_raised(&mut self) -> bool {
+        let status = Interrupts::from_bits_retain(self.host.registers.read(Register::Status));
+        status.intersects(self.signals)
     }
 
     /// Something to report, oldest first.
@@ -229,8 +241,8 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
     fn want_interrupts(&mut self) {
         let ready = Interrupts::READ_READY | Interrupts::WRITE_READY;
         let engine = self.current.is_some_and(|current| current.list.is_some());
-        let wanted = if engine { WANTED | ready } else { WANTED };
-        self.host.registers.write(Register::SignalEnable, wanted.bits());
+        self.signals = if engine { WANTED | ready } else { WANTED };
+        self.host.registers.write(Register::SignalEnable, self.signals.bits());
     }
 
     /// Gives a request to the card, or an answer at once.
@@ -378,6 +390,7 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
         self.no_card();
         self.link.publish_info(&self.info);
         self.host.registers.write(Register::StatusEnable, 0);
+        self.signals = Interrupts::empty();
     }
 }
 
