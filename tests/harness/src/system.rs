@@ -12,7 +12,7 @@ use emulator::{Emulator, Machine};
 
 use crate::{Guest, root};
 
-/// The board of most systems.
+/// The board that systems are tested on.
 const BOARD: &str = "qemu_virt_aarch64";
 
 /// Argument of `xtask image` for the board with a GICv3.
@@ -92,7 +92,7 @@ pub fn root_task(name: &str) -> Machine {
     let output = command.output().expect("xtask starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let image = String::from_utf8_lossy(&output.stdout);
-    board_machine(BOARD, Path::new(image.trim()))
+    board_machine(Path::new(image.trim()))
 }
 
 /// A system to be booted: a description and what `make run` could be told about it.
@@ -102,17 +102,11 @@ pub struct System {
     arguments: Vec<String>,
 }
 
-/// An emulated board with an image.
-fn board_machine(name: &str, image: &Path) -> Machine {
-    let file = root().join("kernel-config").join(format!("{name}.toml"));
+/// The emulated board with an image.
+fn board_machine(image: &Path) -> Machine {
+    let file = root().join("kernel-config").join(format!("{BOARD}.toml"));
     let board = board::Board::load(&file).expect("the board's description");
-    let mut machine = Machine::of_board(&board, image).expect("a board that is emulated");
-    // What tools/newer-qemu.sh has put there: for boards that this machine's is too old for.
-    let newer = root().join("build/qemu/bin/qemu-system-aarch64");
-    if board.emulator.is_some_and(|emulator| emulator.minimum_version > 0) && newer.exists() {
-        machine.program = newer;
-    }
-    machine
+    Machine::of_board(&board, image).expect("a board that is emulated")
 }
 
 impl System {
@@ -247,7 +241,7 @@ impl System {
     pub fn machine(&self) -> Machine {
         let output = self.try_build();
         assert!(output.status.success(), "{:?}: {}", self.arguments, String::from_utf8_lossy(&output.stderr));
-        let mut machine = board_machine(BOARD, &self.folder().join("loader.img"));
+        let mut machine = board_machine(&self.folder().join("loader.img"));
         if self.arguments.iter().any(|argument| argument == GICV3) {
             machine.machine = machine.machine.replacen("virt,", "virt,gic-version=3,", 1);
         }
