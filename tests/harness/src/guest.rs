@@ -17,6 +17,8 @@ pub struct Guest {
 
 /// The console's escape key, Ctrl-]; a digit behind it gives the input to the guest of that number.
 const ESCAPE: char = '\x1d';
+/// How long a shell that does nothing else may take to answer before it is asked again.
+const ANSWER: Duration = Duration::from_secs(20);
 
 impl Guest {
     /// Waits until the shell is there.
@@ -66,6 +68,25 @@ impl Guest {
         self.send(&format!("{ESCAPE}{number}"));
         self.tag = Some(format!("vmm_{number}|"));
         self
+    }
+
+    /// As [`Guest::focus`] on a console that may have lost what was typed: asks until the shell answers.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn regain(&mut self, number: u32) -> &mut Self {
+        for _ in 0..10 {
+            self.focus(number);
+            // Ends a line that is only half there, or that waits for a quote.
+            self.send("\x03\n");
+            std::thread::sleep(Duration::from_millis(500));
+            self.commands += 1;
+            self.send(&format!("echo '<''here{}>'\n", self.commands));
+            if self.emulator.expect(&format!("<here{}>", self.commands), ANSWER).is_ok() {
+                return self;
+            }
+        }
+        panic!("guest {number} does not answer; {}", self.console().last_lines());
     }
 
     /// Waits for the shell, at first and after a reboot.

@@ -9,9 +9,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod debugger;
 pub mod disk;
 mod guest;
 mod system;
+pub mod victim;
 mod writes;
 
 use std::path::{Path, PathBuf};

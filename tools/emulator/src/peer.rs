@@ -70,6 +70,18 @@ impl Peer {
         })
     }
 
+    /// Sends everything back.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn echoing() -> io::Result<Self> {
+        Self::tcp(|stream, counts| {
+            let count = io::copy(&mut &stream, &mut &stream)?;
+            counts.bytes.fetch_add(count, Ordering::Release);
+            stream.shutdown(Shutdown::Write)
+        })
+    }
+
     /// Receives and forgets. Answers the end of a connection with its own, so that the sender knows that all arrived.
     ///
     /// # Errors

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//! The default system under load, with its drivers, virtualisers and VMMs killed through the emulator's debugger: between
+//! taking something to do and waiting again, by a fault, by an endless loop, and, drivers and virtualisers that have rings,
+//! by a fault after writing over all of them.
+//!
+//! Guests' tools are the judges: fio verifies what it wrote, and what went to this machine over TCP and came back has its
+//! checksum.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use harness::debugger::{self, Debugger};
+use harness::disk::guests_disk;
+use harness::peer::{ADDRESS, Peer};
+use harness::victim::{Junk, Victim, Way, next};
+use harness::{Devices, Disk, Guest, System};
+
+const LONG: Duration = Duration::from_secs(400);
+/// How long a PD may take to come to an instruction that it comes to each time.
+const SOON: Duration = Duration::from_secs(120);
+/// Between a restart and the next kill.
+const PAUSE: Duration = Duration::from_millis(1000);
+/// Events that are followed, to know how many instructions one takes.
+const EVENTS: usize = 6;
+/// Most events that are passed over for a longer one: there are four a second at which a PD only tells its watchdog that it
+/// runs.
+const TRIES: usize = 8;
+/// Most instructions of one that are followed. Emulated time goes on while the debugger steps, and the kernel takes it from
+/// the PD's budget: after many steps a server could keep its callers waiting for longer than the watchdog lets them.
+const MOST: usize = 400;
+/// The same for a VMM, whose program runs in the other one too: the machine stops at what both come to.
+const VMM_MOST: usize = 300;
+const VMM_TRIES: usize = 4;
+
+/// PDs and their programs.
+const VICTIMS: [(&str, &str); 9] = [
+    ("blk_driver", "virtio_blk_driver"),
+    ("blk_virt", "blk_virt"),
+    ("net_driver", "virtio_net_driver"),
+    ("net_switch", "net_switch"),
+    ("uart_driver", "uart_driver"),
+    ("serial_virt", "serial_virt"),
+    ("timer_driver", "timer_driver"),
+    ("rng_driver", "virtio_rng_driver"),
+    ("rtc_driver", "pl031_driver"),
+];
+
+fn victim(name: &str, program: &str) -> Victim {
+    let file = harness::root().join(format!("build/qemu_virt_aarch64/release/pd/{program}.elf"));
+    Victim::new(name, &file).unwrap()
+}
+
+/// The default system, but that PDs may be restarted as often as it takes, and that a hang is found sooner. Gives where its
+/// debugger port is, too.
+fn boot(test: &str) -> (Guest, PathBuf) {
+    let supervision = [("RESTARTS", "16"), ("WINDOW", "1"), ("DEADLINE", "16"), ("START", "80")];
+    let system =
+        supervision.iter().fold(System::standard(), |system, (name, value)| system.define(name, value));
+    let mut machine = system.machine();
+    let (port, argument) = debugger::port(test);
+    machine.extra = vec!["-gdb".into(), argument.into()];
+    // The emulator flushes a disk that is kept whenever the debugger stops the machine, which takes its time.
+    let disk = Disk::discarding(guests_disk());
+    machine.devices = Devices { disk: Some(disk), network: Some("user".into()), entropy: true };
+    (Guest::wait_all_ready(harness::start(&machine), 2), port)
+}
+
+/// What a guest does until there is a file `/tmp/stop`: each line a loop of its own. A loop that fails says so in
+/// `/tmp/failed`; each round of a loop adds a line to `/tmp/rounds`.
+const LOAD: &[(&str, &str)] = &[
+    (
+        "disk",
+        "fio --name=verify --filename=/root/verify --size=2m --rw=randwrite --bsrange=4k-64k --ioengine=libaio \
+         --iodepth=8 --direct=1 --fsync=32 --verify=crc32c --verify_fatal=1 --do_verify=1 > /tmp/fio",
+    ),
+    ("stream", "test \"$(nc -N ADDRESS PORT < /root/file | md5sum | cut -c1-32)\" = SUM"),
+    ("clock", "cat /sys/class/rtc/rtc0/time > /dev/null && sleep 0.5"),
+    ("entropy", "test $(head -c 64 /dev/hwrng | wc -c) = 64 && sleep 0.5"),
+    ("console", "echo tick > /dev/console && echo tick > /dev/hvc0 && sleep 0.5"),
+];
+
+/// Starts the load in the guest that has the input.
+fn start_load(guest: &mut Guest, port: u16) {
+    let run = |guest: &mut Guest, command: &str| guest.run_within(command, LONG);
+    run(
+        guest,
+        "for i in $(seq 60); do ip -4 -o addr show dev eth0 scope global | grep -q inet && break; sleep 0.5; done",
+    );
+    run(guest, "rm -f /tmp/stop /tmp/failed /tmp/rounds; head -c 256k /dev/urandom > /root/file");
+    let sum = run(guest, "md5sum < /root/file | cut -c1-32");
+    for (name, command) in LOAD {
+        let command =
+            command.replace("ADDRESS", ADDRESS).replace("PORT", &port.to_string()).replace("SUM", &sum);
+        let looped = format!(
+            "( {{ while ! [ -e /tmp/stop ]; do {{ {command}; }} || {{ echo {name} >> /tmp/failed; break; }}; \
+             echo {name} >> /tmp/rounds; done; echo {name} >> /tmp/ended; }} & )"
+        );
+        run(guest, &looped);
+    }
+}
+
+/// How often each loop has gone round, and what has failed.
+fn rounds(guest: &mut Guest) -> String {
+    guest
+        .run_within("echo rounds: $(sort /tmp/rounds | uniq -c) failed: $(cat /tmp/failed 2>/dev/null)", LONG)
+}
+
+/// Ends the load of the guest that has the input: nothing has failed, each loop has gone round, and the kernel has not
+/// complained.
+fn end_load(guest: &mut Guest) {
+    let before = rounds(guest);
+    println!("while PDs were killed: {before}");
+    assert!(before.lines().any(|line| line.trim_end().ends_with("failed:")), "{before}");
+    // After whatever was done to the system, each goes round at least once more.
+    guest.run_within("mv /tmp/rounds /tmp/before", LONG);
+    let begin = Instant::now();
+    loop {
+        let after = rounds(guest);
+        assert!(after.lines().any(|line| line.trim_end().ends_with("failed:")), "{after}");
+        if LOAD.iter().all(|(name, _)| after.contains(name)) {
+            println!("afterwards, in {} s: {after}", begin.elapsed().as_secs());
+            break;
+        }
+        assert!(
+            begin.elapsed() < LONG,
+            "before: {before}; after: {after}; {}",
+            guest.run("ps; cat /tmp/fio")
+        );
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    let count = LOAD.len();
+    guest.run_within(
+        &format!("touch /tmp/stop; for i in $(seq 600); do [ $(wc -l < /tmp/ended) = {count} ] && break; sleep 0.5; done"),
+        LONG,
+    );
+    assert_eq!(guest.run("cat /tmp/failed 2>/dev/null"), "");
+    // That a guest was kept waiting is no error: the machine crawls while it stops at breakpoints.
+    let pattern = "oops|BUG:|Unable to handle|I/O error|hung task|EXT4-fs error|transmit queue 0 timed out";
+    assert_eq!(guest.run(&format!("dmesg | grep -i -E '{pattern}' | grep -v 'soft lockup'")), "");
+}
+
+/// Kills each victim `points` times in each way.
+fn sweep(port: &Path, points: usize, seed: u64) {
+    let mut machine = Debugger::connect(port).unwrap();
+    let mut state = seed;
+    let only = std::env::var("VICTIMS").ok();
+    let wanted = |name: &str| only.as_ref().is_none_or(|names| names.split(',').any(|one| one == name));
+    let victims: Vec<Victim> = VICTIMS
+        .iter()
+        .filter(|(name, _)| wanted(name))
+        .map(|(name, program)| victim(name, program))
+        .collect();
+    assert!(!victims.is_empty());
+    for victim in &victims {
+        let mut lengths = [0; EVENTS];
+        for length in &mut lengths {
+            victim.wait_event(&mut machine, SOON).unwrap();
+            *length = victim.walk(&mut machine, MOST, SOON).unwrap();
+        }
+        lengths.sort_unstable();
+        println!("{}: instructions for events: {lengths:?}", victim.name);
+        for _ in 0..points {
+            let random = next(&mut state);
+            let junk = [Junk::Byte(0xff), Junk::Random(random), Junk::Byte(0)][random as usize % 3];
+            let mut ways = vec![Way::Fault, Way::Loop];
+            if victim.has_rings() {
+                ways.push(Way::Scribble(junk));
+            }
+            for way in ways {
+                // Somewhere in one of the longer events: the short ones may be the watchdog's.
+                let length = lengths[EVENTS / 2 + next(&mut state) as usize % (EVENTS / 2)];
+                let aim = next(&mut state) as usize % length.max(1);
+                // The last one that was killed takes up its work.
+                machine.run(PAUSE).unwrap();
+                let reached = victim.reach(&mut machine, aim, TRIES, SOON).unwrap();
+                let begin = Instant::now();
+                victim.kill(&mut machine, way).unwrap();
+                victim
+                    .wait_reborn(&mut machine, LONG)
+                    .unwrap_or_else(|error| panic!("{way:?} after {reached} instructions: {error}"));
+                let taken = begin.elapsed().as_millis();
+                println!(
+                    "{}: {way:?} after {reached} of {aim} instructions, restarted in {taken} ms",
+                    victim.name
+                );
+            }
+        }
+    }
+    machine.detach().unwrap();
+}
+
+/// Number of times that each victim is killed in each way, and the seed of the points: `KILLS` and `SEED` of the environment.
+/// (`VICTIMS` of the environment are the names of those to be killed, all by default.)
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |value| value.parse().unwrap())
+}
+
+#[test]
+fn drivers_and_virtualisers_die_under_load_and_guests_see_a_pause() {
+    let (mut guest, port) = boot("kills");
+    let host = Peer::echoing().unwrap();
+    for number in [0, 1] {
+        start_load(guest.focus(number), host.port);
+    }
+    sweep(&port, number("KILLS", 1) as usize, number("SEED", 1));
+    for number in [0, 1] {
+        end_load(guest.regain(number));
+    }
+    let text = guest.console().text();
+    assert!(!text.contains("given up") && !text.contains("vmm_0: ") && !text.contains("vmm_1: "), "{text}");
+}
+
+#[test]
+fn vmm_dies_and_takes_only_its_own_guest_with_it() {
+    let (mut guest, port) = boot("kills-vmm");
+    let host = Peer::echoing().unwrap();
+    start_load(guest.focus(0), host.port);
+    let vmm = victim("vmm_1", "vmm");
+    let mut state = number("SEED", 1);
+    let mut kept = Vec::new();
+    for (life, way) in [(1, Way::Fault), (2, Way::Loop)] {
+        let file = format!("/root/kept{life}");
+        guest.focus(1).run_within(&format!("head -c 200k /dev/urandom > {file}; sync"), LONG);
+        kept.push((file.clone(), guest.run_within(&format!("md5sum < {file}"), LONG)));
+        // Busy with its disk.
+        guest.run("( while dd if=/dev/zero of=/root/busy bs=64k count=64 oflag=direct > /dev/null 2>&1; do :; done & )");
+        let mark = guest.console().mark();
+        let mut machine = Debugger::connect(&port).unwrap();
+        let begin = Instant::now();
+        let aim = next(&mut state) as usize % VMM_MOST;
+        let reached = vmm.reach(&mut machine, aim, VMM_TRIES, SOON).unwrap();
+        println!("{way:?} after {reached} instructions, reached in {} ms", begin.elapsed().as_millis());
+        vmm.kill(&mut machine, way).unwrap();
+        vmm.wait_reborn(&mut machine, LONG).unwrap();
+        machine.detach().unwrap();
+        let ready = format!("vmm_1| {}", harness::READY_MARKER);
+        guest
+            .console()
+            .expect_any(mark, &[&ready], harness::BOOT_TIMEOUT)
+            .unwrap_or_else(|error| panic!("{error}"));
+        guest.focus(1).run_within("stty cols 1000; rm -f /root/busy", LONG);
+        for (file, sum) in &kept {
+            assert_eq!(guest.run_within(&format!("md5sum < {file}"), LONG), *sum, "{file}");
+        }
+        assert_eq!(guest.run("findmnt -rn -o SOURCE,FSTYPE,OPTIONS / | cut -d, -f1"), "/dev/vda ext4 rw");
+    }
+    end_load(guest.regain(0));
+    assert!(!guest.console().text().contains("vmm_0: "));
+}
