@@ -48,6 +48,7 @@ unsafe impl Sync for KernelCell {}
 static KERNEL: KernelCell = KernelCell(UnsafeCell::new(MaybeUninit::uninit()));
 
 /// The kernel, for the one exception that is being handled.
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "the block is empty and accesses nothing")]
 #[inline(always)]
 fn kernel() -> &'static mut Kernel {
     let mut at = KERNEL.0.get();

@@ -11,7 +11,7 @@ const WORD_BITS: u64 = 64;
 
 /// What the fast paths have looked up, as a processor remembers translations: a thread's capability address, and the
 /// slot that it names. What a lookup finds depends on nothing but CNode capabilities on the way, the first of them in
-/// the thread; whenever a slot gets or loses one ([`Kernel::put`]), everything is forgotten.
+/// the thread; whenever a slot gets or loses one (`Kernel::put`), everything is forgotten.
 #[derive(Clone, Debug)]
 pub struct Lookups {
     entries: [Remembered; REMEMBERED],

@@ -11,7 +11,7 @@
 //! * reply to such a caller, or to one that waits with a fault that has nothing to be written back, and receive from an
 //!   endpoint in which nobody waits;
 //! * a fault that a virtual CPU's monitor serves, or a pager, to a handler that waits;
-//! * signals, interrupts and their receipt ([`signal`]), and short invocations ([`invoke`]).
+//! * signals, interrupts and their receipt (`signal`), and short invocations (`invoke`).
 
 mod invoke;
 mod signal;

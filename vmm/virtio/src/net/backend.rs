@@ -75,7 +75,7 @@ pub trait Backend<M: GuestMemory> {
     fn send(&mut self, offload: &Offload, length: u32, data: &[Segment], memory: &M) -> Result<(), Full>;
 
     /// How many more packets of the guest's may lie in its queue without a kick. With more than 0 the caller of
-    /// [`super::NetDevice`]'s `run` calls it again soon, kick or no kick.
+    /// [`NetDevice`](crate::NetDevice)'s `run` calls it again soon, kick or no kick.
     fn patience(&self) -> u16 {
         0
     }
