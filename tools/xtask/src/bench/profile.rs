@@ -90,7 +90,11 @@ pub fn print(
     let mut programs = Vec::new();
     let pds = paths::build().join(board).join("release/pd");
     for entry in fs::read_dir(&pds).with_context(|| pds.display().to_string())? {
-        programs.push(Program::read(&entry?.path())?);
+        let path = entry?.path();
+        // Programs in C have a folder there.
+        if path.is_file() {
+            programs.push(Program::read(&path)?);
+        }
     }
     let sdk = crate::sdk::ours().join("board").join(board).join("release/elf");
     programs.push(Program::read(&sdk.join("sel4.elf"))?);

@@ -6,8 +6,9 @@ use crate::guest::Guest;
 use crate::host::Host;
 use vmm_virtio::Mmio;
 
-/// How many times a second a vCPU that is busy is interrupted by its disk and its network, at most.
-const INTERRUPTS_HZ: u64 = 5000;
+/// How many times a second a vCPU that is busy is interrupted by its disk and its network, at most. At twice as many, a
+/// request at depth 32 takes 0.78 exits in place of 0.42 (docs/block.md).
+const INTERRUPTS_HZ: u64 = 2500;
 
 /// Devices whose interrupts may be late.
 const MODERATED: [Slot; 2] = [Slot::Block, Slot::Net];
