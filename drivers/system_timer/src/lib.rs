@@ -2,9 +2,14 @@
 //! The Raspberry Pi's system timer (BCM2711 ARM Peripherals, chapter 10) for the clients of the timer protocol.
 //!
 //! A counter of 64 bits at 1 MHz, and comparators that match its lower half. [`Comparator`] makes one of them end at any moment of
-//! the whole counter; tested on the host against a model. Clients' time-outs are `timer-driver`'s table.
+//! the whole counter, [`driver::Driver`] serves clients with it; both are tested on the host against a model. The table of
+//! time-outs is `timer-driver`'s.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+
+pub mod driver;
+#[cfg(test)]
+mod model;
 
 /// Ticks a second.
 pub const FREQUENCY_HZ: u64 = 1_000_000;
@@ -32,6 +37,12 @@ impl<R: Registers> Comparator<R> {
     pub fn new(mut registers: R) -> Self {
         registers.clear_match();
         Self(registers)
+    }
+
+    /// The registers, for tests to look at.
+    #[cfg(test)]
+    pub(crate) const fn registers(&mut self) -> &mut R {
+        &mut self.0
     }
 
     /// The counter.
@@ -67,40 +78,8 @@ impl<R: Registers> Comparator<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Model;
     use proptest::prelude::*;
-
-    /// A counter that moves by `step` at each look, and a comparator.
-    struct Model {
-        counter: u64,
-        step: u64,
-        compare: Option<u32>,
-        matched: bool,
-    }
-
-    impl Model {
-        fn advance(&mut self, ticks: u64) {
-            let before = self.counter;
-            self.counter = self.counter.saturating_add(ticks);
-            if let Some(compare) = self.compare {
-                // The first moment after `before` at which the lower half is the value.
-                let ahead = u64::from(compare.wrapping_sub(before as u32).wrapping_sub(1)) + 1;
-                self.matched |= ahead <= self.counter - before;
-            }
-        }
-    }
-
-    impl Registers for &mut Model {
-        fn counter(&mut self) -> (u32, u32) {
-            self.advance(self.step);
-            (self.counter as u32, (self.counter >> 32) as u32)
-        }
-        fn set_compare(&mut self, value: u32) {
-            self.compare = Some(value);
-        }
-        fn clear_match(&mut self) {
-            self.matched = false;
-        }
-    }
 
     #[test]
     fn counter_is_one_number_when_its_upper_half_moves() {

@@ -2,7 +2,7 @@
 //! The timer driver PD of boards with this timer: serves the timer protocol on every channel that calls it.
 //!
 //! Symbols: `timer` (registers), `timer_irq_ch` (the interrupt of the second comparator; the VideoCore uses the first and the
-//! third).
+//! third); `tick_ch`, a heartbeat for boards where that interrupt may not arrive: it is told to end when it does.
 #![no_std]
 #![no_main]
 
@@ -12,13 +12,12 @@ use sel4_microkit::{
     Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo, get_mr,
     memory_region_symbol, protection_domain, restarted, set_mr, var,
 };
-use system_timer_driver::{Comparator, FREQUENCY_HZ, Registers};
-use timer_driver::clock::Clock;
+use system_timer_driver::Registers;
+use system_timer_driver::driver::Driver;
 use timer_driver::protocol::{BAD_REQUEST, OK, Request};
-use timer_driver::timeouts::Timeouts;
 
-/// Channels of a PD.
-const CLIENTS: usize = 62;
+/// What `tick_ch` is where nobody ticks.
+const NOT_CONNECTED: usize = usize::MAX;
 
 /// The comparator that is used.
 const COMPARATOR: usize = 1;
@@ -52,26 +51,15 @@ impl Registers for Mmio {
 }
 
 struct TimerDriver {
-    clock: Clock,
-    comparator: Comparator<Mmio>,
-    timeouts: Timeouts<CLIENTS>,
+    driver: Driver<Mmio>,
     interrupt: Channel,
+    /// Who ticks, if anybody does.
+    tick: Option<Channel>,
     deferred: DeferredActionSlot,
 }
 
-impl TimerDriver {
-    /// Notifies everybody whose time has come and sets the comparator to the next deadline.
-    fn update(&mut self) {
-        // Bounded: each round ends a time-out, and periods are much longer than a round.
-        for _ in 0..CLIENTS {
-            let now = self.comparator.now();
-            self.timeouts.expire(now, |client| Channel::new(client).notify());
-            let Some(deadline) = self.timeouts.next_deadline() else { return };
-            if self.comparator.arm(deadline) {
-                return;
-            }
-        }
-    }
+fn notify(client: usize) {
+    Channel::new(client).notify();
 }
 
 impl Handler for TimerDriver {
@@ -80,9 +68,12 @@ impl Handler for TimerDriver {
     fn notified(&mut self, channels: ChannelSet) -> Result<(), IrqAckError> {
         // Clients that notify instead of calling get nothing.
         if channels.contains(self.interrupt) {
-            self.comparator.acknowledge();
-            self.update();
+            self.driver.interrupt(notify);
             self.deferred.defer_irq_ack(self.interrupt)?;
+        } else if let Some(tick) = self.tick.filter(|&tick| channels.contains(tick))
+            && self.driver.tick(notify)
+        {
+            self.deferred.defer_notify(tick)?;
         }
         Ok(())
     }
@@ -91,19 +82,11 @@ impl Handler for TimerDriver {
         let Some(request) = Request::decode(info.label(), info.count(), get_mr(0)) else {
             return Ok(MessageInfo::new(BAD_REQUEST, 0));
         };
-        let client = channel.index();
-        let now = self.comparator.now();
-        match request {
-            Request::GetTime => {
-                set_mr(0, self.clock.to_ns(now));
-                return Ok(MessageInfo::new(OK, 1));
-            }
-            Request::SetTimeout(ns) => self.timeouts.set_once(client, now, self.clock.to_ticks(ns)),
-            Request::SetPeriodic(ns) => self.timeouts.set_every(client, now, self.clock.to_ticks(ns)),
-            Request::Cancel => self.timeouts.cancel(client),
-        }
-        self.update();
-        Ok(MessageInfo::new(OK, 0))
+        let Some(time) = self.driver.request(channel.index(), request, notify) else {
+            return Ok(MessageInfo::new(OK, 0));
+        };
+        set_mr(0, time);
+        Ok(MessageInfo::new(OK, 1))
     }
 
     fn take_deferred_action(&mut self) -> Option<DeferredAction> {
@@ -119,12 +102,13 @@ fn init() -> impl Handler {
         // Their time-outs are forgotten (see the protocol).
         ChannelSet::all_notifiable().iter().for_each(|client| client.notify());
     }
-    let Some(clock) = Clock::new(FREQUENCY_HZ) else { panic!("a frequency of 0") };
+    let Some(driver) = Driver::new(Mmio(registers)) else { panic!("a frequency of 0") };
     TimerDriver {
-        clock,
-        comparator: Comparator::new(Mmio(registers)),
-        timeouts: Timeouts::new(),
+        driver,
         interrupt: Channel::new(*var!(timer_irq_ch: usize = 0)),
+        tick: Some(*var!(tick_ch: usize = NOT_CONNECTED))
+            .filter(|&tick| tick != NOT_CONNECTED)
+            .map(Channel::new),
         deferred: DeferredActionSlot::new(),
     }
 }

@@ -2,7 +2,8 @@
 //! Receiving and replying on the PD's input, as the event loop does it. Hidden: for code that needs a loop of its own.
 
 use sel4_sys::{
-    Message, seL4_MessageInfo, sys_nb_send_recv, sys_recv, sys_send, sys_send_null, sys_send_recv, syscall_id,
+    Message, seL4_MessageInfo, sys_nb_send_recv, sys_recv, sys_send, sys_send_null, sys_send_recv, sys_wait,
+    syscall_id,
 };
 
 use crate::defer::PreparedDeferredAction;
@@ -47,6 +48,11 @@ pub fn reply(info: MessageInfo) {
 #[inline(always)]
 pub fn recv() -> Event {
     Event::from_message(sys_recv(syscall_id::Recv, slots::INPUT, slots::REPLY))
+}
+
+/// What has been notified, without waiting: for a PD that nobody calls.
+pub fn poll() -> ChannelSet {
+    ChannelSet::from_badge(sys_wait(syscall_id::NBWait, slots::INPUT).badge)
 }
 
 /// Answers, then waits for the next event.

@@ -53,10 +53,10 @@ fn is_driver(pd: &ProtectionDomain) -> bool {
     pd.name.ends_with("_driver")
 }
 
-/// The heartbeat before drivers before virtualisers before VMMs before the witness.
+/// Heartbeats before drivers before virtualisers before VMMs before the witness.
 fn rank(pd: &ProtectionDomain) -> u8 {
     match pd {
-        pd if pd.name == "heartbeat" => 4,
+        pd if matches!(pd.name.as_str(), "heartbeat" | "tick") => 4,
         pd if pd.name == "witness" => 0,
         pd if pd.virtual_machine.is_some() => 1,
         pd if is_driver(pd) => 3,
@@ -81,6 +81,7 @@ fn shipped_system_fits_boards_with_other_devices() {
             ("timer_driver", "system_timer_driver.elf"),
             ("uart_driver", "uart_driver.elf"),
             ("blk_driver", "sdhci_driver.elf"),
+            ("tick", "heartbeat.elf"),
         ] {
             assert_eq!(pd(name).unwrap().program_image.path, Path::new(program));
         }
@@ -93,6 +94,7 @@ fn shipped_system_fits_boards_with_other_devices() {
     }
     let first = system(&[]);
     assert!(first.memory_regions.iter().all(|region| region.name != "timer_registers"));
+    assert!(first.protection_domain("tick").is_none());
 }
 
 #[test]
