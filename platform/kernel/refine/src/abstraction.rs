@@ -24,7 +24,7 @@ use std::collections::btree_map;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest queue or list that is believed.
-const MOST: usize = 100_000;
+pub(crate) const MOST: usize = 100_000;
 const SLOT_BYTES: u64 = 1 << kernel_abi::object::SLOT_BITS;
 
 /// Reads the implementation's state.

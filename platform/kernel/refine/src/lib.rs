@@ -4,7 +4,9 @@
 //! [`Pair`] holds a specification (`kernel-spec`) and an implementation (`kernel-core` on a simulated machine) in the
 //! same initial state. A [`Step`] is what a user or the hardware does: registers and IPC buffer are filled, the
 //! clock moves, the kernel is entered. After every step the abstraction of the implementation's memory
-//! ([`abstraction`]) must equal the specification's state, and the implementation's [`invariants`] must hold.
+//! ([`abstraction`]) must equal the specification's state, and the implementation's [`invariants`] must hold; nothing that the
+//! [`hardware`] may remember is out of date.
+//!
 //!
 //! [`random`] makes up steps, hostile ones included; a failing sequence is shortened before it is shown. Tests in
 //! `tests/` run random sequences and all short sequences over small sets of steps. `REFINE_SEQUENCES` and
@@ -13,6 +15,7 @@
 
 pub mod abstraction;
 pub mod compare;
+pub mod hardware;
 pub mod invariants;
 pub mod pair;
 pub mod random;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! A specification and an implementation in the same state, and the steps that both take.
 
+use crate::hardware::Hardware;
 use crate::{abstraction, compare, invariants};
 use kernel_abi::context::stored;
 use kernel_abi::ipc;
@@ -48,6 +49,8 @@ pub struct Pair {
     pub core: Kernel<SimMachine>,
     /// The initial CNode and its radix.
     pub root: (Obj, u64),
+    /// What the hardware may remember.
+    pub hardware: Hardware,
 }
 
 impl Pair {
@@ -57,7 +60,8 @@ impl Pair {
     /// The difference afterwards, or the broken invariant.
     pub fn step(&mut self, step: &Step) -> Result<(), String> {
         self.enter(step);
-        self.check()
+        let state = self.compared()?;
+        self.hardware.check(&self.core, &state)
     }
 
     /// Takes a step on both sides without a look at the result.
@@ -104,6 +108,11 @@ impl Pair {
     /// # Errors
     /// What is wrong.
     pub fn check(&self) -> Result<(), String> {
+        self.compared().map(|_| ())
+    }
+
+    /// As [`check`](Self::check); returns the state that both sides have.
+    fn compared(&self) -> Result<State, String> {
         let words = self.interesting_words();
         let mut roots: BTreeSet<Holder> = self.spec.caps.keys().map(|slot| slot.holder).collect();
         roots.insert(Holder::CNode(self.root.0, self.root.1));
@@ -116,7 +125,7 @@ impl Pair {
         spec.memory.retain(|at, _| words.contains(at));
         compare::normalise(&mut core);
         compare::normalise(&mut spec);
-        if spec == core { Ok(()) } else { Err(compare::difference(&spec, &core)) }
+        if spec == core { Ok(core) } else { Err(compare::difference(&spec, &core)) }
     }
 
     /// Words of living frames of ordinary memory that are IPC buffers or were written.

@@ -2,6 +2,7 @@
 //! The system that sequences start from: booted with an initial thread, which then makes everything else by system
 //! calls (each of them compared like any other step).
 
+use crate::hardware::Hardware;
 use crate::pair::{Pair, Step};
 use kernel_abi::object::AddressSpace;
 use kernel_abi::{Invocation, MessageInfo, ObjectType, Syscall, ipc};
@@ -182,7 +183,12 @@ pub fn booted() -> Pair {
 
 /// Just booted, on a machine with address spaces of another shape.
 pub fn booted_with(shape: AddressSpace) -> Pair {
-    Pair { spec: boot_spec(shape), core: boot_core(shape), root: (Obj(ROOT), RADIX) }
+    Pair {
+        spec: boot_spec(shape),
+        core: boot_core(shape),
+        root: (Obj(ROOT), RADIX),
+        hardware: Hardware::default(),
+    }
 }
 
 /// An invocation by Call.
