@@ -125,23 +125,7 @@ fn derivation_is_sound(state: &State) -> Result<(), String> {
             continue;
         };
         ensure(parent.covers(cap, &state.config), || format!("{cap:x?} under {parent:x?}"))?;
-        let within = match (parent, cap) {
-            (Cap::Endpoint { rights: a, badge: x, .. }, Cap::Endpoint { rights: b, badge: y, .. })
-            | (
-                Cap::Notification { rights: a, badge: x, .. },
-                Cap::Notification { rights: b, badge: y, .. },
-            ) => b & !a == 0 && (x == 0 || x == y),
-            (Cap::Frame { rights: a, .. }, Cap::Frame { rights: b, .. }) => {
-                (a.read || !b.read) && (a.write || !b.write)
-            }
-            (Cap::Reply { can_grant: a, .. }, Cap::Reply { can_grant: b, .. }) => a || !b,
-            (
-                Cap::Untyped { device: a, .. },
-                Cap::Untyped { device: b, .. } | Cap::Frame { device: b, .. },
-            ) => a == b,
-            _ => true,
-        };
-        ensure(within, || format!("{cap:x?} says more than {parent:x?}"))?;
+        ensure(has_no_more_rights(parent, cap), || format!("{cap:x?} says more than {parent:x?}"))?;
         if let (Cap::Untyped { base, used, .. }, Some((at, bits))) = (parent, cap.memory(&state.config)) {
             ensure(at.0 + (1 << bits) <= base.0 + used, || {
                 format!("{cap:x?} above the watermark of {parent:x?}")
@@ -149,6 +133,24 @@ fn derivation_is_sound(state: &State) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether `cap` gives nothing that `parent`, which covers it, does not give.
+pub(crate) fn has_no_more_rights(parent: Cap, cap: Cap) -> bool {
+    match (parent, cap) {
+        (Cap::Endpoint { rights: a, badge: x, .. }, Cap::Endpoint { rights: b, badge: y, .. })
+        | (Cap::Notification { rights: a, badge: x, .. }, Cap::Notification { rights: b, badge: y, .. }) => {
+            b & !a == 0 && (x == 0 || x == y)
+        }
+        (Cap::Frame { rights: a, .. }, Cap::Frame { rights: b, .. }) => {
+            (a.read || !b.read) && (a.write || !b.write)
+        }
+        (Cap::Reply { can_grant: a, .. }, Cap::Reply { can_grant: b, .. }) => a || !b,
+        (Cap::Untyped { device: a, .. }, Cap::Untyped { device: b, .. } | Cap::Frame { device: b, .. }) => {
+            a == b
+        }
+        _ => true,
+    }
 }
 
 /// No memory is in two objects.

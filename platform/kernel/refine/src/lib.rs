@@ -7,6 +7,8 @@
 //! ([`abstraction`]) must equal the specification's state, and the implementation's [`invariants`] must hold; nothing that the
 //! [`hardware`] may remember is out of date.
 //!
+//! [`integrity`] compares the state before and after an entry: only what the [`authority`] model allows may differ.
+//! [`partition`] is a system for that.
 //!
 //! [`random`] makes up steps, hostile ones included; a failing sequence is shortened before it is shown. Tests in
 //! `tests/` run random sequences and all short sequences over small sets of steps. `REFINE_SEQUENCES` and
@@ -14,10 +16,13 @@
 #![forbid(unsafe_code)]
 
 pub mod abstraction;
+pub mod authority;
 pub mod compare;
 pub mod hardware;
+pub mod integrity;
 pub mod invariants;
 pub mod pair;
+pub mod partition;
 pub mod random;
 pub mod world;
 

@@ -57,28 +57,44 @@ struct Maker<'a> {
     state: &'a State,
     rng: &'a mut Rng,
     focus: Focus,
+    /// CNode from which capabilities are picked, with [`world::RADIX`].
+    root: Obj,
 }
 
 /// A step for the state of `pair`.
 pub fn step(pair: &Pair, rng: &mut Rng, focus: Focus) -> Step {
     let deadline = pair.core.m.deadline;
     let now = pair.core.m.clock;
-    let mut step = Maker { state: &pair.spec, rng, focus }.step();
+    let root = Obj(world::ROOT);
+    let mut step = Maker { state: &pair.spec, rng, focus, root }.step();
     // What ends the supervisor, and with it everything, is done seldom.
     for _ in 0..10 {
         if !is_fatal(&pair.spec, &step) || rng.percent(3) {
             break;
         }
-        step = Maker { state: &pair.spec, rng, focus }.step();
+        step = Maker { state: &pair.spec, rng, focus, root }.step();
     }
-    step.advance = match rng.below(100) {
+    step.advance = advance(deadline, now, rng);
+    step
+}
+
+/// A step of the running thread, hostile now and then, that picks capabilities from the CNode `root`, which has the shape
+/// of the initial one.
+pub fn step_in(pair: &Pair, rng: &mut Rng, focus: Focus, root: Obj) -> Step {
+    let mut step = Maker { state: &pair.spec, rng, focus, root }.step();
+    step.advance = advance(pair.core.m.deadline, pair.core.m.clock, rng);
+    step
+}
+
+/// Ticks before a step: mostly few; now and then about as many as there are up to the deadline.
+fn advance(deadline: u64, now: u64, rng: &mut Rng) -> u64 {
+    match rng.below(100) {
         0..=59 => rng.below(60),
         60..=84 => rng.below(3000),
         85..=94 if deadline < now + 1_000_000 => deadline.saturating_sub(now) + rng.below(3) * rng.below(150),
         95..=97 => rng.below(60_000),
         _ => 0,
-    };
-    step
+    }
 }
 
 /// Whether a step would probably be the end of the initial thread.
@@ -216,7 +232,7 @@ impl Maker<'_> {
         if self.rng.percent(4) {
             return self.any_slot();
         }
-        let holder = Holder::CNode(Obj(world::ROOT), world::RADIX);
+        let holder = Holder::CNode(self.root, world::RADIX);
         let range = Slot { holder, index: 0 }..Slot { holder, index: 1 << world::RADIX };
         let found: Vec<u64> =
             self.state.caps.range(range).filter(|(_, cap)| wanted(cap)).map(|(slot, _)| slot.index).collect();

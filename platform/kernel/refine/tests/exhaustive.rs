@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! All short sequences over small sets of steps.
 //!
-//! `REFINE_DEPTH` is added to the length of the sequences.
+//! `REFINE_DEPTH` is added to the length of the sequences (and may be negative).
 
 use kernel_abi::{Invocation, MessageInfo, ObjectType, Syscall};
 use kernel_refine::random::{describe, guarded};
@@ -28,7 +28,7 @@ fn all(pair: &Pair, steps: &[Step], depth: usize, path: &mut Vec<Step>) {
 
 fn run(pair: &Pair, steps: &[Step], depth: usize) {
     let more = std::env::var("REFINE_DEPTH").ok().and_then(|v| v.parse().ok()).unwrap_or(0);
-    all(pair, steps, depth + more, &mut Vec::new());
+    all(pair, steps, depth.saturating_add_signed(more), &mut Vec::new());
 }
 
 fn message(call: Syscall, x0: u64, x6: u64) -> Step {
