@@ -18,7 +18,7 @@ pub enum ImageType {
 
 /// Builds a bootable image from a system description.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "microkit", version)]
+#[command(name = "microkit", version, args_override_self = true)]
 pub struct Arguments {
     /// Image to write
     #[arg(short, long, value_name = "OUTPUT", default_value = "loader.img")]
@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     pub viper_output: Option<PathBuf>,
     /// Folders to look for programs and prefill files in, before the current one
-    #[arg(long, value_name = "PATH", num_args = 1..)]
+    #[arg(long, value_name = "PATH", num_args = 0..)]
     pub search_path: Vec<PathBuf>,
     /// System description
     pub system: PathBuf,
@@ -64,6 +64,15 @@ mod tests {
         assert_eq!(arguments.output, PathBuf::from("loader.img"));
         assert_eq!(arguments.report, PathBuf::from("report.txt"));
         assert_eq!(arguments.image_type, ImageType::Binary);
+    }
+
+    /// Build systems put options of their own behind what they were given, and may have no folder to name.
+    #[test]
+    fn an_option_given_again_counts_and_search_path_may_be_empty() {
+        let line = "microkit --board x --board z -o a --config y s.system -o b --search-path";
+        let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!((arguments.board.as_str(), arguments.output), ("z", PathBuf::from("b")));
+        assert!(arguments.search_path.is_empty());
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(crate) fn parse(
         check::promote_page_sizes(&mut parser.system);
         Ok(parser.system)
     } else {
-        parser.errors.sort_by_key(|error| error.pos);
+        parser.errors.sort_by_key(|error| (error.problem.is_about_the_whole(), error.pos));
         Err(parser.errors)
     }
 }

@@ -437,4 +437,16 @@ impl Problem {
     pub fn help(&self) -> Option<String> {
         help::problem(self)
     }
+
+    /// Whether this is found once all parts have been looked at: something is not there, or is too much together. Such
+    /// problems are told last, since they often follow from those of a part; Microkit's own tool, which stops at the
+    /// first problem, tells the part's.
+    #[must_use]
+    pub fn is_about_the_whole(&self) -> bool {
+        match self {
+            Self::NoImage(_) | Self::NotEnoughRam { .. } => true,
+            Self::Element { fault, .. } => matches!(fault, Fault::EndCount),
+            _ => false,
+        }
+    }
 }
