@@ -72,6 +72,13 @@ impl Domains {
     }
 }
 
+/// The last turn of the schedule, always an end marker: it cannot be configured.
+const LAST_TURN: u64 = NUM_DOMAIN_SCHEDULES as u64 - 1;
+
+fn turn_index(index: u64, most: u64) -> Result<usize, Error> {
+    if index > most { Err(Error::Range(0, most)) } else { Ok(index as usize) }
+}
+
 impl<M: Machine> Kernel<M> {
     /// The ready queue of a priority in a domain.
     #[inline]
@@ -158,7 +165,7 @@ impl<M: Machine> Kernel<M> {
             Some(Invocation::DomainScheduleConfigure) => self.configure_turn(msg)?,
             Some(Invocation::DomainScheduleSetStart) => {
                 self.require(msg, 1, 0)?;
-                let index = self.turn_index(self.arg(msg, 0))?;
+                let index = turn_index(self.arg(msg, 0), LAST_TURN)?;
                 if self.domains.turn(index).is_none() {
                     return Err(Error::InvalidArgument(0).into());
                 }
@@ -168,11 +175,6 @@ impl<M: Machine> Kernel<M> {
             _ => return Err(Error::IllegalOperation.into()),
         }
         Ok(0)
-    }
-
-    fn turn_index(&self, index: u64) -> Result<usize, Error> {
-        let most = NUM_DOMAIN_SCHEDULES as u64 - 1;
-        if index > most { Err(Error::Range(0, most)) } else { Ok(index as usize) }
     }
 
     fn set_domain(&mut self, msg: &Message) -> Result<(), Error> {
@@ -199,7 +201,7 @@ impl<M: Machine> Kernel<M> {
     fn configure_turn(&mut self, msg: &Message) -> Result<(), Error> {
         self.require(msg, 3, 0)?;
         let [index, domain, ticks] = [0, 1, 2].map(|i| self.arg(msg, i));
-        let index = self.turn_index(index)?;
+        let index = turn_index(index, LAST_TURN - 1)?;
         let most = NUM_DOMAINS as u64 - 1;
         if domain > most {
             return Err(Error::Range(0, most));

@@ -44,8 +44,9 @@ impl Schedule {
     }
 }
 
-fn number(index: u64) -> Result<usize, Error> {
-    let most = NUM_DOMAIN_SCHEDULES as u64 - 1;
+/// A turn's number, at most `most`.
+fn number(index: u64, most: usize) -> Result<usize, Error> {
+    let most = most as u64;
     if index > most { Err(Error::Range(0, most)) } else { Ok(index as usize) }
 }
 
@@ -72,10 +73,12 @@ impl State {
 
     /// An invocation of the domain capability. `DomainSetSet(tcb; domain)`: puts a thread into a domain.
     /// `DomainScheduleConfigure(index, domain, ticks)`: sets a turn, or (all zero) an end marker, which the starting turn
-    /// cannot be. `DomainScheduleSetStart(index)`: sets the starting turn, which begins at once.
+    /// cannot be; the last of the schedule always is one and cannot be set. `DomainScheduleSetStart(index)`: sets the
+    /// starting turn, which begins at once.
     ///
     /// Changes: the thread's domain, its place in the ready queues; the schedule; the scheduler.
     pub(crate) fn domain_invocation(&mut self, call: &Invocation) -> Result<Words, Error> {
+        let last = NUM_DOMAIN_SCHEDULES - 1;
         match call.label {
             Some(Label::DomainSetSet) => {
                 call.needs(1, 0)?;
@@ -95,7 +98,7 @@ impl State {
             }
             Some(Label::DomainScheduleConfigure) => {
                 call.needs(3, 0)?;
-                let (index, domain, ticks) = (number(call.words[0])?, call.words[1], call.words[2]);
+                let (index, domain, ticks) = (number(call.words[0], last - 1)?, call.words[1], call.words[2]);
                 if domain >= NUM_DOMAINS as u64 {
                     return Err(Error::Range(0, NUM_DOMAINS as u64 - 1));
                 }
@@ -110,7 +113,7 @@ impl State {
             }
             Some(Label::DomainScheduleSetStart) => {
                 call.needs(1, 0)?;
-                let index = number(call.words[0])?;
+                let index = number(call.words[0], last)?;
                 if self.domains.turns[index].is_none() {
                     return Err(Error::InvalidArgument(0));
                 }

@@ -153,6 +153,19 @@ fn a_turn_without_threads_is_idle_and_ends() {
     assert_eq!(world.kernel.current, world.kernel.idle, "turn 2 is an end marker, 1 the start");
 }
 
+/// seL4 keeps the schedule's last turn as its end: it can neither be set nor be the start.
+#[test]
+fn the_last_turn_is_an_end_marker_for_ever() {
+    let (mut world, _) = World::new();
+    let last = kernel_abi::NUM_DOMAIN_SCHEDULES as u64 - 1;
+    let mut domain = |label, words: &[u64]| world.invoke(DOMAIN, label, words, &[]).0;
+    assert_eq!(domain(Invocation::DomainScheduleConfigure, &[last, 0, 500]), 4, "RangeError");
+    assert_eq!(domain(Invocation::DomainScheduleConfigure, &[last - 1, 0, 500]), 0);
+    assert_eq!(domain(Invocation::DomainScheduleSetStart, &[last]), 1, "InvalidArgument: an end marker");
+    assert_eq!(domain(Invocation::DomainScheduleSetStart, &[last + 1]), 4, "RangeError");
+    assert_eq!(domain(Invocation::DomainScheduleSetStart, &[last - 1]), 0);
+}
+
 #[test]
 fn utilisation_is_counted_between_entries_and_exits() {
     use kernel_abi::ipc::IPC_BUFFER_MSG;
