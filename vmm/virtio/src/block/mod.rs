@@ -38,12 +38,28 @@ pub struct Block {
     busy: bool,
     /// Requests may be there of which nobody is told soon, see [`Mmio::is_to_be_attended`].
     deferred: bool,
+    /// The queue's used index up to which the driver has heard what was done.
+    heard: u16,
+    /// Most requests that were at work, or done and not heard of, since the driver heard the last time.
+    peak: u16,
+    /// What that was then: about how many the driver keeps going.
+    depth: u16,
 }
 
 impl Block {
     /// The disk that `info` describes.
     pub fn new(info: Info) -> Self {
-        Self { info, features: 0, writeback: false, table: Table::new(), busy: false, deferred: false }
+        Self {
+            info,
+            features: 0,
+            writeback: false,
+            table: Table::new(),
+            busy: false,
+            deferred: false,
+            heard: 0,
+            peak: 0,
+            depth: 0,
+        }
     }
 
     /// What it is like.
@@ -88,10 +104,15 @@ impl Model for Block {
         self.table.count() == 0
     }
 
+    fn reset_queue(&mut self, _index: usize) {
+        self.deferred = false;
+        (self.heard, self.peak, self.depth) = (0, 0, 0);
+    }
+
     fn reset(&mut self) {
         self.features = 0;
         self.writeback = false;
-        self.deferred = false;
+        self.reset_queue(0);
         self.table.clear();
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Exits and interrupts are what a request costs. While requests are at the back end, their completions look at the
 //! queue, too, and so does the VMM when the guest goes to sleep; so the guest is only asked for a kick when half as many as
-//! are there, or as it keeps going, have been added. Of one that is busy and has not looked at what was completed yet,
-//! the next requests are expected to be several, too. Completions are told together when more of them are still to come
+//! are there have been added. One that runs, and has kept several going until now, is expected to go on so: it kicks after
+//! half as many as it kept going, even with nothing at work. Completions are told together when more of them are still to come
 //! soon. The back end is told how many it may collect ([`Mmio::awaited`]), and so are those below it: that many
 //! wake nobody on the way. With one request at a time none of this makes anything wait.
 
@@ -33,7 +33,9 @@ impl Mmio<Block> {
         if self.is_live()
             && let Some(queue) = self.queues.first_mut().filter(|queue| queue.is_ready())
         {
-            let mut work = Work { device: &mut self.model, queue, memory, backend, submitted: false };
+            let asserted = self.interrupts != 0;
+            let mut work =
+                Work { device: &mut self.model, queue, memory, backend, asserted, submitted: false };
             let worked = work.all();
             if work.submitted {
                 work.backend.flush();
@@ -90,10 +92,13 @@ impl Block {
     }
 }
 
+/// A driver that keeps fewer requests going may be waiting for each of them.
+const SEVERAL: u16 = 4;
+
 /// Whether a guest is told of `ended` requests when `coming` that will not take long are at the back end.
 #[inline]
 const fn is_due(ended: u16, coming: u16) -> bool {
-    ended >= coming
+    ended > 0 && ended >= coming
 }
 
 /// How many of `coming` have to end, at least one, until [`is_due`] of those and of `ended` others.
@@ -107,12 +112,15 @@ struct Work<'a, M, B> {
     queue: &'a mut Queue,
     memory: &'a M,
     backend: &'a mut B,
+    /// The guest was told of something and has not acknowledged it.
+    asserted: bool,
     submitted: bool,
 }
 
 impl<M: GuestMemory, B: Backend<M>> Work<'_, M, B> {
     /// True: an interrupt is due.
     fn all(&mut self) -> Result<(bool, Progress), Abuse> {
+        self.heard();
         let mut chain = Chain::new();
         let mut left = self.complete(&mut chain)?;
         let mut next = self.submit_waiting(&mut chain)?;
@@ -127,8 +135,8 @@ impl<M: GuestMemory, B: Backend<M>> Work<'_, M, B> {
                 break;
             }
             // When the back end is full, its room is what is waited for.
-            let after = if next == Next::Stop { self.queue.size() } else { self.kick_distance()? };
-            self.device.deferred = after > 0 && self.device.table.count() == 0;
+            let after = if next == Next::Stop { self.queue.size() } else { self.kick_distance() };
+            self.device.deferred = after > 0 && self.device.table.transfers() == 0;
             if !self.queue.ask_for_kick(self.memory, after)? {
                 break;
             }
@@ -138,16 +146,27 @@ impl<M: GuestMemory, B: Backend<M>> Work<'_, M, B> {
         Ok((self.interrupt()?, run))
     }
 
-    /// How many more requests may be added without a kick.
+    /// The driver has heard of everything that it was told of: what it kept going until then is what it keeps going.
     #[inline]
-    fn kick_distance(&self) -> Result<u16, Abuse> {
-        let at_work = self.device.table.count();
-        if at_work == 0 {
-            // Nobody else would look, but for the caller if the guest is busy.
-            return if self.device.busy { Ok(self.queue.awaited(self.memory)? / 4) } else { Ok(0) };
+    fn heard(&mut self) {
+        let told = self.queue.signalled();
+        if !self.asserted && self.device.heard != told {
+            self.device.heard = told;
+            self.device.depth = core::mem::take(&mut self.device.peak);
         }
-        // A driver that keeps many requests going adds about as many as it is told of.
-        Ok(at_work.max(self.queue.awaited(self.memory)?) / 2)
+    }
+
+    /// How many more requests may be added without a kick: half as many as the driver keeps going, since it adds about as
+    /// many as it is told of. Somebody looks before long: completions do, and the caller if the guest is busy or about to be.
+    #[inline]
+    fn kick_distance(&mut self) -> u16 {
+        let (device, queue) = (&mut *self.device, &*self.queue);
+        let going = device.table.count().saturating_add(queue.published().wrapping_sub(device.heard));
+        device.peak = device.peak.max(going);
+        let runs = device.busy || self.asserted || is_due(queue.unsignalled(), device.table.transfers());
+        let depth = if runs { device.depth.max(going) } else { going };
+        let is_looked_after = device.table.transfers() > 0 || runs && depth >= SEVERAL;
+        if is_looked_after { depth / 2 } else { 0 }
     }
 
     fn interrupt(&mut self) -> Result<bool, Abuse> {

@@ -36,7 +36,7 @@ pub struct Mmio<D> {
     pub(crate) model: D,
     pub(crate) queues: Vec<Queue, MAX_QUEUES>,
     status: u32,
-    interrupts: u32,
+    pub(crate) interrupts: u32,
     generation: u32,
     device_features_select: u32,
     driver_features_select: u32,

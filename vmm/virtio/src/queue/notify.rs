@@ -32,6 +32,18 @@ impl Queue {
         self.published.wrapping_sub(self.signalled)
     }
 
+    /// The index up to which used entries were published.
+    #[inline]
+    pub(crate) const fn published(&self) -> u16 {
+        self.published
+    }
+
+    /// The index up to which the driver's wish for an interrupt has been asked.
+    #[inline]
+    pub(crate) const fn signalled(&self) -> u16 {
+        self.signalled
+    }
+
     /// Whether the driver wants an interrupt for what was published since the last call.
     ///
     /// # Errors
@@ -51,23 +63,6 @@ impl Queue {
         let event = load(memory, self.driver.wrapping_add(RING + 2 * u64::from(self.size)))?;
         // An entry from `old` up to, not including, `published` has the index that the driver waits for.
         Ok(event.wrapping_sub(old) < count)
-    }
-
-    /// How many chains the driver waits for by its own account: those that the device has, and those that it has used
-    /// and the driver not yet looked at. 0 when that is not known: the driver then writes no event index, or is just
-    /// looking.
-    ///
-    /// # Errors
-    /// The ring is no longer in memory.
-    #[inline]
-    pub fn awaited(&self, memory: &impl GuestMemory) -> Result<u16, Abuse> {
-        if !self.event_index {
-            return Ok(0);
-        }
-        // A driver that has looked at all asks for an interrupt at the next.
-        let seen = load(memory, self.driver.wrapping_add(RING + 2 * u64::from(self.size)))?;
-        let awaited = self.next_available.wrapping_sub(seen);
-        Ok(if awaited <= self.size { awaited } else { 0 })
     }
 
     /// Asks the driver for a kick when it has made more than `after` chains available beyond those taken; the queue's

@@ -153,6 +153,7 @@ fn unknown_types_are_unsupported() {
         let number = bench.ask(kind, 0, &[Buffer::writable(DATA, 512)]);
         assert_eq!(bench.status(number), UNSUPPORTED, "type {kind}");
         assert_eq!(bench.used(), Some(0));
+        assert!(bench.interrupt().is_some());
     }
 }
 
@@ -230,10 +231,12 @@ fn odd_ranges_are_refused() {
         bench.ram.poke(DATA, &bytes);
         let number = bench.ask(kind, 0, &[Buffer::readable(DATA, 16)]);
         assert_eq!((bench.status(number), bench.used()), (status, Some(1)), "{kind} {bytes:?}");
+        assert!(bench.interrupt().is_some());
     }
     for length in [15, 17, 32] {
         let number = bench.ask(kind::DISCARD, 0, &[Buffer::readable(DATA, length)]);
         assert_eq!((bench.status(number), bench.used()), (IO_ERROR, Some(1)), "{length} bytes");
+        assert!(bench.interrupt().is_some());
     }
     assert!(bench.disk.log.is_empty());
 }

@@ -143,9 +143,64 @@ fn busy_guest_that_has_completions_to_look_at_kicks_once_for_several() {
     assert_eq!(bench.disk.pending.len(), 2, "the caller's look when the guest goes to sleep");
     bench.disk.complete_all(&bench.ram);
     bench.run();
+    assert_eq!(bench.interrupt(), Some(10));
+    bench.run();
     assert!(!bench.device.is_to_be_attended());
     add(&mut bench);
     assert_eq!(bench.kicks, 1, "nobody else would look");
+}
+
+#[test]
+fn busy_guest_is_expected_to_keep_as_many_going_as_before() {
+    let mut bench = Bench::direct();
+    let add = |bench: &mut Bench| bench.ask(kind::IN, 0, &[Buffer::writable(DATA, 512)]);
+    for _ in 0..8 {
+        add(&mut bench);
+    }
+    bench.run();
+    bench.settle();
+    // All are done, and it looks at all of them before it adds any.
+    for _ in 0..3 {
+        assert_eq!(bench.interrupt(), Some(8));
+        bench.device.set_busy(true);
+        bench.kicks = 0;
+        for number in 1..=8 {
+            add(&mut bench);
+            assert_eq!(
+                bench.kicks,
+                usize::from(number > 4),
+                "half of them are at work while it adds the others"
+            );
+            assert_eq!(bench.device.defers_kicks(), number <= 4, "nobody else looks after the first ones");
+        }
+        bench.device.set_busy(false);
+        bench.run();
+        bench.settle();
+    }
+    // It needs only one from now on: the first ones may be found late, those after them are kicked for.
+    for kicks in [0, 0, 1] {
+        assert!(bench.interrupt().is_some());
+        bench.device.set_busy(true);
+        bench.kicks = 0;
+        add(&mut bench);
+        assert_eq!(bench.kicks, kicks);
+        bench.device.set_busy(false);
+        bench.run();
+        bench.settle();
+    }
+}
+
+#[test]
+fn request_does_not_wait_for_a_flush_alone() {
+    let mut bench = Bench::direct();
+    for _ in 0..3 {
+        bench.ask(kind::FLUSH, 0, &[]);
+    }
+    bench.run();
+    bench.device.set_busy(true);
+    bench.kicks = 0;
+    bench.ask(kind::IN, 0, &[Buffer::writable(DATA, 512)]);
+    assert!(bench.kicks == 1 || bench.device.defers_kicks(), "its turn comes before the flush is done");
 }
 
 #[test]

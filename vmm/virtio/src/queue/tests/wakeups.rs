@@ -103,23 +103,3 @@ fn wishes_are_read_behind_a_full_barrier() {
     pair.queue.interrupt_wanted(&pair.ram).unwrap();
     assert_eq!(pair.ram.fences(), before + 2);
 }
-
-#[test]
-fn driver_tells_how_many_chains_it_waits_for() {
-    let mut pair = pair(8);
-    for _ in 0..5 {
-        pair.driver.add(&pair.ram, &[Buffer::writable(BUFFERS, 1)]);
-    }
-    pair.driver.show(&pair.ram);
-    while pair.pop().unwrap() {}
-    pair.driver.want_interrupt_at(&pair.ram, 0);
-    assert_eq!(pair.queue.awaited(&pair.ram), Ok(5));
-    pair.driver.want_interrupt_at(&pair.ram, 3);
-    assert_eq!(pair.queue.awaited(&pair.ram), Ok(2), "it has looked at three");
-    for nonsense in [6, 0x8000, 0xfffc] {
-        pair.driver.want_interrupt_at(&pair.ram, nonsense);
-        assert_eq!(pair.queue.awaited(&pair.ram), Ok(0));
-    }
-    let without = pair_with(8, true, false);
-    assert_eq!(without.queue.awaited(&without.ram), Ok(0));
-}
