@@ -22,12 +22,15 @@ impl Timeout {
 #[derive(Debug, Clone)]
 pub struct Timeouts<const CLIENTS: usize> {
     clients: [Timeout; CLIENTS],
+    /// A bit for each client that has one: few of many.
+    set: u64,
 }
 
 impl<const CLIENTS: usize> Timeouts<CLIENTS> {
     /// No time-outs.
     pub const fn new() -> Self {
-        Self { clients: [Timeout::None; CLIENTS] }
+        const { assert!(CLIENTS <= u64::BITS as usize) };
+        Self { clients: [Timeout::None; CLIENTS], set: 0 }
     }
 
     /// Sets `client`'s time-out to end once, `ticks` after `now`. A client that does not exist is ignored.
@@ -48,17 +51,18 @@ impl<const CLIENTS: usize> Timeouts<CLIENTS> {
 
     /// The earliest deadline.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.clients.iter().filter_map(|timeout| timeout.deadline()).min()
+        bits(self.set).filter_map(|client| self.clients.get(client)?.deadline()).min()
     }
 
     /// Calls `notify` once for each client with a time-out that has ended by `now`, lowest number first, and sets periodic
     /// ones anew. Periods that were missed are left out, and the phase kept.
     pub fn expire(&mut self, now: u64, mut notify: impl FnMut(usize)) {
-        for (client, timeout) in self.clients.iter_mut().enumerate() {
+        for client in bits(self.set) {
+            let timeout = self.clients.get(client).copied().unwrap_or(Timeout::None);
             if timeout.deadline().is_none_or(|deadline| deadline > now) {
                 continue;
             }
-            *timeout = match *timeout {
+            let next = match timeout {
                 Timeout::Every { deadline, period } => {
                     let missed = (now - deadline) / period;
                     let step = period.saturating_mul(missed.saturating_add(1));
@@ -66,6 +70,7 @@ impl<const CLIENTS: usize> Timeouts<CLIENTS> {
                 }
                 Timeout::None | Timeout::Once { .. } => Timeout::None,
             };
+            self.set(client, next);
             notify(client);
         }
     }
@@ -73,8 +78,19 @@ impl<const CLIENTS: usize> Timeouts<CLIENTS> {
     fn set(&mut self, client: usize, timeout: Timeout) {
         if let Some(place) = self.clients.get_mut(client) {
             *place = timeout;
+            let bit = 1 << client;
+            self.set = if timeout == Timeout::None { self.set & !bit } else { self.set | bit };
         }
     }
+}
+
+/// The numbers of the bits that are set, lowest first.
+fn bits(mut of: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let index = of.trailing_zeros();
+        of &= of.wrapping_sub(1);
+        (index < u64::BITS).then_some(index as usize)
+    })
 }
 
 impl<const CLIENTS: usize> Default for Timeouts<CLIENTS> {
