@@ -49,6 +49,8 @@ pub struct Guest<H: Host> {
     pub(crate) kicked: bool,
     /// Physical count until which interrupts and packets may wait.
     pub(crate) late_until: Option<u64>,
+    /// How often lately the guest has waited before that: the next moment is longer by as many powers of two.
+    pub(crate) trust: u8,
     /// This PD was restarted, and requests of its former life may still be at the disk.
     pub(crate) recovering: bool,
 }
@@ -71,6 +73,7 @@ impl<H: Host> Guest<H> {
             quiet: false,
             kicked: false,
             late_until: None,
+            trust: 0,
             recovering: false,
         };
         this.make_devices();

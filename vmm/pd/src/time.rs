@@ -24,9 +24,7 @@ impl<H: Host> Guest<H> {
         let now = self.host.now();
         // Also when it is too early: the timer driver may have been restarted and have forgotten it, so it is asked again.
         self.timeout = None;
-        if self.late_until.is_some_and(|until| until <= now) {
-            self.deliver_in_time();
-        }
+        self.deliver_in_time(now);
         for index in 0..self.machine.vcpus() {
             if let Some(Run::Held { deadline: Some(deadline), .. }) =
                 self.machine.cpus.get(index).map(|cpu| cpu.run)

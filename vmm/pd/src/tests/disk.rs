@@ -225,6 +225,47 @@ fn busy_guest_is_told_of_completions_together() {
 }
 
 #[test]
+fn guest_that_waits_by_itself_is_looked_after_later() {
+    let (mut guest, mut virtualiser, mut queue) = with_disk(false);
+    queue.want_interrupt(guest.host().memory.0);
+    // A completion of a guest that runs; gives how late it may be.
+    let mut complete = |guest: &mut TestGuest| {
+        add(guest, &mut queue, BUFFERS, READ, 0, &[Buffer::writable(DATA, 0x1000)]);
+        kick(guest, DISK, &mut queue);
+        virtualiser.look();
+        virtualiser.complete(guest, Status::OK);
+        guest.virtio_event(DISK);
+        virtualiser.look();
+        assert!(queue.take(guest.host().memory.0).is_some());
+        queue.want_interrupt(guest.host().memory.0);
+        guest.late_until.expect("not for ever") - guest.host().now
+    };
+    let due = |guest: &mut TestGuest| {
+        guest.host_mut().now = guest.timeout.expect("a time-out");
+        guest.timeout();
+    };
+    let mut moments = Vec::new();
+    for _ in 0..4 {
+        moments.push(complete(&mut guest));
+        assert_eq!(
+            take(&mut guest, 0, Exit::Trapped(0x07e0_0000)),
+            Reply::Resume,
+            "it is told when it waits"
+        );
+        assert_eq!(acknowledge(&mut guest, DISK), 1);
+        due(&mut guest);
+    }
+    let first = moments[0];
+    assert_eq!(moments, [first, 2 * first, 4 * first, 4 * first]);
+    let before = interrupts(&guest, DISK);
+    assert_eq!(complete(&mut guest), 4 * first);
+    due(&mut guest);
+    assert_eq!(interrupts(&guest, DISK), before + 1);
+    assert_eq!(acknowledge(&mut guest, DISK), 1);
+    assert_eq!(complete(&mut guest), first, "it has not waited");
+}
+
+#[test]
 fn requests_of_a_busy_guest_wake_nobody_until_it_sleeps_or_all_are_done() {
     for end in 0..3 {
         let (mut guest, mut virtualiser, mut queue) = with_disk(false);
