@@ -103,15 +103,14 @@ impl SharedPages {
 
     /// A pointer to `length` bytes at `offset`, if they are in the region and aligned for `T`.
     #[inline(always)]
+    #[allow(unsafe_code, reason = "rests on `SharedPages::new`")]
     fn place<T>(&self, offset: usize, length: usize) -> Option<NonNull<T>> {
-        if offset > self.size.wrapping_sub(length)
-            || length > self.size
-            || offset & (align_of::<T>() - 1) != 0
-        {
+        let last = self.size.checked_sub(length)?;
+        if offset > last || offset & (align_of::<T>() - 1) != 0 {
             return None;
         }
-        // The sum stays inside the region.
-        Some(self.base.map_addr(|base| base.saturating_add(offset)).cast())
+        // SAFETY: the region is mapped, and the offset is not behind its end.
+        Some(unsafe { self.base.byte_add(offset) }.cast())
     }
 
     /// A pointer to `mask + 1` places of `N` double words from `base` on, if they are all in the region and aligned.
