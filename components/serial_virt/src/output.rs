@@ -2,7 +2,7 @@
 //! The terminal: what is on its current line, and how a client's bytes get there.
 //!
 //! States: the cursor is at the start of a line (`open` is `None`), or after an unfinished line of one client. A line begins
-//! with its client's tag, and with what the client had written of it if it was broken off before. A carriage return within a line
+//! with its client's tag, unless the client has written its name there itself (as messages of PDs do), and with what the client had written of it if it was broken off before. A carriage return within a line
 //! brings the tag again, so that progress bars and line editors do not overwrite it; a line feed without a carriage return
 //! gets one.
 
@@ -27,6 +27,8 @@ pub struct Line {
     text: Vec<u8, REMEMBERED>,
     /// The unfinished line is longer than `text` can be.
     too_long: bool,
+    /// It begins with the client's name: no tag is needed.
+    named: bool,
     /// The last byte was a carriage return, whose effect depends on the next.
     after_cr: bool,
 }
@@ -47,6 +49,13 @@ impl Line {
         !self.text.is_empty()
     }
 
+    /// The client has written `text`, or more. If that begins a line, it may carry the client's name.
+    pub fn look_ahead(&mut self, text: &[u8]) {
+        if self.text.is_empty() && !self.too_long {
+            self.named = !self.tag.is_empty() && text.starts_with(self.tag.trim_ascii_end());
+        }
+    }
+
     fn push(&mut self, byte: u8) {
         if !self.too_long && self.text.push(byte).is_err() {
             self.text.clear();
@@ -57,6 +66,7 @@ impl Line {
     fn clear(&mut self) {
         self.text.clear();
         self.too_long = false;
+        self.named = false;
     }
 }
 
@@ -111,7 +121,7 @@ impl<M: RingMemory> Terminal<M> {
         debug_assert!(self.open.is_none());
         self.open = Some(client);
         self.length = line.text.len();
-        if self.tagged {
+        if self.tagged && !line.named {
             self.send(&line.tag);
         }
         self.send(&line.text);

@@ -110,6 +110,22 @@ fn lines_carry_their_clients_name_and_a_carriage_return() {
 }
 
 #[test]
+fn name_that_a_client_writes_itself_is_its_tag() {
+    let memory = memory();
+    let mut bench = Bench::new(&memory, 2, true);
+    bench.write(0, "a|INFO: one\nb|ERROR: two\nthree a|\n");
+    assert_eq!(bench.shown(), "a|INFO: one\r\na| b|ERROR: two\r\na| three a|\r\n", "no other's name");
+    bench.write(0, "a|WARN: broken off");
+    bench.write(1, "other\n");
+    bench.moment();
+    bench.moment();
+    assert_eq!(bench.shown(), "a|WARN: broken off\r\nb| other\r\n");
+    bench.moment();
+    bench.write(0, ", and on\n");
+    assert_eq!(bench.shown(), "a|WARN: broken off, and on\r\n");
+}
+
+#[test]
 fn prompt_appears_at_once_when_nobody_elses_line_is_open() {
     let memory = memory();
     let mut bench = Bench::new(&memory, 2, true);

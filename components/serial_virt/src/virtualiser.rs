@@ -312,6 +312,7 @@ impl<M: RingMemory> Virtualiser<M> {
         let Some(client) = self.clients.get_mut(index) else { return 0 };
         let mut buffer = [0; CHUNK];
         let count = client.output.peek(&mut buffer);
+        client.line.look_ahead(buffer.get(..count).unwrap_or_default());
         let mut moved = 0;
         for byte in buffer.iter().take(count) {
             if moved > 0 && self.terminal.driver().free() < WORST_CASE {
