@@ -206,14 +206,12 @@ mod arm {
     /// Bytes of a step.
     const BLOCK: usize = 128;
 
-    /// # Safety
-    /// As `super::copy`.
-    #[inline]
-    pub unsafe fn copy(to: NonNull<u8>, from: NonNull<u8>, length: usize) {
-        let (mut from, mut to) = (from.as_ptr(), to.as_ptr());
-        // SAFETY: `length` rounded down to 8 bytes are read and written; unaligned access is allowed to normal memory.
-        unsafe {
+    /// Copies `$length` bytes rounded down to 8, and moves both pointers behind them. `$pair` and `$word` give the instructions
+    /// that are executed for every two words and for one, between `$begin` and `$end`: nothing else changes the flags.
+    macro_rules! copy_words {
+        ($to:ident, $from:ident, $length:ident, $begin:literal, $pair:ident, $word:ident, $end:literal $(, $sum:ident)?) => {
             asm!(
+                $begin,
                 "cbz {blocks}, 3f",
                 "2:",
                 "ldp {a}, {b}, [{from}, #16]",
@@ -221,17 +219,25 @@ mod arm {
                 "ldp {e}, {f}, [{from}, #48]",
                 "ldp {g}, {h}, [{from}, #64]",
                 "stp {a}, {b}, [{to}, #16]",
+                $pair!("a", "b"),
                 "stp {c}, {d}, [{to}, #32]",
+                $pair!("c", "d"),
                 "stp {e}, {f}, [{to}, #48]",
+                $pair!("e", "f"),
                 "stp {g}, {h}, [{to}, #64]",
+                $pair!("g", "h"),
                 "ldp {a}, {b}, [{from}, #80]",
                 "ldp {c}, {d}, [{from}, #96]",
                 "ldp {e}, {f}, [{from}, #112]",
                 "ldp {g}, {h}, [{from}], #128",
                 "stp {a}, {b}, [{to}, #80]",
+                $pair!("a", "b"),
                 "stp {c}, {d}, [{to}, #96]",
+                $pair!("c", "d"),
                 "stp {e}, {f}, [{to}, #112]",
+                $pair!("e", "f"),
                 "stp {g}, {h}, [{to}], #128",
+                $pair!("g", "h"),
                 "sub {blocks}, {blocks}, #1",
                 "cbnz {blocks}, 2b",
                 "3:",
@@ -239,23 +245,53 @@ mod arm {
                 "4:",
                 "ldp {a}, {b}, [{from}], #16",
                 "sub {pairs}, {pairs}, #1",
+                $pair!("a", "b"),
                 "stp {a}, {b}, [{to}], #16",
                 "cbnz {pairs}, 4b",
                 "5:",
                 "tbz {length}, #3, 6f",
                 "ldr {a}, [{from}], #8",
+                $word!("a"),
                 "str {a}, [{to}], #8",
                 "6:",
-                from = inout(reg) from,
-                to = inout(reg) to,
-                length = in(reg) length,
-                blocks = inout(reg) length / BLOCK => _,
-                pairs = inout(reg) length % BLOCK / 16 => _,
+                $end,
+                from = inout(reg) $from,
+                to = inout(reg) $to,
+                length = in(reg) $length,
+                $(sum = inout(reg) $sum,)?
+                blocks = inout(reg) $length / BLOCK => _,
+                pairs = inout(reg) $length % BLOCK / 16 => _,
                 a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
                 e = out(reg) _, f = out(reg) _, g = out(reg) _, h = out(reg) _,
-                options(nostack, preserves_flags),
-            );
-        }
+                options(nostack),
+            )
+        };
+    }
+
+    /// Nothing but the copy.
+    macro_rules! nothing {
+        ($($register:literal),*) => {
+            ""
+        };
+    }
+
+    /// Adds registers, and the carry of the addition before, to the sum.
+    macro_rules! add {
+        ($one:literal, $other:literal) => {
+            concat!("adcs {sum}, {sum}, {", $one, "}\nadcs {sum}, {sum}, {", $other, "}")
+        };
+        ($one:literal) => {
+            concat!("adcs {sum}, {sum}, {", $one, "}")
+        };
+    }
+
+    /// # Safety
+    /// As `super::copy`.
+    #[inline]
+    pub unsafe fn copy(to: NonNull<u8>, from: NonNull<u8>, length: usize) {
+        let (mut from, mut to) = (from.as_ptr(), to.as_ptr());
+        // SAFETY: `length` rounded down to 8 bytes are read and written; unaligned access is allowed to normal memory.
+        unsafe { copy_words!(to, from, length, "", nothing, nothing, "") };
         // SAFETY: both were moved forward inside the ranges, so neither is null, and `length % 8` bytes are left.
         unsafe {
             copy_bytes(NonNull::new_unchecked(to), NonNull::new_unchecked(from), length % 8);
@@ -341,70 +377,7 @@ mod arm {
         let mut sum = 0u64;
         // SAFETY: as in `copy`. The carry flag lives from one addition to the next: nothing between them changes it.
         unsafe {
-            asm!(
-                "adds xzr, xzr, xzr", // no carry
-                "cbz {blocks}, 3f",
-                "2:",
-                "ldp {a}, {b}, [{from}, #16]",
-                "ldp {c}, {d}, [{from}, #32]",
-                "ldp {e}, {f}, [{from}, #48]",
-                "ldp {g}, {h}, [{from}, #64]",
-                "stp {a}, {b}, [{to}, #16]",
-                "adcs {sum}, {sum}, {a}",
-                "adcs {sum}, {sum}, {b}",
-                "stp {c}, {d}, [{to}, #32]",
-                "adcs {sum}, {sum}, {c}",
-                "adcs {sum}, {sum}, {d}",
-                "stp {e}, {f}, [{to}, #48]",
-                "adcs {sum}, {sum}, {e}",
-                "adcs {sum}, {sum}, {f}",
-                "stp {g}, {h}, [{to}, #64]",
-                "adcs {sum}, {sum}, {g}",
-                "adcs {sum}, {sum}, {h}",
-                "ldp {a}, {b}, [{from}, #80]",
-                "ldp {c}, {d}, [{from}, #96]",
-                "ldp {e}, {f}, [{from}, #112]",
-                "ldp {g}, {h}, [{from}], #128",
-                "stp {a}, {b}, [{to}, #80]",
-                "adcs {sum}, {sum}, {a}",
-                "adcs {sum}, {sum}, {b}",
-                "stp {c}, {d}, [{to}, #96]",
-                "adcs {sum}, {sum}, {c}",
-                "adcs {sum}, {sum}, {d}",
-                "stp {e}, {f}, [{to}, #112]",
-                "adcs {sum}, {sum}, {e}",
-                "adcs {sum}, {sum}, {f}",
-                "stp {g}, {h}, [{to}], #128",
-                "adcs {sum}, {sum}, {g}",
-                "adcs {sum}, {sum}, {h}",
-                "sub {blocks}, {blocks}, #1",
-                "cbnz {blocks}, 2b",
-                "3:",
-                "cbz {pairs}, 5f",
-                "4:",
-                "ldp {a}, {b}, [{from}], #16",
-                "sub {pairs}, {pairs}, #1",
-                "adcs {sum}, {sum}, {a}",
-                "adcs {sum}, {sum}, {b}",
-                "stp {a}, {b}, [{to}], #16",
-                "cbnz {pairs}, 4b",
-                "5:",
-                "tbz {length}, #3, 6f",
-                "ldr {a}, [{from}], #8",
-                "adcs {sum}, {sum}, {a}",
-                "str {a}, [{to}], #8",
-                "6:",
-                "adc {sum}, {sum}, xzr",
-                from = inout(reg) from,
-                to = inout(reg) to,
-                length = in(reg) length,
-                sum = inout(reg) sum,
-                blocks = inout(reg) length / BLOCK => _,
-                pairs = inout(reg) length % BLOCK / 16 => _,
-                a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
-                e = out(reg) _, f = out(reg) _, g = out(reg) _, h = out(reg) _,
-                options(nostack),
-            );
+            copy_words!(to, from, length, "adds xzr, xzr, xzr", add, add, "adc {sum}, {sum}, xzr", sum);
         }
         // SAFETY: as in `copy`.
         let rest =
