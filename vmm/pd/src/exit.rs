@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::machine::Run;
 use crate::trap::{Answer, Injected, Told, Trap};
 use crate::vcpu::{REGISTERS, Vcpu};
-use crate::virtio::Accessed;
+use crate::virtio::{Accessed, Moment};
 use vgic::IntId;
 use vmm_arm::inject::FaultAddress;
 use vmm_arm::{Cause, Class, DataAbort, Gpr, Outcome, Syndrome, SysRegAccess, WaitKind};
@@ -192,8 +192,7 @@ impl<H: Host> Guest<H> {
     /// WFI: goes on at once when something is pending, else holds the vCPU. There is no gap in between: whatever makes
     /// an interrupt pending later is a message that this PD has yet to receive.
     pub(crate) fn wait(&mut self, index: usize, trap: Trap<'_, H::Vcpu>) -> Reply {
-        self.deliver_late();
-        self.attend_disk(true);
+        self.look_after(Moment::Waits);
         let deadline = self.virtual_timer_deadline(index);
         if self.machine.gic.has_pending(index)
             || deadline.is_some_and(|deadline| deadline <= self.host.now())
@@ -226,8 +225,7 @@ impl<H: Host> Guest<H> {
     }
 
     pub(crate) fn private_interrupt(&mut self, index: usize, intid: u64) {
-        self.deliver_late();
-        self.attend_disk(false);
+        self.look_after(Moment::Ticks);
         if intid != u64::from(IntId::VTIMER.number()) {
             log::debug!("vCPU {index}: private interrupt {intid} is not for guests");
             return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Interrupts of the virtio devices: their lines, and the moderation of disk and network.
 
-use super::Slot;
+use super::{Moment, Slot};
 use crate::guest::Guest;
 use crate::host::Host;
 use vmm_virtio::Mmio;
@@ -60,22 +60,11 @@ impl<H: Host> Guest<H> {
                 self.late &= !slot.bit();
             }
         }
-        let deferred = self.machine.devices.block.as_ref().is_some_and(Mmio::defers_kicks);
-        if (self.late != 0 || self.quiet || deferred) && self.late_until.is_none() {
+        if (self.late != 0 || self.defers_kicks()) && self.late_until.is_none() {
             let moment = (self.host.frequency_hz() / INTERRUPTS_HZ) << self.trust;
             self.late_until = Some(self.host.now().saturating_add(moment));
             self.arm_timeout();
         }
-    }
-
-    /// The guest waits: it is told what it was not told yet, and looked after.
-    #[inline]
-    pub(crate) fn deliver_late(&mut self) {
-        self.kicked = false;
-        if core::mem::take(&mut self.quiet) {
-            self.work(Slot::Net);
-        }
-        self.deliver_lines();
     }
 
     /// A time-out has come. If the moment is over, everything is looked after now.
@@ -87,18 +76,13 @@ impl<H: Host> Guest<H> {
         }
         self.trust = 0;
         self.late_until = None;
-        if self.quiet && !self.work_without_kick() {
-            // The guest has no more to send for now, and is to kick when it has.
-            self.quiet = false;
-            self.work(Slot::Net);
-        }
-        self.deliver_lines();
-        self.attend_disk(self.is_idle());
+        self.look_after(Moment::Over);
         self.bound_delay();
     }
 
+    /// Tells the guest what it was not told yet.
     #[inline]
-    fn deliver_lines(&mut self) {
+    pub(super) fn deliver_lines(&mut self) {
         let late = core::mem::take(&mut self.late);
         for slot in MODERATED {
             if late & slot.bit() != 0 {

@@ -11,6 +11,7 @@ mod kick;
 mod link;
 
 pub(crate) use access::Accessed;
+pub(crate) use kick::Moment;
 
 use crate::device::{BlockLink, ConsoleRings, EntropyRing, NetLink};
 use crate::guest::{Guest, Life};
@@ -184,19 +185,6 @@ impl<H: Host> Guest<H> {
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         self.machine.cpus.iter().any(|cpu| matches!(cpu.run, Run::Held { .. }))
-    }
-
-    /// Looks after what the disk has or may have to do and nobody has notified of: the guest goes to sleep (`idle`), is
-    /// interrupted by its timer, or has been busy for a while.
-    #[inline]
-    pub(crate) fn attend_disk(&mut self, idle: bool) {
-        if self.machine.devices.block.as_ref().is_some_and(Mmio::is_to_be_attended) {
-            if self.work_on_disk(idle) {
-                self.unfinished |= Slot::Block.bit();
-            }
-            self.update_virtio_line(Slot::Block);
-            self.bound_delay();
-        }
     }
 
     fn work_on_entropy(&mut self) -> bool {
