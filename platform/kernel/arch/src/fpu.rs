@@ -44,7 +44,7 @@ impl Fpu {
     /// `to` runs next.
     #[inline(always)]
     pub fn switch(&mut self, to: Option<Tcb>) {
-        self.set_trapped(self.owner.is_none() || self.owner != to);
+        self.set_trapped(to.is_none() || self.owner != to);
     }
 
     /// `tcb`, which runs, has trapped and gets the registers.

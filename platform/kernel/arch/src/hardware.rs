@@ -79,6 +79,18 @@ pub fn registers_of(tcb: Tcb) -> u64 {
     memory::address(tcb.addr()) + Tcb::REGISTERS
 }
 
+impl Hardware {
+    /// Translation, thread registers and FPU of `to`.
+    #[inline(always)]
+    fn run(&mut self, to: Tcb, space: u64) {
+        write!("vttbr_el2", space);
+        write!("tpidr_el0", to.reg(self, stored::TPIDR));
+        write!("tpidrro_el0", to.reg(self, stored::TPIDRRO));
+        self.fpu.switch(Some(to));
+        self.current = Some(to);
+    }
+}
+
 impl Machine for Hardware {
     const DEBUG: bool = cfg!(feature = "debug");
     const HW_DEBUG: bool = cfg!(feature = "debug");
@@ -205,17 +217,41 @@ impl Machine for Hardware {
 
     #[inline(always)]
     fn switch_plain(&mut self, from: Tcb, to: Tcb, space: u64) {
-        write!("vttbr_el2", space);
         // EL0 cannot write the other one.
         from.set_reg(self, stored::TPIDR, read!("tpidr_el0"));
-        write!("tpidr_el0", to.reg(self, stored::TPIDR));
-        write!("tpidrro_el0", to.reg(self, stored::TPIDRRO));
-        self.fpu.switch(Some(to));
+        self.run(to, space);
         #[cfg(feature = "debug")]
         {
             self.debug = self.debug.switch(Some(to), self);
         }
-        self.current = Some(to);
+    }
+
+    #[inline(always)]
+    fn leave_vcpu(&mut self, from: Tcb, to: Tcb, space: u64) {
+        from.set_reg(self, stored::TPIDR, read!("tpidr_el0"));
+        from.set_reg(self, stored::TPIDRRO, read!("tpidrro_el0"));
+        self.run(to, space);
+        #[cfg(feature = "debug")]
+        {
+            self.debug = self.debug.switch(Some(to), self);
+        }
+        self.vcpus.deactivate();
+    }
+
+    #[inline(always)]
+    fn can_enter_vcpu(&self, vcpu: Vcpu) -> bool {
+        self.vcpus.can_enter(vcpu)
+    }
+
+    #[inline(always)]
+    fn enter_vcpu(&mut self, from: Tcb, to: Tcb, vcpu: Vcpu, space: u64) {
+        from.set_reg(self, stored::TPIDR, read!("tpidr_el0"));
+        self.run(to, space);
+        #[cfg(feature = "debug")]
+        {
+            self.debug = self.debug.switch(None, self);
+        }
+        self.vcpus.enter(vcpu);
     }
 
     fn tlb_invalidate_vmid(&mut self, vmid: u8) {

@@ -106,6 +106,8 @@ extern "C" fn fast_data_abort(syndrome: u64) -> ! {
     let kernel = kernel();
     kernel.count_entry();
     let guest = kernel.m.vcpus.is_active();
+    // The class is known, and so is what follows from it.
+    let syndrome = syndrome & !(EC_MASK << EC_SHIFT) | EC_DATA_ABORT << EC_SHIFT;
     match kernel.fast_fault_entry(abort(syndrome, guest, false)) {
         Some(Next::Ready(thread)) => {
             before_exit(kernel);

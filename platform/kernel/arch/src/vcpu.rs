@@ -49,10 +49,22 @@ const VTIMER_MASKED: u64 = 1;
 /// The registers whose hardware place a native thread needs: they are in the object unless the virtual CPU is active.
 const LAZY: [VcpuReg; 4] = [VcpuReg::Sctlr, VcpuReg::Cpacr, VcpuReg::Cntkctl, VcpuReg::CntvCtl];
 
+/// Straight code for each of [`LAZY`]: it is part of every exit.
+#[inline(always)]
+fn each_lazy(mut act: impl FnMut(VcpuReg)) {
+    let [sctlr, cpacr, cntkctl, cntv_ctl] = LAZY;
+    act(sctlr);
+    act(cpacr);
+    act(cntkctl);
+    act(cntv_ctl);
+}
+
 /// The virtual CPU state of this CPU.
 #[derive(Debug)]
 pub struct VcpuSwitch {
     loaded: Option<Vcpu>,
+    /// The same, once it has run, while [`enter`](Self::enter) is all that is needed for it to run again.
+    ready: Option<Vcpu>,
     active: bool,
     interface: VirtualGic,
     list_registers: u64,
@@ -76,6 +88,7 @@ fn offset_of(reg: VcpuReg) -> u64 {
 }
 
 /// Reads a register from the hardware.
+#[inline]
 fn read_hardware(reg: VcpuReg) -> u64 {
     use VcpuReg as R;
     match reg {
@@ -107,6 +120,7 @@ fn read_hardware(reg: VcpuReg) -> u64 {
 }
 
 /// Writes a register into the hardware.
+#[inline]
 fn write_hardware(reg: VcpuReg, value: u64) {
     use VcpuReg as R;
     match reg {
@@ -142,7 +156,15 @@ impl VcpuSwitch {
     pub fn new() -> Self {
         let interface = VirtualGic::new();
         let list_registers = interface.list_registers();
-        Self { loaded: None, active: false, interface, list_registers, vtimer_masked: true, last: [0; 256] }
+        Self {
+            loaded: None,
+            ready: None,
+            active: false,
+            interface,
+            list_registers,
+            vtimer_masked: true,
+            last: [0; 256],
+        }
     }
 
     /// Number of list registers.
@@ -182,6 +204,7 @@ impl VcpuSwitch {
         }
     }
 
+    #[inline(never)]
     fn activate(&mut self, vcpu: Vcpu, gic: Gic) {
         if self.loaded != Some(vcpu) {
             if let Some(old) = self.loaded {
@@ -197,24 +220,36 @@ impl VcpuSwitch {
             }
             *last = vcpu.addr().0;
         }
-        for reg in LAZY {
-            write_hardware(reg, load(vcpu, offset_of(reg)));
-        }
+        self.mask_vtimer(load(vcpu, field::FLAGS) & VTIMER_MASKED != 0, gic);
+        self.ready = Some(vcpu);
+        self.enter(vcpu);
+    }
+
+    /// Whether [`enter`](Self::enter) is all that is needed for `vcpu` to run; its translation is the one with which it ran
+    /// last.
+    #[inline(always)]
+    pub fn can_enter(&self, vcpu: Vcpu) -> bool {
+        self.ready == Some(vcpu)
+    }
+
+    /// Nobody runs; from now on `vcpu` does.
+    #[inline(always)]
+    pub fn enter(&mut self, vcpu: Vcpu) {
+        each_lazy(|reg| write_hardware(reg, load(vcpu, offset_of(reg))));
         write!("hcr_el2", hcr::GUEST);
         write!("cnthctl_el2", CNTHCTL_EL2_GUEST);
         #[cfg(feature = "benchmark")]
         crate::cpu::export_counters(false);
         self.interface.set_enabled(true);
         self.active = true;
-        self.mask_vtimer(load(vcpu, field::FLAGS) & VTIMER_MASKED != 0, gic);
     }
 
-    fn deactivate(&mut self) {
+    /// One runs; from now on a native thread does.
+    #[inline(always)]
+    pub fn deactivate(&mut self) {
         self.interface.set_enabled(false);
         if let Some(vcpu) = self.loaded {
-            for reg in LAZY {
-                store(vcpu, offset_of(reg), read_hardware(reg));
-            }
+            each_lazy(|reg| store(vcpu, offset_of(reg), read_hardware(reg)));
         }
         write!("hcr_el2", hcr::NATIVE);
         write!("cnthctl_el2", CNTHCTL_EL2_NATIVE);
@@ -273,6 +308,7 @@ impl VcpuSwitch {
             }
             self.save(vcpu);
             self.loaded = None;
+            self.ready = None;
         }
         if forget {
             for last in self.last.iter_mut().filter(|last| **last == vcpu.addr().0) {
@@ -285,6 +321,8 @@ impl VcpuSwitch {
     /// All translations of a VMID are gone.
     pub fn forget_vmid(&mut self, vmid: u8) {
         self.last[usize::from(vmid)] = 0;
+        // The one that runs next with it has to be noted.
+        self.ready = None;
     }
 
     fn in_hardware(&self, vcpu: Vcpu, reg: VcpuReg) -> bool {
@@ -357,7 +395,10 @@ impl VcpuSwitch {
     /// is one to tell.
     pub fn vtimer_fired(&mut self, gic: Gic) -> bool {
         self.mask_vtimer(true, gic);
-        let Some(vcpu) = self.running() else { return false };
+        let Some(vcpu) = self.running() else {
+            self.ready = None;
+            return false;
+        };
         store(vcpu, field::FLAGS, load(vcpu, field::FLAGS) | VTIMER_MASKED);
         true
     }
@@ -365,7 +406,8 @@ impl VcpuSwitch {
     /// The virtual timer's interrupt is acknowledged: it may fire again.
     pub fn ack_vtimer(&mut self, vcpu: Vcpu, gic: Gic) {
         store(vcpu, field::FLAGS, load(vcpu, field::FLAGS) & !VTIMER_MASKED);
-        if self.running() == Some(vcpu) {
+        if self.loaded == Some(vcpu) {
+            // While it does not run its timer is silent.
             self.mask_vtimer(false, gic);
         }
     }

@@ -8,9 +8,9 @@
 //! current context, waits with no fault, and no choice or deadline is outstanding.
 //!
 //! * call to a server that waits with a reply object, passive (the caller's time goes along) or active;
-//! * reply to such a caller, or to one that waits with a fault that has nothing to be written back, and receive from an
+//! * reply to such a caller, or to one that waits with a fault that has little to be written back, and receive from an
 //!   endpoint in which nobody waits;
-//! * a fault that a virtual CPU's monitor serves, or a pager, to a handler that waits;
+//! * a fault that a virtual CPU's monitor serves (hypervisor calls among them), or a pager, to a handler that waits;
 //! * signals, interrupts and their receipt (`signal`), and short invocations (`invoke`).
 
 mod invoke;
@@ -23,6 +23,8 @@ use crate::layout::{
     Above, Endpoint, Reply, SchedContext, State, Tcb, TcbSlot, notification_state, queue_state, queued,
 };
 use crate::machine::Machine;
+use crate::sched_context::Refill;
+use kernel_abi::context::stored;
 use kernel_abi::{CapRights, MessageInfo, extension, fault, ipc};
 
 /// What is counted in host tests, to show that the fast paths are really taken there.
@@ -34,8 +36,11 @@ pub enum Path {
     CallLong,
     Reply,
     ReplyExit,
+    ReplyHypercall,
     Fault,
     Exit,
+    Hypercall,
+    HandOver,
     SignalMark,
     SignalSwitch,
     SignalStay,
@@ -57,6 +62,12 @@ impl Path {
 
 /// The IPC buffers of sender and receiver, for a message that does not fit into registers.
 type Buffers = Option<(PhysAddr, PhysAddr)>;
+
+/// Whether an answer to a fault lets the thread go on, whatever it changes.
+#[inline(always)]
+fn goes_on(label: u64, answer: MessageInfo) -> bool {
+    label >= fault::VM_FAULT || label == fault::UNKNOWN_SYSCALL && answer.label() == 0
+}
 
 impl<M: Machine> Kernel<M> {
     /// Call through an endpoint in which a server waits with a reply object, or of an object of the kernel.
@@ -80,8 +91,9 @@ impl<M: Machine> Kernel<M> {
         self.wait_for_reply(thread, reply);
         self.fast_transfer(thread, server, info, badge, buffers);
         self.took(if buffers.is_some() { Path::CallLong } else { Path::Call });
-        if servers.is_some() {
-            self.run_on_own_time(server);
+        if let Some(own) = servers {
+            let head = self.head_refill(own);
+            self.run_on_own_time(server, own, head);
         } else {
             // The caller lends its time.
             let below = sc.reply(&self.m);
@@ -106,23 +118,34 @@ impl<M: Machine> Kernel<M> {
         if caller.state(&self.m) != State::BlockedOnReply {
             return None;
         }
-        // Answers to these faults say nothing but "go on".
         let label = caller.fault_label(&self.m);
-        if label != fault::NULL && (label < fault::VM_FAULT) {
+        let exit = M::EXTENSION && label == extension::VCPU_EXIT;
+        if !exit && label != fault::NULL && !goes_on(label, info) {
             return None;
         }
         let sc = self.current_sc;
         let callers = caller.sched_context(&self.m);
-        let can_run = match (reply.above(&self.m), callers) {
-            (Above::SchedContext(lent), None) => lent == sc,
-            (Above::Nothing, Some(own)) => {
-                reply.prev(&self.m).is_none() && self.can_run_on(caller, own) && self.has_time(own)
+        let above = reply.next_word(&self.m);
+        let own = match callers {
+            None => {
+                if Above::SchedContext(sc).to_word() != above {
+                    return None;
+                }
+                None
             }
-            _ => false,
+            Some(own) => {
+                let head = self.head_refill(own);
+                let can_run = above == Above::Nothing.to_word()
+                    && reply.prev(&self.m).is_none()
+                    && self.can_run_on(caller, own)
+                    && head.time <= self.now
+                    && head.amount >= self.min_budget();
+                if !can_run {
+                    return None;
+                }
+                Some(own)
+            }
         };
-        if !can_run {
-            return None;
-        }
         let slot = self.find_slot(thread, thread.reg(&self.m, 0))?;
         let (endpoint, _, rights) = slot.endpoint(&self.m)?;
         if rights & CapRights::READ == 0 || endpoint.head_word(&self.m) != queue_state::IDLE {
@@ -130,7 +153,7 @@ impl<M: Machine> Kernel<M> {
         }
         if let Some(ntfn) = thread.bound_notification(&self.m)
             && (ntfn.state_word(&self.m) == notification_state::ACTIVE
-                || callers.is_some() && ntfn.sched_context(&self.m).is_some())
+                || own.is_some() && ntfn.sched_context(&self.m).is_some())
         {
             return None;
         }
@@ -138,24 +161,29 @@ impl<M: Machine> Kernel<M> {
             return None;
         }
         let buffers = if label == fault::NULL { self.buffers(thread, caller, info)? } else { None };
-        let exit = M::EXTENSION && label == extension::VCPU_EXIT;
 
         // Nothing can fail from here on.
-        self.took(if exit { Path::ReplyExit } else { Path::Reply });
+        self.took(match label {
+            extension::VCPU_EXIT => Path::ReplyExit,
+            fault::UNKNOWN_SYSCALL => Path::ReplyHypercall,
+            _ => Path::Reply,
+        });
         caller.set_reply(&mut self.m, None);
         if label == fault::NULL {
             self.fast_transfer(thread, caller, info, 0, buffers);
         } else {
             caller.set_fault_label(&mut self.m, fault::NULL);
-            if exit {
+            if exit && info.length() >= extension::ANSWER_PC {
                 self.answer_exit(thread, caller, info);
+            } else {
+                let pc = caller.restart_pc(&self.m);
+                caller.set_reg(&mut self.m, stored::PC, pc);
             }
-            let pc = caller.restart_pc(&self.m);
-            caller.set_reg(&mut self.m, kernel_abi::context::stored::PC, pc);
         }
         self.start_receiving(endpoint, reply, thread);
-        if callers.is_some() {
-            self.run_on_own_time(caller);
+        if let Some(own) = own {
+            let head = self.head_refill(own);
+            self.run_on_own_time(caller, own, head);
         } else {
             // The time goes back.
             let below = reply.prev(&self.m);
@@ -166,6 +194,10 @@ impl<M: Machine> Kernel<M> {
             reply.set_prev(&mut self.m, None);
             reply.set_above(&mut self.m, Above::Nothing);
             self.move_time(sc, thread, caller);
+        }
+        if label == fault::UNKNOWN_SYSCALL {
+            // Last, since it calls: nothing else has to be kept for it.
+            self.apply_fault_answer(thread, caller, label);
         }
         Some(caller)
     }
@@ -179,20 +211,22 @@ impl<M: Machine> Kernel<M> {
             Fault::VppiEvent { irq } => (fault::VPPI_EVENT, [irq, 0, 0]),
             Fault::VgicMaintenance { index } => (fault::VGIC_MAINTENANCE, [index.unwrap_or(u64::MAX), 0, 0]),
             Fault::Exit { address, syndrome } => (extension::VCPU_EXIT, [address, syndrome, 0]),
+            Fault::UnknownSyscall { number } => (fault::UNKNOWN_SYSCALL, [number, 0, 0]),
             _ => return None,
         };
         let (endpoint, badge, rights) = thread.slot(TcbSlot::FaultHandler).endpoint(&self.m)?;
         let (handler, reply) = self.waiting_server(endpoint, rights)?;
         let own = handler.sched_context(&self.m)?;
-        if thread.state(&self.m) != State::Running
-            || !self.can_run_on(handler, own)
-            || !self.runs_next(handler)
-        {
+        if !self.can_run_on(handler, own) || !self.runs_next(handler) {
             return None;
         }
 
         // Nothing can fail from here on.
-        self.took(if label == extension::VCPU_EXIT { Path::Exit } else { Path::Fault });
+        self.took(match label {
+            extension::VCPU_EXIT => Path::Exit,
+            fault::UNKNOWN_SYSCALL => Path::Hypercall,
+            _ => Path::Fault,
+        });
         thread.set_fault_label(&mut self.m, label);
         thread.set_fault0(&mut self.m, kept[0]);
         thread.set_fault1(&mut self.m, kept[1]);
@@ -213,13 +247,16 @@ impl<M: Machine> Kernel<M> {
             handler.set_reg(&mut self.m, 4, kept[2]);
             handler.set_reg(&mut self.m, 5, kept[1]);
             4
+        } else if label == fault::UNKNOWN_SYSCALL {
+            self.fault_message(thread, handler).length()
         } else {
             handler.set_reg(&mut self.m, 2, kept[0]);
             1
         };
         handler.set_reg(&mut self.m, 0, badge);
         handler.set_reg(&mut self.m, 1, MessageInfo::new(label, 0, 0, length).0);
-        self.run_on_own_time(handler);
+        let head = self.head_refill(own);
+        self.run_on_own_time(handler, own, head);
         Some(handler)
     }
 
@@ -255,12 +292,6 @@ impl<M: Machine> Kernel<M> {
         Some((server, server.reply(&self.m)?))
     }
 
-    /// Whether `sc` has budget now.
-    #[inline(always)]
-    fn has_time(&self, sc: SchedContext) -> bool {
-        self.refill_ready(sc) && self.refill_sufficient(sc, 0)
-    }
-
     /// Whether a waiting thread can go on with its own, plain context.
     #[inline(always)]
     fn can_run_on(&self, tcb: Tcb, own: SchedContext) -> bool {
@@ -279,7 +310,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Counts a fast path that was taken; in host tests only.
     #[inline(always)]
-    fn took(&mut self, path: Path) {
+    pub(crate) fn took(&mut self, path: Path) {
         #[cfg(any(test, feature = "sim"))]
         {
             self.taken[path as usize] += 1;
@@ -327,8 +358,7 @@ impl<M: Machine> Kernel<M> {
         thread.set_state(&mut self.m, State::BlockedOnReceive);
         thread.set_blocked_on(&mut self.m, endpoint.addr().0);
         if endpoint.head_word(&self.m) == queue_state::IDLE {
-            thread.set_queue_next(&mut self.m, None);
-            thread.set_queue_prev(&mut self.m, None);
+            // Its links say already that it is alone.
             endpoint.set_head_word(&mut self.m, thread.addr().0 | queue_state::RECEIVE);
             endpoint.set_tail(&mut self.m, Some(thread));
         } else {
@@ -372,11 +402,11 @@ impl<M: Machine> Kernel<M> {
         self.current = to;
     }
 
-    /// The CPU goes to `to`, which has a context of its own.
+    /// The CPU goes to `to`, which has a context of its own with this first refill.
     #[inline(always)]
-    fn run_on_own_time(&mut self, to: Tcb) {
+    fn run_on_own_time(&mut self, to: Tcb, own: SchedContext, head: Refill) {
         to.set_state(&mut self.m, State::Running);
         self.current = to;
-        self.switch_time();
+        self.hand_over(own, head);
     }
 }

@@ -268,12 +268,17 @@ impl<M: Machine> Kernel<M> {
 
     /// Applies the answer of `sender` to the fault of `receiver`. Returns whether the thread goes on.
     pub fn apply_fault_reply(&mut self, sender: Tcb, receiver: Tcb) -> bool {
+        self.apply_fault_answer(sender, receiver, receiver.fault_label(&self.m))
+    }
+
+    /// The same to a fault with this label.
+    pub(crate) fn apply_fault_answer(&mut self, sender: Tcb, receiver: Tcb, label: u64) -> bool {
         let info = MessageInfo(sender.reg(&self.m, 1));
-        if receiver.fault_label(&self.m) == extension::VCPU_EXIT {
-            self.answer_exit(sender, receiver, info);
-            return true;
-        }
-        let registers: &[usize] = match receiver.fault_label(&self.m) {
+        let registers: &[usize] = match label {
+            extension::VCPU_EXIT => {
+                self.answer_exit(sender, receiver, info);
+                return true;
+            }
             fault::UNKNOWN_SYSCALL => &fault::UNKNOWN_SYSCALL_REGS,
             fault::USER_EXCEPTION => &fault::USER_EXCEPTION_REGS,
             fault::TIMEOUT => &context::ORDER[..fault::TIMEOUT_REPLY_WORDS],

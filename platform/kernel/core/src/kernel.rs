@@ -70,6 +70,8 @@ pub struct Kernel<M: Machine> {
     /// Up to this time nothing comes due: the current context keeps its least budget, and nobody's waiting for time ends.
     /// Holds from the last setting of the deadline; 0 when there is no such time.
     pub quiet_until: u64,
+    /// When the turn or somebody's waiting for time ends, whichever comes first, as of the last setting of the deadline.
+    pub horizon: u64,
     /// Uses of the interrupts.
     pub irq_state: [IrqState; IRQ_TABLE_SIZE],
     /// First of the interrupts' slots.
@@ -108,6 +110,7 @@ impl<M: Machine> Kernel<M> {
             consumed: 0,
             reprogram: true,
             quiet_until: 0,
+            horizon: 0,
             asids: AsidTable::new(),
             irq_state: [IrqState::Inactive; IRQ_TABLE_SIZE],
             irq_slots: memory.irq_slots,

@@ -390,6 +390,18 @@ pub enum Above {
     SchedContext(SchedContext),
 }
 
+impl Above {
+    /// As a reply object keeps it ([`Reply::next_word`]).
+    #[inline(always)]
+    pub fn to_word(self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Reply(r) => r.addr().0,
+            Self::SchedContext(sc) => sc.addr().0 | 1,
+        }
+    }
+}
+
 impl Reply {
     /// What is above.
     #[inline]
@@ -405,11 +417,6 @@ impl Reply {
     /// Sets what is above.
     #[inline]
     pub fn set_above<M: Machine>(self, m: &mut M, above: Above) {
-        let word = match above {
-            Above::Nothing => 0,
-            Above::Reply(r) => r.addr().0,
-            Above::SchedContext(sc) => sc.addr().0 | 1,
-        };
-        self.set_next_word(m, word);
+        self.set_next_word(m, above.to_word());
     }
 }

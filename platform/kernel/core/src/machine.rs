@@ -118,6 +118,13 @@ pub trait Machine {
     /// [`set_vspace`](Self::set_vspace) and [`switch_thread`](Self::switch_thread) in one, while
     /// [`is_plain`](Self::is_plain), from the thread that is loaded to another without a virtual CPU.
     fn switch_plain(&mut self, from: Tcb, to: Tcb, space: u64);
+    /// As [`switch_plain`](Self::switch_plain) from a thread whose virtual CPU runs.
+    fn leave_vcpu(&mut self, from: Tcb, to: Tcb, space: u64);
+    /// Whether [`enter_vcpu`](Self::enter_vcpu) can be used: `vcpu` is the one that ran last, and little has to be moved.
+    fn can_enter_vcpu(&self, vcpu: Vcpu) -> bool;
+    /// As [`switch_plain`](Self::switch_plain) to a thread with a virtual CPU, while
+    /// [`can_enter_vcpu`](Self::can_enter_vcpu).
+    fn enter_vcpu(&mut self, from: Tcb, to: Tcb, vcpu: Vcpu, space: u64);
     /// The thread's FPU registers, if they are in the hardware, go to its TCB (`discard`: are dropped).
     fn fpu_release(&mut self, tcb: Tcb, discard: bool);
 

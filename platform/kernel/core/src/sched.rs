@@ -4,10 +4,13 @@
 //! The running thread is in no queue. A decision is only noted ([`Action`]) while an operation goes on, and made once
 //! when the kernel is left ([`Kernel::schedule`]).
 
+use crate::fastpath::Path;
 use crate::kernel::Kernel;
 use crate::layout::{SchedContext, Tcb, queued};
 use crate::machine::Machine;
+use crate::sched_context::Refill;
 use kernel_abi::NUM_PRIORITIES;
+use kernel_abi::object::MIN_REFILLS;
 
 /// What the scheduler has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,22 +309,57 @@ impl<M: Machine> Kernel<M> {
 
     #[inline(always)]
     fn program_deadline(&mut self) {
-        let mut deadline = self.domains.end;
-        let mut quiet = deadline.saturating_sub(1);
-        if self.current_sc != self.idle_sc {
-            let head = self.head_refill(self.current_sc);
-            let end = self.now.saturating_add(head.amount);
-            deadline = deadline.min(end);
-            let enough = head.time <= self.now && head.amount >= self.min_budget();
-            quiet = if enough { quiet.min(end - self.min_budget()) } else { 0 };
-        }
+        let mut horizon = self.domains.end;
         if let Some(sc) = self.release_head.and_then(|tcb| tcb.sched_context(&self.m)) {
-            let time = self.head_refill(sc).time;
-            deadline = deadline.min(time);
-            quiet = quiet.min(time.saturating_sub(1));
+            horizon = horizon.min(self.head_refill(sc).time);
         }
-        self.quiet_until = quiet;
-        self.m.set_deadline(deadline);
+        self.horizon = horizon;
+        if self.current_sc == self.idle_sc {
+            self.quiet_until = horizon.saturating_sub(1);
+            self.m.set_deadline(horizon);
+        } else {
+            let head = self.head_refill(self.current_sc);
+            let enough = head.time <= self.now && head.amount >= self.min_budget();
+            let end = self.now.saturating_add(head.amount);
+            if enough {
+                self.run_until(end);
+            } else {
+                self.quiet_until = 0;
+                self.m.set_deadline(end.min(horizon));
+            }
+        }
+    }
+
+    /// The current context is used up at `end`, at least the least budget from now.
+    #[inline(always)]
+    fn run_until(&mut self, end: u64) {
+        self.quiet_until = (end - self.min_budget()).min(self.horizon.saturating_sub(1));
+        self.m.set_deadline(end.min(self.horizon));
+    }
+
+    /// [`switch_time`](Self::switch_time) to another context, whose first refill is `head`, while
+    /// [all is quiet](Self::is_quiet). In line where both are round-robin, which is how virtual CPUs and their monitors run
+    /// unless somebody says otherwise.
+    #[inline(always)]
+    pub(crate) fn hand_over(&mut self, next: SchedContext, head: Refill) {
+        let from = self.current_sc;
+        let other = from.period(&self.m) | next.period(&self.m) | from.refill_head(&self.m);
+        let enough = head.time <= self.now && head.amount >= self.min_budget();
+        if other != 0 || from.refill_count(&self.m) != MIN_REFILLS || !enough {
+            return self.switch_time();
+        }
+        self.took(Path::HandOver);
+        // Quiet: there is more left than was used.
+        let used = core::mem::take(&mut self.consumed);
+        let [mut left, mut spent] = [0, 1].map(|place| self.refill_in_ring(from, place));
+        left.amount -= used;
+        spent.amount += used;
+        self.set_refill_amount(from, 0, left.amount);
+        self.set_refill_amount(from, 1, spent.amount);
+        let total = from.consumed(&self.m).saturating_add(used);
+        from.set_consumed(&mut self.m, total);
+        self.current_sc = next;
+        self.run_until(self.now + head.amount);
     }
 
     /// The thread gets another priority, in whatever queue it is.

@@ -50,6 +50,12 @@ impl<M: Machine> Kernel<M> {
         self.m.store_at(at, SchedContext::REFILLS + 8, refill.amount);
     }
 
+    /// Writes how much the refill in place `index` of the ring is.
+    #[inline(always)]
+    pub(crate) fn set_refill_amount(&mut self, sc: SchedContext, index: u64, amount: u64) {
+        self.m.store_at(sc.addr().add(REFILL_BYTES * index), SchedContext::REFILLS + 8, amount);
+    }
+
     /// The first refill.
     #[inline]
     pub fn head_refill(&self, sc: SchedContext) -> Refill {

@@ -47,6 +47,8 @@ pub struct SimMachine {
     pub edge: BTreeSet<u64>,
     /// Software-generated interrupts sent: number and target.
     pub sgis: Vec<(u64, u64)>,
+    /// Virtual CPU that runs.
+    pub running: Option<Vcpu>,
     /// Current translation.
     pub vspace: Option<(PhysAddr, u8)>,
     /// Invalidations: VMID and, if it was one page, its address.
@@ -76,6 +78,7 @@ impl SimMachine {
             masked: (0..=MAX_IRQ).collect(),
             edge: BTreeSet::new(),
             sgis: Vec::new(),
+            running: None,
             vspace: None,
             invalidated: Vec::new(),
             cache_ops: Vec::new(),
@@ -203,7 +206,9 @@ impl Machine for SimMachine {
         self.count(bytes.div_ceil(LINE));
         self.cache_ops.push((op, at.0, bytes));
     }
-    fn switch_thread(&mut self, _to: Option<Tcb>, _vcpu: Option<Vcpu>) {}
+    fn switch_thread(&mut self, _to: Option<Tcb>, vcpu: Option<Vcpu>) {
+        self.running = vcpu;
+    }
     fn space_word(&self, root: Option<(PhysAddr, u8)>) -> u64 {
         root.map_or(0, |(root, vmid)| root.0 | u64::from(vmid) << 48)
     }
@@ -211,9 +216,25 @@ impl Machine for SimMachine {
         self.vspace = (space != 0).then_some((PhysAddr(space & ((1 << 48) - 1)), (space >> 48) as u8));
     }
     fn is_plain(&self) -> bool {
+        self.running.is_none()
+    }
+    fn switch_plain(&mut self, _from: Tcb, to: Tcb, space: u64) {
+        assert!(to.vcpu(self).is_none());
+        // Here, unlike on hardware, threads with a virtual CPU make system calls too.
+        self.running = None;
+        self.set_space(space);
+    }
+    fn leave_vcpu(&mut self, from: Tcb, to: Tcb, space: u64) {
+        assert!(self.running.is_some() && self.running == from.vcpu(self) && to.vcpu(self).is_none());
+        self.running = None;
+        self.set_space(space);
+    }
+    fn can_enter_vcpu(&self, _vcpu: Vcpu) -> bool {
         true
     }
-    fn switch_plain(&mut self, _from: Tcb, _to: Tcb, space: u64) {
+    fn enter_vcpu(&mut self, _from: Tcb, to: Tcb, vcpu: Vcpu, space: u64) {
+        assert!(to.vcpu(self) == Some(vcpu));
+        self.running = Some(vcpu);
         self.set_space(space);
     }
     fn fpu_release(&mut self, _tcb: Tcb, _discard: bool) {}

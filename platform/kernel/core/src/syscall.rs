@@ -91,14 +91,14 @@ impl<M: Machine> Kernel<M> {
             FastCall::Recv => self.fast_receive(thread)?,
             FastCall::NBSendRecv => self.fast_send_receive(thread)?,
         };
-        let ready = next == thread || self.switch_thread(thread, next);
+        let ready = next == thread || self.switch_from_plain(thread, next);
         Some(if ready { Next::Ready(next) } else { Next::Load(next) })
     }
 
     /// Whoever is loaded, `next` is from now on.
     #[inline(always)]
     pub(crate) fn load_next(&mut self, next: Tcb) {
-        if self.loaded != Some(next) && !self.loaded.is_some_and(|from| self.switch_thread(from, next)) {
+        if self.loaded != Some(next) && !self.loaded.is_some_and(|from| self.switch_to_plain(from, next)) {
             self.load_thread(next);
         }
     }
@@ -142,7 +142,7 @@ impl<M: Machine> Kernel<M> {
         }
         let what = self.as_told(thread, what);
         let next = self.fast_fault(thread, what)?;
-        let ready = self.switch_thread(thread, next);
+        let ready = self.switch_to_plain(thread, next);
         Some(if ready { Next::Ready(next) } else { Next::Load(next) })
     }
 
@@ -198,6 +198,7 @@ impl<M: Machine> Kernel<M> {
         self.stopped_here();
         self.update_time();
         if self.is_quiet()
+            && self.current.state(&self.m) == State::Running
             && let Some(next) = self.fast_fault(self.current, what)
         {
             self.load_next(next);

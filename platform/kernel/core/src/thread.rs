@@ -227,17 +227,39 @@ impl<M: Machine> Kernel<M> {
         self.loaded = Some(tcb);
     }
 
-    /// As [`load_thread`](Self::load_thread), from the thread that is loaded to another, if that is little: returns
-    /// whether it was.
+    /// As [`load_thread`](Self::load_thread), from the thread that is loaded and has no virtual CPU to another, if that is
+    /// little: returns whether it was.
     #[inline(always)]
-    pub(crate) fn switch_thread(&mut self, from: Tcb, to: Tcb) -> bool {
-        let plain = to.switch_key(&self.m) == self.switch_key && self.m.is_plain();
-        if plain {
-            let space = to.switch_space(&self.m);
+    pub(crate) fn switch_from_plain(&mut self, from: Tcb, to: Tcb) -> bool {
+        let (key, space) = (to.switch_key(&self.m), to.switch_space(&self.m));
+        if key == self.switch_key {
             self.m.switch_plain(from, to, space);
-            self.loaded = Some(to);
+        } else if key == !self.switch_key
+            && let Some(vcpu) = to.vcpu(&self.m)
+            && self.m.can_enter_vcpu(vcpu)
+        {
+            self.m.enter_vcpu(from, to, vcpu, space);
+        } else {
+            return false;
         }
-        plain
+        self.loaded = Some(to);
+        true
+    }
+
+    /// The same from whatever thread is loaded, to one without a virtual CPU.
+    #[inline(always)]
+    pub(crate) fn switch_to_plain(&mut self, from: Tcb, to: Tcb) -> bool {
+        if to.switch_key(&self.m) != self.switch_key {
+            return false;
+        }
+        let space = to.switch_space(&self.m);
+        if self.m.is_plain() {
+            self.m.switch_plain(from, to, space);
+        } else {
+            self.m.leave_vcpu(from, to, space);
+        }
+        self.loaded = Some(to);
+        true
     }
 
     /// Translations or who has which change: threads are looked at anew before they run.

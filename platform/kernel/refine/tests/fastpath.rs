@@ -21,8 +21,8 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
-/// The busy system with plain budgets for all threads, two of them bound to notifications, interrupts for one of them.
-fn event_loops(passive: bool, domains: bool, exits: bool) -> Pair {
+/// The busy system with plain budgets for all threads (`slices`: without periods), two of them bound to notifications, interrupts for one of them.
+fn event_loops(passive: bool, domains: bool, exits: bool, slices: bool) -> Pair {
     use Invocation::*;
     let mut pair = world::busy_system();
     let configure = |sc, budget, period| {
@@ -30,8 +30,8 @@ fn event_loops(passive: bool, domains: bool, exits: bool) -> Pair {
     };
     let mut steps = vec![
         configure(busy::SC, 500_000, 500_000),
-        configure(busy::SC + 3, 400_000, 1_000_000),
-        configure(busy::SC + 1, 300_000, 700_000),
+        configure(busy::SC + 3, 400_000, if slices { 400_000 } else { 1_000_000 }),
+        configure(busy::SC + 1, 300_000, if slices { 300_000 } else { 700_000 }),
         invoke(busy::TCB, TcbBindNotification, &[], &[busy::NOTIFICATION + 1]),
         invoke(busy::TCB + 1, TcbBindNotification, &[], &[busy::NOTIFICATION]),
         invoke(busy::SC + 1, SchedContextBind, &[], &[busy::TCB + 1]),
@@ -67,7 +67,8 @@ fn message(rng: &mut Rng, call: Syscall, x0: u64, x6: u64, x8: u64) -> Step {
         *reg = rng.below(most);
     }
     (regs[0], regs[6], regs[8]) = (x0, x6, x8);
-    regs[1] = MessageInfo::new(rng.below(3), 0, 0, rng.pick(&[0, 0, 1, 2, 3, 4, 5, 16, 120, 127])).0;
+    regs[1] =
+        MessageInfo::new(rng.pick(&[0, 0, 0, 1, 2]), 0, 0, rng.pick(&[0, 0, 1, 2, 3, 4, 5, 16, 120, 127])).0;
     let mut step = Step::syscall(call, regs);
     step.buffer = (4..20).map(|i| (ipc::IPC_BUFFER_MSG + 8 * i, rng.below(1000))).collect();
     step
@@ -96,7 +97,7 @@ fn step(pair: &Pair, rng: &mut Rng) -> Step {
     };
     let guest = busy::TCB + 3;
     if me == 4 && rng.percent(60) {
-        let fault = match rng.below(4) {
+        let fault = match rng.below(5) {
             0 => {
                 let access = 0x9200_0000 | rng.number() & 0x1ff_ffff;
                 let syndrome = rng.pick(&[0x93, access]);
@@ -107,15 +108,17 @@ fn step(pair: &Pair, rng: &mut Rng) -> Step {
                 Fault::Vcpu { syndrome: rng.pick(&[7, access]) }
             }
             2 => Fault::Vppi { irq: 27 },
+            3 => Fault::UnknownSyscall { number: rng.number() },
             _ => Fault::VgicMaintenance { index: rng.below(4) },
         };
         return Step { event: Event::Fault(fault), ..Step::timer(0) };
     }
     // Monitors answer.
     let exit = |tcb: &kernel_spec::state::Tcb| {
-        matches!((tcb.fault, tcb.state), (Some(Fault::Exit { .. }), ThreadState::BlockedOnReply { .. }))
+        matches!(tcb.fault, Some(Fault::Exit { .. } | Fault::UnknownSyscall { .. }))
+            && matches!(tcb.state, ThreadState::BlockedOnReply { .. })
     };
-    if (1..4).contains(&me) && pair.spec.tcbs.values().any(exit) && rng.percent(40) {
+    if (1..4).contains(&me) && pair.spec.tcbs.values().any(exit) && rng.percent(60) {
         return message(rng, Syscall::ReplyRecv, busy::FAULT_HANDLER, reply, 0);
     }
     if me == 0 && rng.percent(40) {
@@ -171,7 +174,7 @@ fn event_loops_take_the_fast_paths_and_refine() {
     let mut taken = [0; Path::COUNT];
     for seed in first..first + sequences {
         let mut rng = Rng::new(seed);
-        let start = event_loops(seed % 4 == 0, seed % 3 == 0, seed % 5 != 0);
+        let start = event_loops(seed % 4 == 0, seed % 3 == 0, seed % 5 != 0, seed % 2 == 0);
         let mut pair = start.clone();
         let mut done: Vec<Step> = Vec::new();
         for _ in 0..1500 {

@@ -168,7 +168,7 @@ impl<M: Machine> Kernel<M> {
                             self.enqueue_first(woken);
                             self.run_best()
                         } else {
-                            self.run_on_own_time(woken);
+                            self.run_woken(woken);
                             Some(woken)
                         }
                     }
@@ -271,7 +271,7 @@ impl<M: Machine> Kernel<M> {
                 if thread != self.idle {
                     self.enqueue_first(thread);
                 }
-                self.run_on_own_time(woken);
+                self.run_woken(woken);
                 self.took(Path::SignalSwitch);
                 return Some(woken);
             }
@@ -363,6 +363,15 @@ impl<M: Machine> Kernel<M> {
                 self.took(Path::ReceiveWaitSignal);
             }
             Receive::Signalled(_) => {}
+        }
+    }
+
+    /// The CPU goes to `woken`, which has a context of its own.
+    #[inline(always)]
+    fn run_woken(&mut self, woken: Tcb) {
+        if let Some(own) = woken.sched_context(&self.m) {
+            let head = self.head_refill(own);
+            self.run_on_own_time(woken, own, head);
         }
     }
 
