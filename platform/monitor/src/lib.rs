@@ -13,7 +13,7 @@ mod syndrome;
 
 use core::fmt;
 
-use sel4_sys::{Fault, LookupFailure};
+use sel4_sys::{Fault, LookupFailure, VcpuExit};
 pub use syndrome::Syndrome;
 
 /// A fault together with what its words do not say.
@@ -69,7 +69,7 @@ impl fmt::Display for Report<'_> {
                 }
             }
             Fault::VcpuFault { hsr } => write!(f, "VCPUFault: {}", Syndrome(hsr)),
-            Fault::VcpuExit { ip, addr, hsr, .. } => {
+            Fault::VcpuExit(VcpuExit { ip, addr, hsr, .. }) => {
                 write!(f, "VCPUExit: ip={ip:#x} fault_addr={addr:#x} {}", Syndrome(hsr))
             }
             Fault::VgicMaintenance { idx } => write!(f, "VGICMaintenance: list register {idx:?}"),

@@ -48,8 +48,8 @@ pub use child::Child;
 pub use defer::{DeferredAction, DeferredActionInterface, DeferredActionSlot};
 pub use handler::{Handler, Infallible, Never, NullHandler};
 pub use message::{
-    Fault, LookupFailure, MessageInfo, MessageLabel, MessageRegisterValue, get_mr, set_mr, with_msg_bytes,
-    with_msg_bytes_mut, with_msg_regs, with_msg_regs_mut,
+    Fault, LookupFailure, MessageInfo, MessageLabel, MessageRegisterValue, VcpuExit, get_mr, set_mr,
+    with_msg_bytes, with_msg_bytes_mut, with_msg_regs, with_msg_regs_mut,
 };
 pub use printing::{LogSink, set_log_sink};
 pub use restart::{DAMAGED, ENTRY, GIVEN_UP, REFUSE, RESTARTED, restarted, starts};

@@ -3,8 +3,8 @@
 
 use core::fmt;
 
-pub use sel4_sys::{Fault, LookupFailure};
-use sel4_sys::{seL4_MessageInfo, seL4_Word};
+pub use sel4_sys::{Fault, LookupFailure, VcpuExit};
+use sel4_sys::{fault_label, seL4_MessageInfo, seL4_Word};
 
 use crate::ipc_buffer;
 
@@ -46,6 +46,15 @@ impl MessageInfo {
     /// The fault that this message reports, in [`Handler::fault`](crate::Handler::fault).
     pub fn fault(&self) -> Fault {
         ipc_buffer::with(|buffer| Fault::decode(self.0, |index| buffer.msg.get(index).copied().unwrap_or(0)))
+    }
+
+    /// The exit that this message reports, if it is one told with registers, as [`fault`](Self::fault) has it too.
+    #[inline(always)]
+    pub fn vcpu_exit(&self) -> Option<VcpuExit> {
+        let decode = || {
+            ipc_buffer::with(|buffer| VcpuExit::decode(|index| buffer.msg.get(index).copied().unwrap_or(0)))
+        };
+        (self.label() == fault_label::VCPU_EXIT).then(decode)
     }
 
     #[doc(hidden)]

@@ -9,19 +9,14 @@ use crate::{MessageInfo, ipc_buffer, set_mr, slots};
 /// Thread flag of the kernel extension: exits are told with registers (`docs/kernel-extension.md`).
 const EXITS: u64 = 1 << 63;
 
-/// The reply to a [`Fault::VcpuExit`](crate::Fault::VcpuExit): the guest goes on at `pc`, with a general register (by its
-/// number, below 31) set. Nothing may be sent between this and the reply.
-#[inline]
-pub fn exit_answer(pc: u64, register: Option<(usize, u64)>) -> MessageInfo {
+/// The reply to a [`Fault::VcpuExit`](crate::Fault::VcpuExit): the guest goes on at `pc`, with the general register `number`
+/// (0 to 30; none, for any other) set to `value`. Nothing may be sent between this and the reply.
+#[inline(always)]
+pub fn exit_answer(pc: u64, number: u64, value: u64) -> MessageInfo {
     set_mr(0, pc);
-    match register {
-        Some((number, value)) => {
-            set_mr(1, number as u64);
-            set_mr(2, value);
-            MessageInfo::new(0, 3)
-        }
-        None => MessageInfo::new(0, 1),
-    }
+    set_mr(1, number);
+    set_mr(2, value);
+    MessageInfo::new(0, 3)
 }
 
 /// A virtual CPU of this PD's virtual machine.

@@ -62,6 +62,30 @@ pub enum LookupFailure {
     Unknown(seL4_Word),
 }
 
+/// An exit of a virtual CPU, told with registers (kernel extension).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VcpuExit {
+    /// Address of the instruction.
+    pub ip: seL4_Word,
+    /// Its intermediate physical address; 0 for a trapped instruction.
+    pub addr: seL4_Word,
+    /// Exception syndrome (`ESR_EL2`).
+    pub hsr: seL4_Word,
+    /// Saved program status.
+    pub spsr: seL4_Word,
+    /// The general register that the instruction names; 0 if it names none.
+    pub value: seL4_Word,
+}
+
+impl VcpuExit {
+    /// From the registers of a message with label [`fault_label::VCPU_EXIT`].
+    #[inline(always)]
+    pub fn decode(mr: impl Fn(usize) -> seL4_Word) -> Self {
+        let state = mr(2);
+        Self { ip: mr(0), addr: mr(1), hsr: state & 0xffff_ffff, spsr: state >> 32, value: mr(3) }
+    }
+}
+
 /// A decoded fault message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -151,18 +175,7 @@ pub enum Fault {
         irq: seL4_Word,
     },
     /// Memory fault or trapped instruction of a guest whose thread tells exits (Bulkhead's kernel extension).
-    VcpuExit {
-        /// Address of the instruction.
-        ip: seL4_Word,
-        /// Its intermediate physical address; 0 for a trapped instruction.
-        addr: seL4_Word,
-        /// Exception syndrome (`ESR_EL2`).
-        hsr: seL4_Word,
-        /// Saved program status.
-        spsr: seL4_Word,
-        /// The general register that the instruction names; 0 if it names none.
-        value: seL4_Word,
-    },
+    VcpuExit(VcpuExit),
     /// Not a fault message of this kernel.
     Unknown {
         /// Its label.
@@ -215,16 +228,7 @@ impl Fault {
             fault_label::VGIC_MAINTENANCE => Self::VgicMaintenance { idx: u32::try_from(mr(0)).ok() },
             fault_label::VCPU_FAULT => Self::VcpuFault { hsr: mr(0) },
             fault_label::VPPI_EVENT => Self::VppiEvent { irq: mr(0) },
-            fault_label::VCPU_EXIT => {
-                let state = mr(2);
-                Self::VcpuExit {
-                    ip: mr(0),
-                    addr: mr(1),
-                    hsr: state & 0xffff_ffff,
-                    spsr: state >> 32,
-                    value: mr(3),
-                }
-            }
+            fault_label::VCPU_EXIT => Self::VcpuExit(VcpuExit::decode(mr)),
             label => Self::Unknown { label },
         }
     }

@@ -34,7 +34,7 @@ pub use debug::{
     seL4_DebugCapIdentify, seL4_DebugDumpScheduler, seL4_DebugHalt, seL4_DebugPutChar, seL4_DebugPutString,
 };
 pub use error::{Error, seL4_Error};
-pub use fault::{Fault, LookupFailure, fault_label};
+pub use fault::{Fault, LookupFailure, VcpuExit, fault_label};
 pub use invocation::{
     seL4_ARM_Page_GetAddress_ret, seL4_ARM_VCPU_ReadRegs_ret, seL4_SchedContext_Consumed_ret,
     seL4_SchedContext_YieldTo_ret, seL4_TCB_ConfigureSingleStepping_ret, seL4_TCB_GetBreakpoint_ret,

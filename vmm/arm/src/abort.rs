@@ -62,6 +62,11 @@ impl Access {
         if self.wide { extended } else { extended & 0xffff_ffff }
     }
 
+    /// Whether this is a load that leaves 16-bit values in the register as they are.
+    pub const fn is_plain_load(&self) -> bool {
+        !self.write && !self.signed && matches!(self.width, Width::Half | Width::Word)
+    }
+
     /// What a store hands to the device when the register holds `register`.
     pub const fn stored(&self, register: u64) -> u64 {
         register & self.width.mask()
@@ -94,10 +99,15 @@ impl DataAbort {
                 _ => Width::Double,
             },
             signed: self.iss & (1 << 21) != 0,
-            register: Gpr::new(self.iss >> 16),
+            register: self.register(),
             wide: self.iss & (1 << 15) != 0,
             write: self.is_write(),
         })
+    }
+
+    /// The register loaded or stored, where [`access`](Self::access) knows it.
+    pub const fn register(self) -> Gpr {
+        Gpr::new(self.iss >> 16)
     }
 
     /// Caused by a write (WnR), as far as known.

@@ -31,6 +31,8 @@ const AARCH32: u64 = 1 << 4;
 const DAIF: u64 = 0xf << 6;
 /// EL1 with SP_EL1.
 const EL1H: u64 = 0b0101;
+/// The next instruction is a single step (SS).
+const STEP: u64 = 1 << 21;
 /// Condition flags.
 const NZCV: u64 = 0xf << 28;
 /// Data independent timing, AArch64 position.
@@ -95,9 +97,14 @@ impl Pstate {
         Self(bits)
     }
 
+    /// Whether skipping an instruction leaves the state as it is, without a look at what
+    /// [`after_instruction`](Self::after_instruction) would change.
+    pub const fn is_kept_by_skip(self) -> bool {
+        self.0 & (AARCH32 | STEP) == 0
+    }
+
     /// The state after an instruction was skipped: a T32 IT block moves on (ITAdvance), single step is done.
     pub const fn after_instruction(self) -> Self {
-        const STEP: u64 = 1 << 21;
         if !self.is_aarch32() {
             return Self(self.0 & !STEP);
         }

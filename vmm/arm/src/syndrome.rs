@@ -14,6 +14,11 @@ impl Gpr {
         Self((number & 31) as u8)
     }
 
+    /// As the instruction names it: 0 to 30 for X0 to X30, 31 for XZR.
+    pub const fn number(self) -> u64 {
+        self.0 as u64
+    }
+
     /// 0 to 30 for X0 to X30; `None` for XZR, which reads as zero and ignores writes.
     pub const fn index(self) -> Option<usize> {
         if self.0 == 31 { None } else { Some(self.0 as usize) }

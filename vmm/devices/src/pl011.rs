@@ -73,7 +73,7 @@ impl Pl011 {
     #[inline]
     pub fn read(&mut self, offset: u64) -> u32 {
         match offset {
-            regs::FR => self.flags().into(),
+            regs::FR => self.read_flags().into(),
             regs::DR => self.read_data(),
             regs::ILPR => self.low_power.into(),
             regs::IBRD => self.baud_integer.into(),
@@ -159,7 +159,9 @@ impl Pl011 {
         }
     }
 
-    fn flags(&mut self) -> u16 {
+    /// Reads the flag register: [`read`](Self::read) at [`regs::FR`]. The interrupt's level stays what it was.
+    #[inline(always)]
+    pub fn read_flags(&mut self) -> u16 {
         self.flag_reads = self.flag_reads.saturating_add(1);
         let mut flags = Flags::CTS | Flags::DSR | Flags::DCD;
         if self.receive.is_empty() {

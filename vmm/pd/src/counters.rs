@@ -29,7 +29,7 @@ const NAMES: [&str; 17] = [
 ];
 
 #[derive(Clone, Copy)]
-enum Reason {
+pub(crate) enum Reason {
     UartRead,
     UartWrite,
     Distributor,
@@ -62,7 +62,12 @@ impl Counters {
     /// Counts one exit.
     #[inline]
     pub fn count(&mut self, exit: &Exit) {
-        if let Some(counter) = self.0.get_mut(reason(exit) as usize) {
+        self.count_reason(reason(exit));
+    }
+
+    #[inline]
+    pub(crate) fn count_reason(&mut self, reason: Reason) {
+        if let Some(counter) = self.0.get_mut(reason as usize) {
             *counter += 1;
         }
     }

@@ -15,6 +15,7 @@
 //! | anything else that traps | Undefined Instruction |
 //! | an exception vector that cannot be fetched, an event that no guest can cause | stopped, with a report |
 
+use crate::counters::Reason;
 use crate::guest::{Guest, Life};
 use crate::host::Host;
 use crate::machine::Run;
@@ -23,7 +24,9 @@ use crate::vcpu::{REGISTERS, Vcpu};
 use crate::virtio::{Accessed, Moment};
 use vgic::IntId;
 use vmm_arm::inject::FaultAddress;
-use vmm_arm::{Cause, Class, DataAbort, Gpr, Outcome, Syndrome, SysRegAccess, WaitKind};
+use vmm_arm::{Cause, Class, DataAbort, Gpr, Outcome, Pstate, Syndrome, SysRegAccess, WaitKind};
+use vmm_devices::pl011::regs;
+use vmm_fdt::machine::map;
 
 /// An exit, as the kernel reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +121,49 @@ impl<H: Host> Guest<H> {
         }
     }
 
+    /// A load or store of vCPU `index` whose exit told the state at the instruction and `value`, the register that it
+    /// names. Returns what that register is after the instruction, one of A64. `None`: nothing was done,
+    /// [`exit`](Self::exit) has to.
+    #[inline(never)]
+    pub fn access(
+        &mut self,
+        index: usize,
+        address: u64,
+        syndrome: Syndrome,
+        pstate: Pstate,
+        value: u64,
+    ) -> Option<u64> {
+        if syndrome.class() != Class::DataAbort || !pstate.is_kept_by_skip() || !self.is_running(index) {
+            return None;
+        }
+        let access = DataAbort::new(syndrome).access()?;
+        // What guests poll, and ask for before each byte.
+        const FLAGS: u64 = map::UART + regs::FR;
+        if address == FLAGS && access.is_plain_load() && self.unfinished == 0 && !self.input_waits {
+            self.exits.count_reason(Reason::UartRead);
+            return Some(self.machine.uart.read_flags().into());
+        }
+        self.access_device(index, address, syndrome, value)
+    }
+
+    #[inline(never)]
+    fn access_device(&mut self, index: usize, address: u64, syndrome: Syndrome, value: u64) -> Option<u64> {
+        let access = DataAbort::new(syndrome).access()?;
+        if self.unfinished != 0 {
+            self.work_on();
+        }
+        if !access.width.aligned(address) {
+            return None;
+        }
+        let after = match self.mmio(index, address, &access, access.stored(value)) {
+            Accessed::Loaded(found) => access.loaded(found),
+            Accessed::Stored => value,
+            Accessed::Nobody | Accessed::Later => return None,
+        };
+        self.exits.count(&Exit::Memory { pc: 0, address, fetch: false, syndrome: syndrome.bits().into() });
+        Some(after)
+    }
+
     fn data_abort(
         &mut self,
         index: usize,
@@ -127,22 +173,29 @@ impl<H: Host> Guest<H> {
     ) -> Reply {
         let abort = DataAbort::new(syndrome);
         let accessed = match abort.access() {
-            Some(access) if access.width.aligned(address) => self.mmio(index, address, &access, &mut trap),
-            _ if abort.is_cache_maintenance() => Accessed::Done,
+            Some(access) if access.width.aligned(address) => {
+                let value = if access.write { access.stored(trap.gpr(access.register)) } else { 0 };
+                let accessed = self.mmio(index, address, &access, value);
+                if let Accessed::Loaded(value) = accessed {
+                    trap.set_gpr(access.register, access.loaded(value));
+                }
+                accessed
+            }
+            _ if abort.is_cache_maintenance() => Accessed::Stored,
             _ => Accessed::Nobody,
         };
-        if accessed == Accessed::Later {
-            return self.try_again(index, trap);
-        }
-        if accessed == Accessed::Nobody {
-            return self.inject(index, trap, |sctlr| Cause::DataAbort {
+        match accessed {
+            Accessed::Loaded(_) | Accessed::Stored => {
+                trap.advance(syndrome.instruction_bytes());
+                trap.resume()
+            }
+            Accessed::Later => self.try_again(index, trap),
+            Accessed::Nobody => self.inject(index, trap, |sctlr| Cause::DataAbort {
                 write: abort.is_write(),
                 cache_maintenance: abort.is_cache_maintenance(),
                 address: FaultAddress::from_ipa(address, sctlr),
-            });
+            }),
         }
-        trap.advance(syndrome.instruction_bytes());
-        trap.resume()
     }
 
     fn trapped(&mut self, index: usize, mut trap: Trap<'_, H::Vcpu>, syndrome: Syndrome) -> Reply {

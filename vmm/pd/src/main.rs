@@ -16,13 +16,16 @@ use pd::console::{self, RingConsole};
 use pd::host::PdHost;
 use pd::{links, marks, memory, symbols};
 use sel4_microkit::{
-    Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, Vcpu, exit_answer,
+    Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, Vcpu, VcpuExit, exit_answer,
     protection_domain, restarted, set_log_sink,
 };
 use vmm::boot::Description;
 use vmm::host::Memory;
 use vmm::{Answer, Config, Exit, Guest, Machine, REGISTERS, Reply, Slot, Told};
-use vmm_arm::{Class, Syndrome};
+use vmm_arm::{Class, DataAbort, Gpr, Pstate, Syndrome};
+
+/// Bytes of an A64 instruction.
+const A64_BYTES: u64 = 4;
 
 struct Vmm {
     guest: Guest<PdHost>,
@@ -56,12 +59,22 @@ impl Handler for Vmm {
     #[inline]
     fn fault(&mut self, child: Child, info: MessageInfo) -> Result<Option<MessageInfo>, Infallible> {
         marks::exit();
+        if let Some(exit) = info.vcpu_exit() {
+            let syndrome = Syndrome::new(exit.hsr);
+            let told =
+                self.guest.access(child.index(), exit.addr, syndrome, Pstate::new(exit.spsr), exit.value);
+            if let Some(value) = told {
+                let register = DataAbort::new(syndrome).register();
+                return Ok(Some(exit_answer(exit.ip + A64_BYTES, register.number(), value)));
+            }
+        }
         let fault = info.fault();
         let (exit, told) = (exit(&fault), told(&fault));
         Ok(match self.guest.exit(&mut self.registers, child.index(), exit, told) {
             Reply::Resume => Some(MessageInfo::new(0, 0)),
             Reply::Answer(Answer { pc, register }) => {
-                Some(exit_answer(pc, register.and_then(|(register, value)| Some((register.index()?, value)))))
+                let (register, value) = register.unwrap_or((Gpr::XZR, 0));
+                Some(exit_answer(pc, register.number(), value))
             }
             Reply::Hold => None,
         })
@@ -76,7 +89,7 @@ fn exit(fault: &Fault) -> Exit {
             Exit::Memory { pc: ip, address: addr, fetch: prefetch, syndrome: fsr }
         }
         Fault::VcpuFault { hsr } => Exit::Trapped(hsr),
-        Fault::VcpuExit { ip, addr, hsr, .. } => match Syndrome::new(hsr).class() {
+        Fault::VcpuExit(VcpuExit { ip, addr, hsr, .. }) => match Syndrome::new(hsr).class() {
             Class::DataAbort => Exit::Memory { pc: ip, address: addr, fetch: false, syndrome: hsr },
             Class::InstructionAbort => Exit::Memory { pc: ip, address: addr, fetch: true, syndrome: hsr },
             _ => Exit::Trapped(hsr),
@@ -95,7 +108,7 @@ fn exit(fault: &Fault) -> Exit {
 /// The registers that a fault message told.
 #[inline]
 fn told(fault: &Fault) -> Option<Told> {
-    let Fault::VcpuExit { ip, hsr, spsr, value, .. } = *fault else { return None };
+    let Fault::VcpuExit(VcpuExit { ip, hsr, spsr, value, .. }) = *fault else { return None };
     let register = Syndrome::new(hsr).register();
     Some(Told { pc: ip, pstate: spsr, register, value })
 }

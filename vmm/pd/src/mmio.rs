@@ -3,8 +3,6 @@
 
 use crate::guest::Guest;
 use crate::host::Host;
-use crate::trap::Trap;
-use crate::vcpu::Vcpu;
 use crate::virtio::Accessed;
 use vmm_arm::{Access, Width};
 use vmm_fdt::machine::map;
@@ -15,55 +13,52 @@ const VIRTIO_END: u64 = map::VIRTIO + map::VIRTIO_SIZE * map::VIRTIO_SLOTS as u6
 const RTC_END: u64 = map::RTC + map::DEVICE_SIZE - 1;
 
 impl<H: Host> Guest<H> {
-    /// Performs an aligned access at intermediate physical `address`.
+    /// Performs an aligned access at intermediate physical `address`; a store is one of `value`.
     #[inline]
-    pub(crate) fn mmio(
-        &mut self,
-        index: usize,
-        address: u64,
-        access: &Access,
-        trap: &mut Trap<'_, H::Vcpu>,
-    ) -> Accessed {
+    pub(crate) fn mmio(&mut self, index: usize, address: u64, access: &Access, value: u64) -> Accessed {
         match address {
-            map::VIRTIO..=VIRTIO_END => return self.virtio(address, access, trap),
+            map::VIRTIO..=VIRTIO_END => self.virtio(address, access, value),
             map::UART..=UART_END if access.width != Width::Double => {
-                self.uart(address - map::UART, access, trap)
+                self.uart(address - map::UART, access, value)
             }
-            map::GICD..=GICD_END => self.distributor(index, address - map::GICD, access, trap),
-            map::RTC..=RTC_END if access.width != Width::Double => self.rtc(address - map::RTC, access, trap),
-            _ => return Accessed::Nobody,
+            map::GICD..=GICD_END => self.distributor(index, address - map::GICD, access, value),
+            map::RTC..=RTC_END if access.width != Width::Double => {
+                self.rtc(address - map::RTC, access, value)
+            }
+            _ => Accessed::Nobody,
         }
-        Accessed::Done
     }
 
     #[inline]
-    fn uart(&mut self, offset: u64, access: &Access, trap: &mut Trap<'_, H::Vcpu>) {
-        if access.write {
-            if let Some(value) = word_written(offset, access, trap) {
-                self.machine.uart.write(offset, value, self.host.console());
+    fn uart(&mut self, offset: u64, access: &Access, value: u64) -> Accessed {
+        let accessed = if access.write {
+            if is_word(offset) {
+                self.machine.uart.write(offset, value as u32, self.host.console());
             }
+            Accessed::Stored
         } else {
-            let value = self.machine.uart.read(offset & !3);
-            load(offset, value, access, trap);
-        }
+            part(offset, self.machine.uart.read(offset & !3))
+        };
         self.receive_input();
         self.update_uart_line();
+        accessed
     }
 
-    fn rtc(&mut self, offset: u64, access: &Access, trap: &mut Trap<'_, H::Vcpu>) {
+    fn rtc(&mut self, offset: u64, access: &Access, value: u64) -> Accessed {
         let now = self.host.wall_clock();
-        if access.write {
-            if let Some(value) = word_written(offset, access, trap) {
-                self.machine.rtc.write(offset, value, now);
+        let accessed = if access.write {
+            if is_word(offset) {
+                self.machine.rtc.write(offset, value as u32, now);
             }
+            Accessed::Stored
         } else {
-            let value = self.machine.rtc.read(offset & !3, now);
-            load(offset, value, access, trap);
-        }
+            part(offset, self.machine.rtc.read(offset & !3, now))
+        };
         self.clock_changed();
+        accessed
     }
 
-    fn distributor(&mut self, index: usize, offset: u64, access: &Access, trap: &mut Trap<'_, H::Vcpu>) {
+    fn distributor(&mut self, index: usize, offset: u64, access: &Access, value: u64) -> Accessed {
         let width = match access.width {
             Width::Byte => vgic::Width::Byte,
             Width::Half => vgic::Width::Half,
@@ -71,22 +66,20 @@ impl<H: Host> Guest<H> {
             Width::Double => vgic::Width::Double,
         };
         if access.write {
-            let value = access.stored(trap.gpr(access.register));
             self.with_gic(|gic, lines| gic.mmio_write(index, offset, width, value, lines));
+            Accessed::Stored
         } else {
-            let value = self.machine.gic.mmio_read(index, offset, width);
-            trap.set_gpr(access.register, access.loaded(value));
+            Accessed::Loaded(self.machine.gic.mmio_read(index, offset, width))
         }
     }
 }
 
-/// The value of a store to a 32-bit register; `None` for one that leaves out the register's low byte, which is ignored.
-fn word_written<V: Vcpu>(offset: u64, access: &Access, trap: &mut Trap<'_, V>) -> Option<u32> {
-    offset.is_multiple_of(4).then(|| access.stored(trap.gpr(access.register)) as u32)
+/// Whether a store reaches a 32-bit register: one that leaves out the register's low byte is ignored.
+const fn is_word(offset: u64) -> bool {
+    offset.is_multiple_of(4)
 }
 
 /// Answers a load from a 32-bit register that holds `value`, or from a part of it.
-fn load<V: Vcpu>(offset: u64, value: u32, access: &Access, trap: &mut Trap<'_, V>) {
-    let part = u64::from(value) >> (8 * (offset & 3));
-    trap.set_gpr(access.register, access.loaded(part));
+fn part(offset: u64, value: u32) -> Accessed {
+    Accessed::Loaded(u64::from(value) >> (8 * (offset & 3)))
 }

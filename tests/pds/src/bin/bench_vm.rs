@@ -13,8 +13,8 @@ use core::fmt::Write;
 use core::ptr::NonNull;
 
 use sel4_microkit::{
-    Child, Fault, Handler, Infallible, MessageInfo, UserContext, Vcpu, exit_answer, memory_region_symbol,
-    protection_domain,
+    Child, Fault, Handler, Infallible, MessageInfo, UserContext, Vcpu, VcpuExit, exit_answer,
+    memory_region_symbol, protection_domain,
 };
 use test_pds::{ROUNDS, Stopwatch, Uart};
 
@@ -181,8 +181,8 @@ impl Handler for Vmm {
             return Ok(self.next_phase(name, ticks).then(MessageInfo::default));
         }
         match fault {
-            Fault::VcpuExit { ip, addr: NOTHING, .. } => {
-                return Ok(Some(exit_answer(ip + 4, Some((1, 0x1234_5678)))));
+            Fault::VcpuExit(VcpuExit { ip, addr: NOTHING, .. }) => {
+                return Ok(Some(exit_answer(ip + 4, 1, 0x1234_5678)));
             }
             Fault::VppiEvent { .. } if self.vcpu.inject_irq(VIRTUAL_TIMER, 0, 0, 0).is_ok() => {}
             Fault::VmFault { ip, addr: NOTHING, .. } => self.answer(answer, ip),

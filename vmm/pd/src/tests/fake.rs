@@ -12,7 +12,7 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use vgic::{InjectError, Injection};
-use vmm_arm::Syndrome;
+use vmm_arm::{Pstate, Syndrome};
 use vmm_devices::Transmit;
 use vmm_fdt::machine::map;
 use vmm_virtio::GuestMemory;
@@ -382,6 +382,19 @@ pub fn take(guest: &mut TestGuest, index: usize, exit: Exit) -> Reply {
         }
         _ => None,
     };
+    // As the PD does.
+    if let (Some(told), Exit::Memory { address, fetch: false, syndrome, .. }) = (told, exit) {
+        let syndrome = Syndrome::new(syndrome);
+        let pstate = Pstate::new(told.pstate);
+        if let Some(value) = guest.access(index, address, syndrome, pstate, told.value) {
+            let mut cpu = cpu(guest, index);
+            cpu.registers[position::PC] = told.pc + syndrome.instruction_bytes();
+            if let Some(number) = told.register.index() {
+                *cpu.x(number) = value;
+            }
+            return Reply::Resume;
+        }
+    }
     // Whatever is in there must not matter.
     let reply = guest.exit(&mut [0x5555_5555_5555_5555; REGISTERS], index, exit, told);
     let Reply::Answer(answer) = reply else { return reply };

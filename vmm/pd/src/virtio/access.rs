@@ -16,8 +16,10 @@ use vmm_virtio::{ConsoleDevice, GuestMemory, Mmio, Model, Written};
 /// What became of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accessed {
-    /// It is done.
-    Done,
+    /// A load found this.
+    Loaded(u64),
+    /// A store is done.
+    Stored,
     /// There is nothing at that address.
     Nobody,
     /// It has to be tried again, after the next event of the back end.
@@ -25,46 +27,45 @@ pub(crate) enum Accessed {
 }
 
 /// An access to a register page.
-struct Register<'a, 't, V> {
+struct Register<'a> {
     offset: u64,
     access: &'a Access,
-    trap: &'a mut Trap<'t, V>,
+    /// What a store stores, and then what a load found.
+    value: u64,
 }
 
-impl<V: crate::Vcpu> Register<'_, '_, V> {
+impl Register<'_> {
     #[inline]
     fn perform<D: Model>(&mut self, device: &mut Mmio<D>, memory: &impl GuestMemory) -> Written {
         let width = self.access.width.bytes() as usize;
         if self.access.write {
-            let value = self.access.stored(self.trap.gpr(self.access.register));
-            device.write(self.offset, width, value, memory)
+            device.write(self.offset, width, self.value, memory)
         } else {
-            let value = device.read(self.offset, width);
-            self.trap.set_gpr(self.access.register, self.access.loaded(value));
+            self.value = device.read(self.offset, width);
             Written::Done
         }
     }
-}
 
-impl<V: crate::Vcpu> Register<'_, '_, V> {
     /// The register of a slot without a device (section 4.2.2: device id 0), as QEMU has them too.
     fn perform_empty(&mut self) {
-        if !self.access.write {
-            let value = match self.offset {
-                registers::MAGIC => registers::MAGIC_VALUE,
-                registers::VERSION => registers::VERSION_VALUE,
-                registers::VENDOR_ID => registers::VENDOR_VALUE,
-                _ => 0,
-            };
-            self.trap.set_gpr(self.access.register, self.access.loaded(value.into()));
-        }
+        let value = match self.offset {
+            registers::MAGIC => registers::MAGIC_VALUE,
+            registers::VERSION => registers::VERSION_VALUE,
+            registers::VENDOR_ID => registers::VENDOR_VALUE,
+            _ => 0,
+        };
+        self.value = value.into();
+    }
+
+    fn done(&self) -> Accessed {
+        if self.access.write { Accessed::Stored } else { Accessed::Loaded(self.value) }
     }
 }
 
 impl<H: Host> Guest<H> {
     /// An access to the virtio slots.
     #[inline]
-    pub(crate) fn virtio(&mut self, address: u64, access: &Access, trap: &mut Trap<'_, H::Vcpu>) -> Accessed {
+    pub(crate) fn virtio(&mut self, address: u64, access: &Access, value: u64) -> Accessed {
         let offset = address.wrapping_sub(map::VIRTIO);
         let number = offset / map::VIRTIO_SIZE;
         let Some(&slot) = Slot::ALL.iter().find(|slot| u64::from(**slot as u32) == number) else {
@@ -73,14 +74,14 @@ impl<H: Host> Guest<H> {
         if self.links.slots() & slot.bit() == 0 {
             return Accessed::Nobody;
         }
-        let mut register = Register { offset: offset % map::VIRTIO_SIZE, access, trap };
+        let mut register = Register { offset: offset % map::VIRTIO_SIZE, access, value };
         let mut written = self.access_register(slot, &mut register);
         if written.is_none()
             && slot == Slot::Block
             && self.links.block.as_ref().is_some_and(BlockLink::is_absent)
         {
             register.perform_empty();
-            return Accessed::Done;
+            return register.done();
         }
         if written == Some(Written::Again) {
             // What has not gone to the back end yet is dropped, and need not be waited for.
@@ -98,12 +99,12 @@ impl<H: Host> Guest<H> {
             }
             Some(Written::Again) | None => return Accessed::Later,
         }
-        Accessed::Done
+        register.done()
     }
 
     /// `None`: the device's back end has not said what it is.
     #[inline]
-    fn access_register(&mut self, slot: Slot, register: &mut Register<'_, '_, H::Vcpu>) -> Option<Written> {
+    fn access_register(&mut self, slot: Slot, register: &mut Register<'_>) -> Option<Written> {
         let memory = self.host.memory();
         let devices = &mut self.machine.devices;
         Some(match slot {
