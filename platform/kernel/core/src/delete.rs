@@ -34,7 +34,7 @@ impl<M: Machine> Kernel<M> {
     /// Deletes the capability in `slot`; with the last one to an object, the object.
     pub fn delete(&mut self, slot: Slot) -> Result<(), Stop> {
         loop {
-            match self.delete_step(slot) {
+            match self.delete_step(slot)? {
                 Some(zombie) => {
                     let last = slot_of(zombie.at, zombie.remaining - 1);
                     self.delete_inside(last)?;
@@ -52,7 +52,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Empties a slot inside a dying container. A container found there goes into its own first slot.
     fn delete_inside(&mut self, slot: Slot) -> Result<(), Stop> {
-        while let Some(zombie) = self.delete_step(slot) {
+        while let Some(zombie) = self.delete_step(slot)? {
             if zombie.at == slot {
                 // It is in its own first slot already, and stays there.
                 return Ok(());
@@ -67,21 +67,21 @@ impl<M: Machine> Kernel<M> {
 
     /// Deletes what is in `slot`, or, when that is a container with slots that may be full, leaves its zombie there
     /// and returns it.
-    fn delete_step(&mut self, slot: Slot) -> Option<Zombie> {
+    fn delete_step(&mut self, slot: Slot) -> Result<Option<Zombie>, Stop> {
         let zombie = match slot.cap(&self.m) {
-            Cap::Null => return None,
+            Cap::Null => return Ok(None),
             Cap::Zombie(zombie) => Some(zombie),
-            cap => self.finalise(slot, cap),
+            cap => self.finalise(slot, cap)?,
         };
         match zombie {
             // The last slot to be emptied may be this one.
             Some(zombie) if zombie.remaining > 1 || zombie.remaining == 1 && zombie.at != slot => {
                 self.put(slot, Cap::Zombie(zombie));
-                Some(zombie)
+                Ok(Some(zombie))
             }
             _ => {
                 self.unlink(slot);
-                None
+                Ok(None)
             }
         }
     }
@@ -99,17 +99,26 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// What the loss of the capability `cap` in `slot` means for its object. Returns what is left to empty when it
-    /// was the last one to a container.
-    fn finalise(&mut self, slot: Slot, cap: Cap) -> Option<Zombie> {
+    /// was the last one to a container. An endpoint or notification in which many threads wait may be stopped at; its capability
+    /// is left without rights then, so that no more come.
+    fn finalise(&mut self, slot: Slot, cap: Cap) -> Result<Option<Zombie>, Stop> {
         let last = self.is_final(slot);
         match cap {
-            Cap::Endpoint { at, .. } if last => self.cancel_all_ipc(at),
-            Cap::Notification { at, .. } if last => {
+            Cap::Endpoint { at, badge, .. } if last => {
+                if let Err(stop) = self.cancel_all_ipc(at) {
+                    slot.set_cap(&mut self.m, Cap::Endpoint { at, badge, rights: 0 });
+                    return Err(stop);
+                }
+            }
+            Cap::Notification { at, badge, .. } if last => {
                 if let Some(sc) = at.sched_context(&self.m) {
                     self.unbind_sc_from_notification(sc);
                 }
                 self.unbind_notification(at);
-                self.cancel_all_signals(at);
+                if let Err(stop) = self.cancel_all_signals(at) {
+                    slot.set_cap(&mut self.m, Cap::Notification { at, badge, rights: 0 });
+                    return Err(stop);
+                }
             }
             Cap::Reply { at, .. } if last => self.clear_reply(at),
             Cap::Thread { at } if last => {
@@ -120,14 +129,15 @@ impl<M: Machine> Kernel<M> {
                 }
                 self.suspend(at);
                 self.forget_thread(at);
-                return Some(Zombie { at: at.slot(TcbSlot::CSpace), radix: None, remaining: TcbSlot::COUNT });
+                let at = at.slot(TcbSlot::CSpace);
+                return Ok(Some(Zombie { at, radix: None, remaining: TcbSlot::COUNT }));
             }
             Cap::CNode { at, radix, .. } if last => {
-                return Some(Zombie { at, radix: Some(radix), remaining: 1 << radix });
+                return Ok(Some(Zombie { at, radix: Some(radix), remaining: 1 << radix }));
             }
             Cap::SchedContext { at, .. } if last => self.destroy_sched_context(at),
             Cap::IrqHandler { irq } if last => {
-                self.clear_irq_handler(irq);
+                self.clear_irq_handler(irq)?;
                 self.set_irq_state(irq, IrqState::Inactive);
             }
             Cap::Frame { .. } | Cap::PageTable { .. } | Cap::VSpace { .. } | Cap::AsidPool { .. } => {
@@ -136,6 +146,6 @@ impl<M: Machine> Kernel<M> {
             Cap::Vcpu { at } if last => self.finalise_vcpu(at),
             _ => {}
         }
-        None
+        Ok(None)
     }
 }

@@ -176,25 +176,21 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// The endpoint goes away: whoever waits in it tries again (and finds no capability).
-    pub fn cancel_all_ipc(&mut self, endpoint: Endpoint) {
-        let (_, mut next) = self.endpoint_head(endpoint);
-        self.set_endpoint(endpoint, queue_state::IDLE, None, None);
-        let any = next.is_some();
-        while let Some(tcb) = next {
-            next = tcb.queue_next(&self.m);
+    /// The endpoint goes away: whoever waits in it tries again (and finds no capability). Who is left when it is stopped is
+    /// found again.
+    pub fn cancel_all_ipc(&mut self, endpoint: Endpoint) -> Result<(), Stop> {
+        while let (_, Some(tcb)) = self.endpoint_head(endpoint) {
+            self.endpoint_remove(endpoint, tcb);
             self.restart_waiting(tcb);
-        }
-        if any {
             self.reschedule();
+            self.preemption_point()?;
         }
+        Ok(())
     }
 
     /// A thread taken out of an endpoint's queue starts its operation again; one that waited with a fault stays
     /// stopped at it, to run into it again.
     fn restart_waiting(&mut self, tcb: Tcb) {
-        tcb.set_queue_next(&mut self.m, None);
-        tcb.set_queue_prev(&mut self.m, None);
         tcb.set_blocked_on(&mut self.m, 0);
         self.unlink_reply_of(tcb);
         if tcb.fault_label(&self.m) == fault::NULL {

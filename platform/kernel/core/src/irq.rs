@@ -2,7 +2,7 @@
 //! Interrupts: handlers, and the way from a hardware interrupt to a notification.
 
 use crate::cap::Cap;
-use crate::error::Error;
+use crate::error::{Error, Stop};
 use crate::invoke::{Message, Outcome};
 use crate::kernel::{IrqState, Kernel};
 use crate::layout::Slot;
@@ -27,12 +27,10 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The interrupt signals nobody any more.
-    pub fn clear_irq_handler(&mut self, irq: u64) {
-        if let Some(slot) = self.irq_slot(irq)
-            && !slot.is_empty(&self.m)
-        {
-            // A notification capability: nothing that could take long.
-            let _done = self.delete(slot);
+    pub fn clear_irq_handler(&mut self, irq: u64) -> Result<(), Stop> {
+        match self.irq_slot(irq) {
+            Some(slot) => self.delete(slot),
+            None => Ok(()),
         }
     }
 
@@ -101,7 +99,7 @@ impl<M: Machine> Kernel<M> {
                 if rights & CapRights::WRITE == 0 {
                     return Err(Error::InvalidCapability(0).into());
                 }
-                self.clear_irq_handler(irq);
+                self.clear_irq_handler(irq)?;
                 let slot = self.irq_slot(irq).ok_or(Error::IllegalOperation)?;
                 if from.cap(&self.m) == cap {
                     self.insert_derived(cap, from, slot);
@@ -109,7 +107,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(0)
             }
             Some(Invocation::IrqClearIrqHandler) => {
-                self.clear_irq_handler(irq);
+                self.clear_irq_handler(irq)?;
                 Ok(0)
             }
             _ => Err(Error::IllegalOperation.into()),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Notifications: words of flags that are signalled and waited for.
 
+use crate::error::Stop;
 use crate::kernel::Kernel;
 use crate::layout::{Notification, State, Tcb, notification_state as state};
 use crate::machine::Machine;
@@ -95,19 +96,11 @@ impl<M: Machine> Kernel<M> {
         self.notification_insert(ntfn, thread);
     }
 
-    /// The notification goes away: whoever waits tries again (and finds no capability).
-    pub fn cancel_all_signals(&mut self, ntfn: Notification) {
-        let mut next = ntfn.head(&self.m);
-        if ntfn.state_word(&self.m) != state::WAITING {
-            return;
-        }
-        ntfn.set_head(&mut self.m, None);
-        ntfn.set_tail(&mut self.m, None);
-        ntfn.set_state_word(&mut self.m, state::IDLE);
-        while let Some(tcb) = next {
-            next = tcb.queue_next(&self.m);
-            tcb.set_queue_next(&mut self.m, None);
-            tcb.set_queue_prev(&mut self.m, None);
+    /// The notification goes away: whoever waits tries again (and finds no capability). Who is left when it is stopped is
+    /// found again.
+    pub fn cancel_all_signals(&mut self, ntfn: Notification) -> Result<(), Stop> {
+        while let Some(tcb) = ntfn.head(&self.m) {
+            self.notification_remove(ntfn, tcb);
             tcb.set_blocked_on(&mut self.m, 0);
             tcb.set_state(&mut self.m, State::Restart);
             if let Some(sc) = tcb.sched_context(&self.m) {
@@ -122,8 +115,10 @@ impl<M: Machine> Kernel<M> {
                     }
                 }
             }
+            self.reschedule();
+            self.preemption_point()?;
         }
-        self.reschedule();
+        Ok(())
     }
 
     /// Ends the binding of a notification and its thread, seen from the notification.

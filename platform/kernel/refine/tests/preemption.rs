@@ -2,8 +2,10 @@
 //! Long operations stop when an interrupt waits, and go on when the system call is made again: in the end the state is
 //! that of the specification, for which they are one step.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use kernel_abi::context::stored;
-use kernel_abi::{Invocation, ObjectType};
+use kernel_abi::{Invocation, ObjectType, Syscall};
 use kernel_core::Machine as _;
 use kernel_core::PhysAddr;
 use kernel_core::layout::Tcb;
@@ -90,7 +92,7 @@ fn a_stopped_retype_is_not_taken_up_by_another_one() {
         invoke(slot::CNODE, Invocation::CNodeRevoke, &[slot::UNTYPED, 64], &[]),
     ] {
         let mut regs = step.regs;
-        regs[7] = kernel_abi::Syscall::Call as i64 as u64;
+        regs[7] = Syscall::Call as i64 as u64;
         alone.core.m.pending = false;
         for (index, value) in regs.into_iter().enumerate() {
             caller.set_reg(&mut alone.core.m, index, value);
@@ -189,4 +191,72 @@ fn interrupted_deletion_of_nested_containers_ends_in_the_same_state() {
     pair.check().unwrap();
     stopped(&mut pair, &invoke(slot::CNODE, Invocation::CNodeRevoke, &[slot::UNTYPED, 64], &[]));
     pair.check().unwrap();
+}
+
+/// Many threads wait in an endpoint or a notification, which ends.
+fn end_of_a_queue(kind: ObjectType, call: Syscall) {
+    const THREADS: u64 = 230;
+    const OBJECT: u64 = 16;
+    const NODE: u64 = 17;
+    const FIRST: u64 = 18;
+    let mut pair = world::booted();
+    for step in [
+        retype(kind, 0, OBJECT, 1),
+        retype(ObjectType::CNode, 8, NODE, 1),
+        retype(ObjectType::SchedContext, 8, FIRST, 1),
+    ] {
+        pair.step(&step).unwrap();
+    }
+    let words = [ObjectType::Tcb as u64, 0, NODE, 64, 0, THREADS];
+    pair.step(&invoke(slot::UNTYPED, Invocation::UntypedRetype, &words, &[slot::CNODE])).unwrap();
+    pair.step(&retype(ObjectType::VSpace, 0, slot::VSPACE, 1)).unwrap();
+    for step in [
+        invoke(
+            slot::ASID_CONTROL,
+            Invocation::ArmAsidControlMakePool,
+            &[slot::ASID_POOL, 64],
+            &[slot::PAGE_UNTYPED, slot::CNODE],
+        ),
+        invoke(slot::ASID_POOL, Invocation::ArmAsidPoolAssign, &[], &[slot::VSPACE]),
+        invoke(slot::SCHED_CONTROL, Invocation::SchedControlConfigureFlags, &[1000, 1000, 0, 0, 0], &[FIRST]),
+        invoke(slot::TCB, Invocation::TcbSetPriority, &[100], &[slot::TCB]),
+    ] {
+        pair.step(&step).unwrap();
+    }
+    // One after the other gets the time, waits, and gives it back.
+    let (thread, empty) = (FIRST + 1, FIRST + 2);
+    for i in 0..THREADS {
+        let mut wait = Step::syscall(call, [0; 9]);
+        wait.regs[0] = OBJECT;
+        for step in [
+            invoke(slot::CNODE, Invocation::CNodeMove, &[thread, 64, i, 8], &[NODE]),
+            invoke(thread, Invocation::TcbSetSpace, &[0, 0], &[empty, slot::CNODE, slot::VSPACE]),
+            invoke(thread, Invocation::TcbSetSchedParams, &[0, 101 + i % 100], &[slot::TCB, FIRST, empty]),
+            invoke(thread, Invocation::TcbResume, &[], &[]),
+            wait,
+            invoke(FIRST, Invocation::SchedContextUnbindObject, &[], &[thread]),
+            invoke(NODE, Invocation::CNodeMove, &[i, 8, thread, 64], &[slot::CNODE]),
+        ] {
+            pair.enter(&step);
+        }
+    }
+    pair.check().unwrap();
+    let queue = match kind {
+        ObjectType::Endpoint => pair.spec.endpoints.values().next().map(|e| e.queue.len()),
+        _ => pair.spec.notifications.values().next().map(|n| n.queue.len()),
+    };
+    assert_eq!(queue, Some(THREADS as usize));
+    let stops = stopped(&mut pair, &invoke(slot::CNODE, Invocation::CNodeDelete, &[OBJECT, 64], &[]));
+    assert_eq!(stops, 2, "an entry for a hundred threads each");
+    pair.check().unwrap();
+}
+
+#[test]
+fn interrupted_end_of_an_endpoint_ends_in_the_same_state() {
+    end_of_a_queue(ObjectType::Endpoint, Syscall::Send);
+}
+
+#[test]
+fn interrupted_end_of_a_notification_ends_in_the_same_state() {
+    end_of_a_queue(ObjectType::Notification, Syscall::Wait);
 }
