@@ -12,7 +12,7 @@
 //!
 //! [`random`] makes up steps, hostile ones included; a failing sequence is shortened before it is shown. Tests in
 //! `tests/` run random sequences and all short sequences over small sets of steps. `REFINE_SEQUENCES` and
-//! `REFINE_STEPS` make them longer, `REFINE_SEED` repeats one.
+//! `REFINE_STEPS` make them longer, `REFINE_SEED` repeats one; `REFINE_SHORTEN=no` shows them as they are.
 #![forbid(unsafe_code)]
 
 pub mod abstraction;

@@ -218,7 +218,7 @@ pub fn system() -> Partition {
         give(PEER, own::ORIGINAL_ENDPOINT, original, grant, 11),
         hand_over(ATTACKER, own::ORIGINAL_ENDPOINT, original),
         hand_over(ATTACKER, own::UNTYPED, root::UNTYPED),
-        give(ATTACKER, own::FRAME, root::SPARE_FRAME, 3, 0),
+        give(ATTACKER, own::FRAME, root::SPARE_FRAME, read, 0),
         hand_over(ATTACKER, own::TABLE, root::SPARE_TABLE),
         give(ATTACKER, s::VSPACE, root::VSPACE, 15, 0),
         hand_over(ATTACKER, own::VCPU, root::VCPU),

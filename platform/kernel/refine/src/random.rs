@@ -256,7 +256,7 @@ impl Maker<'_> {
     }
 
     fn depth(&mut self) -> u64 {
-        if self.rng.percent(95) { 64 } else { self.rng.pick(&[0, 1, 7, 63, 65, 1 << 40, 9]) }
+        if self.rng.percent(95) { 64 } else { self.rng.pick(&[0, 1, 7, 57, 63, 65, 1 << 40, 9]) }
     }
 
     fn tcb(&mut self) -> u64 {
@@ -765,7 +765,8 @@ pub fn sequences(start: &Pair, seed: u64, steps: usize, most: usize, focus: Focu
         let step = step(&pair, &mut rng, focus);
         done.push(step.clone());
         if let Err(error) = guarded(&mut pair, &step) {
-            let (short, error) = shorten(start, done, error);
+            let shortens = std::env::var_os("REFINE_SHORTEN").is_none_or(|value| value != "no");
+            let (short, error) = if shortens { shorten(start, done, error) } else { (done, error) };
             let list: Vec<String> = short.iter().map(describe).collect();
             return Err(format!(
                 "seed {seed}, {focus:?}: {} steps\n{}\n{error}",
