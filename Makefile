@@ -15,7 +15,7 @@ export BOARD CONFIG SYSTEM EXTENSION
 
 # Of `make run`, all optional; system.xml has the defaults.
 export MICROKIT_SDK ROOT_TASK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET \
-	BLK_LAYOUT PARTITION_0 PARTITION_1 PORT_0 PORT_1
+	BLK_LAYOUT PARTITION_0 PARTITION_1 PORT_0 PORT_1 SHARD
 
 XTASK = tools/setup.sh $(NEEDS) && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
 	cargo run --quiet --package xtask --
@@ -30,6 +30,8 @@ help:
 	@echo '  make check    format, lints, documentation, host tests: before a commit'
 	@echo '  make bench    measure, counting instructions; a table, and build/bench.json'
 	@echo '  make limits   measure round trips; tests hold them to what they have been at best: tests/limits/calls.txt'
+	@echo '  make planted  plant bugs into a copy of the kernel, one at a time: its tests find them all (half an hour)'
+	@echo '  make mutants  mutation testing of the kernel, SHARD=k/n of it (hours); docs/assurance.md has what came of it'
 	@echo '  make graph    draw the system: build/graph.svg'
 	@echo '  make image    build the system image only: build/image/'
 	@echo '  make root-task ROOT_TASK=path    boot any root task for seL4, an ELF file, on our kernel (CONFIG=debug)'
@@ -74,6 +76,9 @@ fetch:
 	@$(XTASK) fetch all
 check:
 	@$(XTASK) check
+.PHONY: planted mutants
+planted mutants:
+	@$(XTASK) $@
 limits:
 	@$(XTASK) bench --only calls --limits
 

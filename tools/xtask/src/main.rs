@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod assure;
 mod bare;
 mod bench;
 mod c;
@@ -73,6 +74,10 @@ enum Command {
     Bench(bench::Options),
     /// Boot a guest on QEMU without Bulkhead, for comparison.
     Bare(bare::Options),
+    /// Plant bugs into a copy of the kernel, one at a time, and see that its tests find them.
+    Planted(assure::planted::Options),
+    /// Change the kernel's core at random places, and see that its tests notice.
+    Mutants(assure::mutants::Options),
 }
 
 fn main() -> ExitCode {
@@ -106,6 +111,8 @@ fn run_command(command: Command) -> Result<()> {
         Command::Check => test::check(),
         Command::Bench(options) => bench::bench(&options),
         Command::Bare(options) => bare::run(&options),
+        Command::Planted(options) => assure::planted::run(&options),
+        Command::Mutants(options) => assure::mutants::run(&options),
     }
 }
 
