@@ -32,6 +32,7 @@ help:
 	@echo '  make limits   measure round trips; tests hold them to what they have been at best: tests/limits/calls.txt'
 	@echo '  make planted  plant bugs into a copy of the kernel, one at a time: its tests find them all (half an hour)'
 	@echo '  make mutants  mutation testing of the kernel, SHARD=k/n of it (hours); docs/assurance.md has what came of it'
+	@echo '  make miri     the tests of the kernel and the rings under Miri (needs a nightly toolchain)'
 	@echo '  make graph    draw the system: build/graph.svg'
 	@echo '  make image    build the system image only: build/image/'
 	@echo '  make root-task ROOT_TASK=path    boot any root task for seL4, an ELF file, on our kernel (CONFIG=debug)'
@@ -76,8 +77,8 @@ fetch:
 	@$(XTASK) fetch all
 check:
 	@$(XTASK) check
-.PHONY: planted mutants
-planted mutants:
+.PHONY: planted mutants miri
+planted mutants miri:
 	@$(XTASK) $@
 limits:
 	@$(XTASK) bench --only calls --limits

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Whether the kernel's tests would notice: `xtask planted` (bugs of the kinds that kernels have had) and
-//! `xtask mutants` (mutation testing). What they showed is in `docs/assurance.md`.
+//! Whether the kernel's tests would notice: `xtask planted` (bugs of the kinds that kernels have had), `xtask mutants`
+//! (mutation testing) and `xtask miri`. What they showed is in `docs/assurance.md`.
 
+pub mod miri;
 pub mod mutants;
 pub mod planted;
 

@@ -78,6 +78,8 @@ enum Command {
     Planted(assure::planted::Options),
     /// Change the kernel's core at random places, and see that its tests notice.
     Mutants(assure::mutants::Options),
+    /// Run the tests of the kernel's core and of the rings under Miri.
+    Miri,
 }
 
 fn main() -> ExitCode {
@@ -113,6 +115,7 @@ fn run_command(command: Command) -> Result<()> {
         Command::Bare(options) => bare::run(&options),
         Command::Planted(options) => assure::planted::run(&options),
         Command::Mutants(options) => assure::mutants::run(&options),
+        Command::Miri => assure::miri::run(),
     }
 }
 

@@ -62,7 +62,7 @@ fn buffers_are_taken_once_and_come_back_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 100 }))]
 
     /// Against a list in order of issue; ids come from the table, from its past, and out of the blue.
     #[test]

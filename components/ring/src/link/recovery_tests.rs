@@ -265,7 +265,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 400 }))]
 
     #[test]
     fn restart_brings_the_link_up_whatever_the_dead_side_has_written(steps in prop::collection::vec(step(), 0..30)) {

@@ -275,7 +275,7 @@ fn information_is_told_once_per_change_and_epoch() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 100 }))]
 
     /// Any word of the region becomes anything at any moment: no panic, no work without bound, each cut told once. Another link
     /// does its work beside it, and the link itself comes up when both sides start anew.

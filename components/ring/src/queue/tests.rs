@@ -260,7 +260,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 150 }))]
 
     /// Against a queue that is right by construction, with indices near the wrap. A side that was told to sleep is
     /// notified when there is something for it.

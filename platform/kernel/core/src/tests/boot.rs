@@ -126,7 +126,8 @@ fn untypeds_are_those_that_the_tool_predicts() {
         // The image takes the top: the objects go below it.
         (BASE + 0x2_1000, range(BASE + BYTES - 0x40_0000, BASE + BYTES)),
     ];
-    for (kernel_end, image) in layouts {
+    let tried = if cfg!(miri) { 1 } else { layouts.len() };
+    for (kernel_end, image) in layouts.into_iter().take(tried) {
         let (kernel, result) = boot(kernel_end, image);
         assert_eq!(result, Ok(()));
         assert_eq!(Info::of(&kernel).untypeds(&kernel), prediction(kernel_end, image));
