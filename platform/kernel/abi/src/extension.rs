@@ -2,10 +2,47 @@
 //! The kernel extension (`docs/kernel-extension.md`): what seL4's interface does not have.
 //!
 //! A thread with the flag [`EXITS`] tells its handler of memory faults and of trapped events of its virtual CPU by one
-//! message of label [`VCPU_EXIT`], with what an emulator needs, and takes registers from the answer.
+//! message of label [`VCPU_EXIT`], with what an emulator needs, and takes registers from the answer. Invocations of a
+//! virtual CPU ([`vcpu`]) reach what its hardware holds besides.
 
 /// Version of the extension; a kernel without it has none.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
+
+/// Invocations of a virtual CPU, by labels that no other invocation has, and a list register's contents as a word.
+pub mod vcpu {
+    /// `(interrupt)`: as `ARMVCPUInjectIRQ`, with the [source](SOURCE_SHIFT) of a software-generated interrupt.
+    pub const INJECT: u64 = 0x100;
+    /// `(index, withdraw) -> interrupt`: what the list register holds. With `withdraw` not 0, an interrupt that is pending
+    /// and not active is taken out, and its end is not told.
+    pub const LIST_REGISTER: u64 = 0x101;
+    /// `(first, count) -> words`: that many words of the state, from that one on.
+    pub const READ_STATE: u64 = 0x102;
+    /// `(first, words...)`: writes them.
+    pub const WRITE_STATE: u64 = 0x103;
+
+    /// Shift of a list register's number, bits of the number, as in `ARMVCPUInjectIRQ`.
+    pub const INDEX_SHIFT: u64 = 32;
+    /// The interrupt is pending (of what a list register holds).
+    pub const PENDING: u64 = 1 << 40;
+    /// The guest handles the interrupt.
+    pub const ACTIVE: u64 = 1 << 41;
+    /// Shift of the number, 0 to 7, of the CPU that sent a software-generated interrupt; 0 for any other interrupt.
+    pub const SOURCE_SHIFT: u64 = 48;
+    /// Bits of the source.
+    pub const SOURCE_MASK: u64 = 7;
+    /// The first interrupt that is not software-generated.
+    pub const FIRST_WITH_ONE_SOURCE: u64 = 16;
+
+    /// Words of the state: the registers of `seL4_VCPUReg` in that order, then these.
+    pub const STATE_WORDS: u64 = FLAGS + 1;
+    /// CSSELR_EL1.
+    pub const CSSELR: u64 = 24;
+    /// Three words of the virtual interrupt interface, as its hardware has them (GICv2: GICH_VMCR, GICH_APR, 0; GICv3:
+    /// ICH_VMCR_EL2, ICH_AP0R0_EL2, ICH_AP1R0_EL2).
+    pub const INTERFACE: u64 = 25;
+    /// Bit 0: the virtual timer has been told and is masked until it is acknowledged.
+    pub const FLAGS: u64 = 28;
+}
 
 /// Thread flag (`TCB_SetFlags`): faults are told by [`VCPU_EXIT`]. The flags that the invocation returns say whether the
 /// kernel knows it.

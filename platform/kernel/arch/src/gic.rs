@@ -11,6 +11,8 @@ pub use v2::{Acknowledged, Gic, PAGES, VirtualGic};
 #[cfg(gic_v3)]
 pub use v3::{Acknowledged, Gic, PAGES, VirtualGic};
 
+use kernel_core::machine::VirtualInterrupt;
+
 /// Interrupt numbers from here on are special (spurious and so on).
 const FIRST_SPECIAL: u64 = 1020;
 /// First interrupt number that is not private to a CPU.
@@ -56,7 +58,11 @@ pub trait VirtualInterface: Copy {
     /// Sets the rest of its state.
     fn set_state(self, state: [u64; STATE_WORDS]);
     /// The list register of a pending interrupt whose end is to be told.
-    fn pending(virq: u64, priority: u64, group: u64) -> u64;
+    fn pending(interrupt: VirtualInterrupt) -> u64;
+    /// The interrupt in a list register.
+    fn interrupt(list_register: u64) -> VirtualInterrupt;
+    /// Whether it waits for the guest.
+    fn is_pending(list_register: u64) -> bool;
     /// Whether the guest is handling the interrupt of a list register.
     fn is_active(list_register: u64) -> bool;
 }

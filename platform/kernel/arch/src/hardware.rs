@@ -7,7 +7,7 @@ use kernel_abi::context::stored;
 use kernel_abi::object::AddressSpace;
 use kernel_abi::vcpu::VcpuReg;
 use kernel_core::layout::{Tcb, Vcpu};
-use kernel_core::machine::{CacheOp, ListRegisterActive};
+use kernel_core::machine::{CacheOp, ListRegisterActive, VirtualInterrupt};
 use kernel_core::syscall::number;
 use kernel_core::{Machine, PhysAddr};
 
@@ -319,12 +319,22 @@ impl Machine for Hardware {
     fn vcpu_inject(
         &mut self,
         vcpu: Vcpu,
-        virq: u64,
-        priority: u64,
-        group: u64,
         lr: u64,
+        interrupt: VirtualInterrupt,
     ) -> Result<(), ListRegisterActive> {
-        self.vcpus.inject(vcpu, virq, priority, group, lr)
+        self.vcpus.inject(vcpu, lr, interrupt)
+    }
+
+    fn vcpu_list_register(&mut self, vcpu: Vcpu, lr: u64, withdraw: bool) -> (VirtualInterrupt, bool, bool) {
+        self.vcpus.held(vcpu, lr, withdraw)
+    }
+
+    fn vcpu_read_more(&mut self, vcpu: Vcpu, index: u64) -> u64 {
+        self.vcpus.read_more(vcpu, index)
+    }
+
+    fn vcpu_write_more(&mut self, vcpu: Vcpu, index: u64, value: u64) {
+        self.vcpus.write_more(vcpu, index, value, self.gic);
     }
 
     fn vcpu_ack_vppi(&mut self, vcpu: Vcpu, irq: u64) -> bool {

@@ -9,10 +9,11 @@
 //!
 //! Interfaces: virtual interrupts ([`gic`](crate::gic)), generic timer (Arm DDI 0487, D11).
 
+use kernel_abi::extension::vcpu as state;
 use kernel_abi::vcpu::VcpuReg;
 use kernel_core::PhysAddr;
 use kernel_core::layout::Vcpu;
-use kernel_core::machine::ListRegisterActive;
+use kernel_core::machine::{ListRegisterActive, VirtualInterrupt};
 
 use crate::gic::{Controller as _, Gic, VirtualGic, VirtualInterface as _};
 use crate::memory;
@@ -356,24 +357,90 @@ impl VcpuSwitch {
     pub fn inject(
         &self,
         vcpu: Vcpu,
-        virq: u64,
-        priority: u64,
-        group: u64,
         index: u64,
+        interrupt: VirtualInterrupt,
     ) -> Result<(), ListRegisterActive> {
-        let loaded = self.loaded == Some(vcpu);
-        let offset = field::LIST_REGISTERS + 8 * index;
-        let old = if loaded { self.interface.list_register(index) } else { load(vcpu, offset) };
-        if VirtualGic::is_active(old) {
+        if VirtualGic::is_active(self.list_register(vcpu, index)) {
             return Err(ListRegisterActive);
         }
-        let value = VirtualGic::pending(virq, priority, group);
-        if loaded {
+        self.set_list_register(vcpu, index, VirtualGic::pending(interrupt));
+        Ok(())
+    }
+
+    /// What list register `index` holds, and whether it is pending and active. With `withdraw`, one that is only pending is
+    /// taken out.
+    pub fn held(&self, vcpu: Vcpu, index: u64, withdraw: bool) -> (VirtualInterrupt, bool, bool) {
+        let value = self.list_register(vcpu, index);
+        let (pending, active) = (VirtualGic::is_pending(value), VirtualGic::is_active(value));
+        if withdraw && pending && !active {
+            self.set_list_register(vcpu, index, 0);
+        }
+        (VirtualGic::interrupt(value), pending, active)
+    }
+
+    /// A list register, wherever it is.
+    #[inline]
+    fn list_register(&self, vcpu: Vcpu, index: u64) -> u64 {
+        if self.loaded == Some(vcpu) {
+            self.interface.list_register(index)
+        } else {
+            load(vcpu, field::LIST_REGISTERS + 8 * index)
+        }
+    }
+
+    #[inline]
+    fn set_list_register(&self, vcpu: Vcpu, index: u64, value: u64) {
+        if self.loaded == Some(vcpu) {
             self.interface.set_list_register(index, value);
         } else {
-            store(vcpu, offset, value);
+            store(vcpu, field::LIST_REGISTERS + 8 * index, value);
         }
-        Ok(())
+    }
+
+    /// A word of the state behind the registers ([`kernel_abi::extension::vcpu`]); 0 for one that there is not.
+    pub fn read_more(&self, vcpu: Vcpu, index: u64) -> u64 {
+        let loaded = self.loaded == Some(vcpu);
+        match index {
+            state::FLAGS => load(vcpu, field::FLAGS) & VTIMER_MASKED,
+            state::CSSELR if loaded => read!("csselr_el1"),
+            state::CSSELR => load(vcpu, field::CSSELR),
+            _ => {
+                let place = index.wrapping_sub(state::INTERFACE) as usize;
+                let words = if loaded {
+                    self.interface.state()
+                } else {
+                    field::INTERFACE.map(|offset| load(vcpu, offset))
+                };
+                words.get(place).copied().unwrap_or(0)
+            }
+        }
+    }
+
+    /// Writes such a word.
+    pub fn write_more(&mut self, vcpu: Vcpu, index: u64, value: u64, gic: Gic) {
+        let loaded = self.loaded == Some(vcpu);
+        match index {
+            state::FLAGS => {
+                store(vcpu, field::FLAGS, value & VTIMER_MASKED);
+                if loaded {
+                    self.mask_vtimer(value & VTIMER_MASKED != 0, gic);
+                }
+            }
+            state::CSSELR if loaded => write!("csselr_el1", value),
+            state::CSSELR => store(vcpu, field::CSSELR, value),
+            _ => {
+                let place = index.wrapping_sub(state::INTERFACE) as usize;
+                if loaded {
+                    let mut words = self.interface.state();
+                    if let Some(word) = words.get_mut(place) {
+                        *word = value;
+                    }
+                    self.interface.set_state(words);
+                } else if let Some(&offset) = field::INTERFACE.get(place) {
+                    store(vcpu, offset, value);
+                }
+            }
+        }
     }
 
     /// A list register of the running virtual CPU whose interrupt has ended; it is emptied, so that each end is told

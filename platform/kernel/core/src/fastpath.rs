@@ -52,6 +52,7 @@ pub enum Path {
     ReadRegisters,
     WriteRegisters,
     Vcpu,
+    VcpuState,
     IrqAck,
 }
 

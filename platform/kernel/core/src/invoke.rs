@@ -22,6 +22,8 @@ pub struct Message {
     pub caller: Tcb,
     /// What it asks for; `None` when the label is no invocation.
     pub invocation: Option<Invocation>,
+    /// The label.
+    pub label: u64,
     /// Message words that are there.
     pub length: u64,
     /// Slots of the extra capabilities.
@@ -149,6 +151,7 @@ impl<M: Machine> Kernel<M> {
         let msg = Message {
             caller: thread,
             invocation: Invocation::from_label(info.label(), M::HW_DEBUG),
+            label: info.label(),
             length,
             extra,
             buffer,

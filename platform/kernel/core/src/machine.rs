@@ -26,6 +26,19 @@ pub enum CacheOp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListRegisterActive;
 
+/// What a list register is loaded with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VirtualInterrupt {
+    /// Number.
+    pub number: u64,
+    /// Priority, 0 (highest) to 31.
+    pub priority: u64,
+    /// Group, 0 or 1.
+    pub group: u64,
+    /// The CPU that sent it, of a software-generated one on a GIC that says so; else 0.
+    pub source: u64,
+}
+
 /// The machine under the kernel. Physical addresses given to it always lie in memory the kernel owns or has handed
 /// out; the core checks before it calls.
 pub trait Machine {
@@ -144,11 +157,16 @@ pub trait Machine {
     fn vcpu_inject(
         &mut self,
         vcpu: Vcpu,
-        virq: u64,
-        priority: u64,
-        group: u64,
         lr: u64,
+        interrupt: VirtualInterrupt,
     ) -> Result<(), ListRegisterActive>;
+    /// What list register `lr` holds, and whether it is pending and active. With `withdraw`, one that is only pending is
+    /// taken out.
+    fn vcpu_list_register(&mut self, vcpu: Vcpu, lr: u64, withdraw: bool) -> (VirtualInterrupt, bool, bool);
+    /// Reads word `index` of a virtual CPU's state behind its registers ([`kernel_abi::extension::vcpu`]).
+    fn vcpu_read_more(&mut self, vcpu: Vcpu, index: u64) -> u64;
+    /// Writes such a word.
+    fn vcpu_write_more(&mut self, vcpu: Vcpu, index: u64, value: u64);
     /// Unmasks the virtual private interrupt `irq` of `vcpu` again. Returns whether it is one.
     fn vcpu_ack_vppi(&mut self, vcpu: Vcpu, irq: u64) -> bool;
 

@@ -9,7 +9,7 @@ extern crate std;
 use crate::addr::PhysAddr;
 use crate::kernel::{Kernel, KernelMemory};
 use crate::layout::{Tcb, Vcpu};
-use crate::machine::{CacheOp, ListRegisterActive, Machine};
+use crate::machine::{CacheOp, ListRegisterActive, Machine, VirtualInterrupt};
 use kernel_abi::object::AddressSpace;
 use kernel_abi::vcpu::VcpuReg;
 use std::cell::Cell;
@@ -55,10 +55,10 @@ pub struct SimMachine {
     pub invalidated: Vec<(u8, Option<u64>)>,
     /// Cache operations.
     pub cache_ops: Vec<(CacheOp, u64, u64)>,
-    /// Registers of virtual CPUs.
+    /// Registers of virtual CPUs, and what follows them in their state.
     pub vcpu_regs: BTreeMap<(Vcpu, u64), u64>,
-    /// List registers of virtual CPUs: interrupt, priority, group.
-    pub list_registers: BTreeMap<(Vcpu, u64), (u64, u64, u64)>,
+    /// Interrupts in list registers of virtual CPUs, all pending.
+    pub list_registers: BTreeMap<(Vcpu, u64), VirtualInterrupt>,
     /// What was printed.
     pub output: Vec<u8>,
     /// Accesses to memory so far; zeroing and cache maintenance count one for each line.
@@ -255,13 +255,25 @@ impl Machine for SimMachine {
     fn vcpu_inject(
         &mut self,
         vcpu: Vcpu,
-        virq: u64,
-        priority: u64,
-        group: u64,
         lr: u64,
+        interrupt: VirtualInterrupt,
     ) -> Result<(), ListRegisterActive> {
-        self.list_registers.insert((vcpu, lr), (virq, priority, group));
+        self.list_registers.insert((vcpu, lr), interrupt);
         Ok(())
+    }
+    fn vcpu_list_register(&mut self, vcpu: Vcpu, lr: u64, withdraw: bool) -> (VirtualInterrupt, bool, bool) {
+        // No guest runs, so nothing becomes active.
+        let held = self.list_registers.get(&(vcpu, lr)).copied();
+        if withdraw {
+            self.list_registers.remove(&(vcpu, lr));
+        }
+        (held.unwrap_or_default(), held.is_some(), false)
+    }
+    fn vcpu_read_more(&mut self, vcpu: Vcpu, index: u64) -> u64 {
+        self.vcpu_regs.get(&(vcpu, index)).copied().unwrap_or(0)
+    }
+    fn vcpu_write_more(&mut self, vcpu: Vcpu, index: u64, value: u64) {
+        self.vcpu_regs.insert((vcpu, index), value);
     }
     fn vcpu_ack_vppi(&mut self, _vcpu: Vcpu, irq: u64) -> bool {
         irq == 27

@@ -9,15 +9,24 @@ use crate::error::Error;
 use crate::invoke::{Message, Outcome};
 use crate::kernel::Kernel;
 use crate::layout::{Tcb, Vcpu};
-use crate::machine::{ListRegisterActive, Machine};
-use kernel_abi::Invocation;
+use crate::machine::{ListRegisterActive, Machine, VirtualInterrupt};
 use kernel_abi::context::stored;
 use kernel_abi::vcpu::VcpuReg;
+use kernel_abi::{Invocation, extension};
 
 /// Greatest virtual interrupt number, priority and group that can be injected.
 const MAX_VIRQ: u64 = 1023;
 const MAX_PRIORITY: u64 = 31;
 const MAX_GROUP: u64 = 1;
+
+/// Whether `count` words from `first` on are in a virtual CPU's state.
+#[inline]
+pub(crate) fn check_state(first: u64, count: u64) -> Result<(), Error> {
+    let Some(left @ 1..) = extension::vcpu::STATE_WORDS.checked_sub(first) else {
+        return Err(Error::InvalidArgument(0));
+    };
+    if (1..=left).contains(&count) { Ok(()) } else { Err(Error::Range(1, left)) }
+}
 
 impl<M: Machine> Kernel<M> {
     /// Handles an invocation of the virtual CPU `at`.
@@ -33,7 +42,7 @@ impl<M: Machine> Kernel<M> {
             }
             Some(Invocation::ArmVcpuInjectIrq) => {
                 self.require(msg, 1, 0)?;
-                self.vcpu_inject(at, self.arg(msg, 0))
+                self.vcpu_inject(at, self.arg(msg, 0), false)
             }
             Some(Invocation::ArmVcpuReadReg) => {
                 self.require(msg, 1, 0)?;
@@ -60,25 +69,103 @@ impl<M: Machine> Kernel<M> {
                 }
                 Ok(0)
             }
+            _ if M::EXTENSION => self.decode_vcpu_extension(at, msg),
             _ => Err(Error::IllegalOperation.into()),
         }
     }
 
-    /// Injects the virtual interrupt that `word` describes (`ARM_VCPU_InjectIRQ`). Changes nothing when it fails.
-    pub(crate) fn vcpu_inject(&mut self, at: Vcpu, word: u64) -> Outcome {
-        let (virq, priority, group, lr) =
-            (word & 0xffff, word >> 16 & 0xff, word >> 24 & 0xff, word >> 32 & 0xff);
+    /// The invocations of the kernel extension ([`extension::vcpu`]).
+    fn decode_vcpu_extension(&mut self, at: Vcpu, msg: &Message) -> Outcome {
+        match msg.label {
+            extension::vcpu::INJECT => {
+                self.require(msg, 1, 0)?;
+                self.vcpu_inject(at, self.arg(msg, 0), true)
+            }
+            extension::vcpu::LIST_REGISTER => {
+                self.require(msg, 2, 0)?;
+                let (lr, last) = (self.arg(msg, 0), self.last_list_register());
+                if lr > last {
+                    return Err(Error::Range(0, last).into());
+                }
+                let withdraw = self.arg(msg, 1) != 0;
+                let (held, pending, active) = self.m.vcpu_list_register(at, lr, withdraw);
+                let flag = |set, flag| if set { flag } else { 0 };
+                let word = held.number
+                    | held.priority << 16
+                    | held.group << 24
+                    | flag(pending, extension::vcpu::PENDING)
+                    | flag(active, extension::vcpu::ACTIVE)
+                    | held.source << extension::vcpu::SOURCE_SHIFT;
+                self.answer(msg, 0, word);
+                Ok(1)
+            }
+            extension::vcpu::READ_STATE => {
+                self.require(msg, 2, 0)?;
+                let (first, count) = (self.arg(msg, 0), self.arg(msg, 1));
+                check_state(first, count)?;
+                for index in 0..count {
+                    let word = self.vcpu_state_word(at, first + index);
+                    self.answer(msg, index, word);
+                }
+                Ok(count)
+            }
+            extension::vcpu::WRITE_STATE => {
+                self.require(msg, 1, 0)?;
+                let (first, count) = (self.arg(msg, 0), msg.length - 1);
+                check_state(first, count)?;
+                for index in 0..count {
+                    let value = self.arg(msg, 1 + index);
+                    match VcpuReg::from_index(first + index) {
+                        Some(reg) => self.m.vcpu_write(at, reg, value),
+                        None => self.m.vcpu_write_more(at, first + index, value),
+                    }
+                }
+                Ok(0)
+            }
+            _ => Err(Error::IllegalOperation.into()),
+        }
+    }
+
+    /// Word `index` of a virtual CPU's state.
+    #[inline]
+    pub(crate) fn vcpu_state_word(&mut self, at: Vcpu, index: u64) -> u64 {
+        match VcpuReg::from_index(index) {
+            Some(reg) => self.m.vcpu_read(at, reg),
+            None => self.m.vcpu_read_more(at, index),
+        }
+    }
+
+    fn last_list_register(&self) -> u64 {
+        self.m.vcpu_list_registers().saturating_sub(1)
+    }
+
+    /// Injects the virtual interrupt that `word` describes (`ARM_VCPU_InjectIRQ`), `with_source` that of the kernel
+    /// extension. Changes nothing when it fails.
+    pub(crate) fn vcpu_inject(&mut self, at: Vcpu, word: u64, with_source: bool) -> Outcome {
+        let (number, priority, group, lr) = (
+            word & 0xffff,
+            word >> 16 & 0xff,
+            word >> 24 & 0xff,
+            word >> extension::vcpu::INDEX_SHIFT & 0xff,
+        );
+        let source = if with_source {
+            word >> extension::vcpu::SOURCE_SHIFT & extension::vcpu::SOURCE_MASK
+        } else {
+            0
+        };
+        let has_sources = number < extension::vcpu::FIRST_WITH_ONE_SOURCE;
         for (value, most) in [
-            (virq, MAX_VIRQ),
+            (number, MAX_VIRQ),
             (priority, MAX_PRIORITY),
             (group, MAX_GROUP),
-            (lr, self.m.vcpu_list_registers().saturating_sub(1)),
+            (lr, self.last_list_register()),
+            (source, if has_sources { extension::vcpu::SOURCE_MASK } else { 0 }),
         ] {
             if value > most {
                 return Err(Error::Range(0, most).into());
             }
         }
-        match self.m.vcpu_inject(at, virq, priority, group, lr) {
+        match self.m.vcpu_inject(at, lr, VirtualInterrupt { number, priority, group, source }) {
             Ok(()) => Ok(0),
             Err(ListRegisterActive) => Err(Error::DeleteFirst.into()),
         }

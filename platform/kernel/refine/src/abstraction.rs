@@ -8,6 +8,7 @@ use kernel_core::cap::{Cap, FrameRights, Mapping};
 use kernel_core::domain::Turn as CoreTurn;
 use kernel_core::kernel::IrqState;
 use kernel_core::layout::{self, State as CoreState, Tcb, blocked, notification_state, queue_state};
+use kernel_core::machine::VirtualInterrupt;
 use kernel_core::sched::Action;
 use kernel_core::sim::{MAX_IRQ, SimMachine};
 use kernel_core::{Kernel, Machine, PhysAddr};
@@ -268,7 +269,17 @@ impl Abstraction<'_> {
                         .filter(|((v, _), _)| *v == vcpu)
                         .map(|((_, r), &x)| (*r, x));
                     let tcb = vcpu.tcb(self.m()).map(|t| Obj(t.addr().0));
-                    state.vcpus.insert(obj, Vcpu { tcb, registers: registers.collect() });
+                    let list_registers = self.m().list_registers.iter().filter(|((v, _), _)| *v == vcpu);
+                    let list_registers =
+                        list_registers.map(|((_, index), held)| (*index, list_register(held)));
+                    state.vcpus.insert(
+                        obj,
+                        Vcpu {
+                            tcb,
+                            registers: registers.collect(),
+                            list_registers: list_registers.collect(),
+                        },
+                    );
                 }
                 _ => {}
             }
@@ -520,4 +531,13 @@ fn zombie_holder(z: &kernel_core::cap::Zombie) -> Holder {
 
 fn frame_rights(rights: FrameRights) -> spec_cap::FrameRights {
     spec_cap::FrameRights { read: rights.read, write: rights.write }
+}
+
+/// A list register of the simulated machine as the extension tells it; all are pending.
+fn list_register(held: &VirtualInterrupt) -> u64 {
+    held.number
+        | held.priority << 16
+        | held.group << 24
+        | kernel_abi::extension::vcpu::PENDING
+        | held.source << kernel_abi::extension::vcpu::SOURCE_SHIFT
 }

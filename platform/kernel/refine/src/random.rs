@@ -351,10 +351,13 @@ impl Maker<'_> {
     }
 
     fn invocation(&mut self) -> Step {
-        let (cap, label, words, caps) = self.operation();
-        let mut label = label.label(HW_DEBUG).unwrap_or(0);
-        let (mut words, mut caps) = (words, caps);
-        let mut cap = cap;
+        let (mut cap, mut label, mut words, mut caps) = if self.rng.percent(2) {
+            let (cap, label, words) = self.vcpu_extension();
+            (cap, label, words, vec![])
+        } else {
+            let (cap, what, words, caps) = self.operation();
+            (cap, what.label(HW_DEBUG).unwrap_or(0), words, caps)
+        };
         // Hostile: another label, too short, other words, another object.
         if self.rng.percent(8) {
             match self.rng.below(6) {
@@ -614,6 +617,35 @@ impl Maker<'_> {
         }
     }
 
+    /// A request for a virtual interrupt, with or without a source.
+    fn virtual_interrupt(&mut self) -> u64 {
+        let field =
+            |rng: &mut Rng, small: u64, odd: u64| if rng.percent(90) { rng.below(small) } else { odd };
+        let most = self.rng.pick(&[16, 1024]);
+        field(self.rng, most, 0xffff)
+            | field(self.rng, 32, 255) << 16
+            | field(self.rng, 2, 7) << 24
+            | field(self.rng, 4, 64) << 32
+            | field(self.rng, 4, 0xffff) << 48
+    }
+
+    /// An invocation of a virtual CPU by the kernel extension.
+    fn vcpu_extension(&mut self) -> (u64, u64, Vec<u64>) {
+        use kernel_abi::extension::vcpu::{INJECT, LIST_REGISTER, READ_STATE, STATE_WORDS, WRITE_STATE};
+        let vcpu = self.slot_with(|c| matches!(c, Cap::Vcpu { .. }));
+        let (first, count) =
+            self.rng.pick(&[(0, STATE_WORDS), (20, 2), (24, 5), (28, 2), (STATE_WORDS, 1), (3, 0)]);
+        match self.rng.below(4) {
+            0 => (vcpu, INJECT, vec![self.virtual_interrupt()]),
+            1 => (vcpu, LIST_REGISTER, vec![self.rng.below(5), self.rng.below(2)]),
+            2 => (vcpu, READ_STATE, vec![first, count]),
+            _ => {
+                let words = (0..count).map(|_| self.rng.number());
+                (vcpu, WRITE_STATE, core::iter::once(first).chain(words).collect())
+            }
+        }
+    }
+
     fn irq_or_vcpu_operation(&mut self) -> (u64, Invocation, Vec<u64>, Vec<u64>) {
         use Invocation::*;
         let handler = self.slot_with(|c| matches!(c, Cap::IrqHandler { .. }));
@@ -638,13 +670,7 @@ impl Maker<'_> {
             5 => (handler, IrqClearIrqHandler, vec![], vec![]),
             6..=7 => (vcpu, ArmVcpuSetTcb, vec![], vec![self.tcb()]),
             8 => {
-                let field = |rng: &mut Rng, small: u64, odd: u64| {
-                    if rng.percent(90) { rng.below(small) } else { odd }
-                };
-                let request = field(self.rng, 1024, 0xffff)
-                    | field(self.rng, 32, 255) << 16
-                    | field(self.rng, 2, 7) << 24
-                    | field(self.rng, 4, 64) << 32;
+                let request = self.virtual_interrupt();
                 (vcpu, ArmVcpuInjectIrq, vec![request], vec![])
             }
             9 => (vcpu, ArmVcpuReadReg, vec![self.rng.below(26)], vec![]),

@@ -65,6 +65,20 @@ fn features(state: &State) -> Vec<String> {
     seen
 }
 
+/// Invocations of the kernel extension.
+const EXTENSION: [u64; 4] = {
+    use kernel_abi::extension::vcpu::{INJECT, LIST_REGISTER, READ_STATE, WRITE_STATE};
+    [INJECT, LIST_REGISTER, READ_STATE, WRITE_STATE]
+};
+
+/// What an invocation's label means, if anything.
+fn name(label: u64) -> Option<String> {
+    if EXTENSION.contains(&label) {
+        return Some(format!("extension {label:#x}"));
+    }
+    Invocation::from_label(label, HW_DEBUG).map(|what| format!("{what:?}"))
+}
+
 #[test]
 fn random_sequences_reach_everything() {
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
@@ -86,9 +100,9 @@ fn random_sequences_reach_everything() {
             if let (Event::Syscall(-1), Some(caller)) = (step.event, caller)
                 && let Some(tcb) = pair.spec.tcbs.get(&caller)
                 && tcb.state == ThreadState::Running
-                && let Some(label) = Invocation::from_label(step.regs[1] >> 12, HW_DEBUG)
+                && let Some(label) = name(step.regs[1] >> 12)
             {
-                *seen.entry(format!("{label:?} -> {}", tcb.regs[1] >> 12)).or_default() += 1;
+                *seen.entry(format!("{label} -> {}", tcb.regs[1] >> 12)).or_default() += 1;
                 *seen.entry(format!("error {}", tcb.regs[1] >> 12)).or_default() += 1;
             }
             for feature in features(&pair.spec) {
@@ -98,6 +112,7 @@ fn random_sequences_reach_everything() {
     }
     let mut wanted: Vec<String> =
         Invocation::ALL.iter().map(|(what, ..)| *what).map(|what| format!("{what:?} -> 0")).collect();
+    wanted.extend(EXTENSION.iter().map(|label| format!("extension {label:#x} -> 0")));
     wanted.extend((0..=10).map(|error| format!("error {error}")));
     wanted.extend(
         [

@@ -4,11 +4,11 @@
 //!
 //! `REFINE_SEQUENCES` and `REFINE_SEED` as in `random.rs`.
 
-use kernel_abi::{Invocation, MessageInfo, Syscall, ipc};
+use kernel_abi::{Invocation, MessageInfo, Syscall, extension, ipc};
 use kernel_core::fastpath::Path;
 use kernel_core::sim::HW_DEBUG;
 use kernel_refine::random::{self, Rng, describe};
-use kernel_refine::world::{self, busy, invoke, slot};
+use kernel_refine::world::{self, busy, invoke, invoke_label, slot};
 use kernel_refine::{Pair, Step};
 use kernel_spec::fault::Fault;
 use kernel_spec::{Event, Obj, ThreadState};
@@ -50,7 +50,7 @@ fn event_loops(passive: bool, domains: bool, exits: bool, slices: bool) -> Pair 
         steps.push(invoke(slot::DOMAIN, DomainScheduleSetStart, &[0], &[]));
     }
     if exits {
-        steps.push(invoke(busy::TCB + 3, TcbSetFlags, &[0, kernel_abi::extension::EXITS], &[]));
+        steps.push(invoke(busy::TCB + 3, TcbSetFlags, &[0, extension::EXITS], &[]));
     }
     for (number, step) in steps.iter().enumerate() {
         let caller = pair.spec.current;
@@ -150,7 +150,11 @@ fn step(pair: &Pair, rng: &mut Rng) -> Step {
             invoke(busy::VCPU, ArmVcpuInjectIrq, &[request], &[])
         }
         35..=38 => invoke(busy::VCPU, ArmVcpuAckVppi, &[rng.pick(&[27, 27, 28, 1 << 40])], &[]),
-        39..=42 => invoke(busy::IRQ, IrqAckIrq, &[], &[]),
+        39..=40 => invoke(busy::IRQ, IrqAckIrq, &[], &[]),
+        41..=42 => {
+            let (first, count) = rng.pick(&[(20, 2), (18, 4), (24, 4), (25, 4), (24, 5), (26, 4), (29, 1)]);
+            invoke_label(busy::VCPU, extension::vcpu::READ_STATE, &[first, count], &[])
+        }
         43..=45 => invoke(busy::TCB + rng.below(4), TcbResume, &[], &[]),
         46..=49 => message(rng, Syscall::NBSend, reply, 0, 0),
         50..=62 => message(rng, Syscall::Recv, endpoint, reply, 0),

@@ -241,8 +241,10 @@ pub struct SchedContext {
 pub struct Vcpu {
     /// Bound thread.
     pub tcb: Option<Obj>,
-    /// Registers written, by index.
+    /// Registers written, by index, and what follows them in its state.
     pub registers: BTreeMap<u64, u64>,
+    /// Interrupts in its list registers, by their index, as words of the kernel extension.
+    pub list_registers: BTreeMap<u64, u64>,
 }
 
 /// What the scheduler was asked for since the entry began.

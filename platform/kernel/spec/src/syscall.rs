@@ -33,6 +33,8 @@ pub(crate) struct Invocation {
     pub caller: Obj,
     /// What; `None`: no such label.
     pub label: Option<Label>,
+    /// Its number.
+    pub number: u64,
     /// Message words.
     pub words: Vec<u64>,
     /// Slots of the extra capabilities.
@@ -190,6 +192,7 @@ impl State {
         let call = Invocation {
             caller,
             label: Label::from_label(info.label(), self.config.hw_debug),
+            number: info.label(),
             words,
             extra,
             is_call: kind.call,

@@ -9,6 +9,7 @@ use super::{Controller, FIRST_CONFIGURABLE, FIRST_SHARED, FIRST_SPECIAL, STATE_W
 use crate::board::{self, MAX_IRQ};
 use crate::memory::Registers;
 use crate::paging::device_page;
+use kernel_core::machine::VirtualInterrupt;
 
 /// Its pages: distributor, CPU interface, virtual interface control.
 pub const PAGES: [u64; 3] = [board::GICD, board::GICC, board::GICH];
@@ -46,8 +47,13 @@ const HCR_ENABLE: u32 = 1;
 
 /// List register fields.
 mod lr {
+    pub const NUMBER_MASK: u32 = 0x3ff;
+    /// Of an interrupt that no hardware stands behind: the CPU that sent it.
+    pub const SOURCE_SHIFT: u32 = 10;
+    pub const SOURCE_MASK: u32 = 7;
     pub const EOI_MAINTENANCE: u32 = 1 << 19;
     pub const PRIORITY_SHIFT: u32 = 23;
+    pub const PRIORITY_MASK: u32 = 0x1f;
     pub const PENDING: u32 = 1 << 28;
     pub const ACTIVE: u32 = 1 << 29;
     pub const GROUP_SHIFT: u32 = 30;
@@ -201,13 +207,29 @@ impl VirtualInterface for VirtualGic {
     }
 
     #[inline(always)]
-    fn pending(virq: u64, priority: u64, group: u64) -> u64 {
-        let value = virq as u32 & 0x3ff
+    fn pending(interrupt: VirtualInterrupt) -> u64 {
+        let VirtualInterrupt { number, priority, group, source } = interrupt;
+        let value = number as u32 & lr::NUMBER_MASK
+            | (source as u32 & lr::SOURCE_MASK) << lr::SOURCE_SHIFT
             | lr::EOI_MAINTENANCE
-            | (priority as u32 & 0x1f) << lr::PRIORITY_SHIFT
+            | (priority as u32 & lr::PRIORITY_MASK) << lr::PRIORITY_SHIFT
             | lr::PENDING
             | (group as u32 & 1) << lr::GROUP_SHIFT;
         value.into()
+    }
+
+    fn interrupt(list_register: u64) -> VirtualInterrupt {
+        let field = |shift: u32, mask: u32| u64::from(list_register as u32 >> shift & mask);
+        VirtualInterrupt {
+            number: field(0, lr::NUMBER_MASK),
+            priority: field(lr::PRIORITY_SHIFT, lr::PRIORITY_MASK),
+            group: field(lr::GROUP_SHIFT, 1),
+            source: field(lr::SOURCE_SHIFT, lr::SOURCE_MASK),
+        }
+    }
+
+    fn is_pending(list_register: u64) -> bool {
+        list_register as u32 & lr::PENDING != 0
     }
 
     #[inline(always)]

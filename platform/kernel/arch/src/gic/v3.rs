@@ -10,6 +10,7 @@ use crate::board::{self, MAX_IRQ};
 use crate::memory::Registers;
 use crate::paging::device_page;
 use crate::sysreg::{isb, read, write};
+use kernel_core::machine::VirtualInterrupt;
 
 /// Byte offset of the distributor's routing registers, two pages of them.
 const ROUTING: u64 = 0x6000;
@@ -281,12 +282,26 @@ impl VirtualInterface for VirtualGic {
         write!("ich_ap1r0_el2", group1);
     }
 
-    fn pending(virq: u64, priority: u64, group: u64) -> u64 {
-        virq & 0xffff_ffff
+    /// A GICv3 does not say which CPU sent an interrupt.
+    fn pending(interrupt: VirtualInterrupt) -> u64 {
+        interrupt.number & 0xffff_ffff
             | lr::EOI_MAINTENANCE
-            | (priority & 0x1f) << lr::PRIORITY_SHIFT
-            | (group & 1) << lr::GROUP_SHIFT
+            | (interrupt.priority & 0x1f) << lr::PRIORITY_SHIFT
+            | (interrupt.group & 1) << lr::GROUP_SHIFT
             | lr::PENDING
+    }
+
+    fn interrupt(list_register: u64) -> VirtualInterrupt {
+        VirtualInterrupt {
+            number: list_register & 0xffff_ffff,
+            priority: list_register >> lr::PRIORITY_SHIFT & 0x1f,
+            group: list_register >> lr::GROUP_SHIFT & 1,
+            source: 0,
+        }
+    }
+
+    fn is_pending(list_register: u64) -> bool {
+        list_register & lr::PENDING != 0
     }
 
     fn is_active(list_register: u64) -> bool {

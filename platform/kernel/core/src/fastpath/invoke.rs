@@ -2,7 +2,8 @@
 //! Fast paths of invocations: those that a virtual machine monitor and a driver make for each exit or interrupt.
 //!
 //! Called, without capabilities, and successful: registers of a thread read or written without stopping or resuming it,
-//! a virtual interrupt injected, a private one acknowledged, a device's interrupt acknowledged.
+//! a virtual interrupt injected, a private one acknowledged, a few words of a virtual CPU's state read, a device's
+//! interrupt acknowledged.
 
 use super::Path;
 use crate::PhysAddr;
@@ -10,8 +11,9 @@ use crate::cap::{self, tag};
 use crate::kernel::Kernel;
 use crate::layout::{Slot, Tcb, Vcpu};
 use crate::machine::Machine;
+use crate::vcpu::check_state;
 use kernel_abi::context::{self, stored};
-use kernel_abi::{Invocation, MessageInfo, error, ipc};
+use kernel_abi::{Invocation, MessageInfo, error, extension, ipc};
 
 /// Register of message word 0.
 const MR0: usize = 2;
@@ -40,7 +42,7 @@ impl<M: Machine> Kernel<M> {
             }
             tag::VCPU if is(Invocation::ArmVcpuInjectIrq) && info.length() >= 1 => {
                 let request = thread.reg(&self.m, MR0);
-                self.vcpu_inject(Vcpu::at(at)?, request).ok()?;
+                self.vcpu_inject(Vcpu::at(at)?, request, false).ok()?;
                 self.took(Path::Vcpu);
             }
             tag::VCPU if is(Invocation::ArmVcpuAckVppi) && info.length() >= 1 => {
@@ -49,6 +51,22 @@ impl<M: Machine> Kernel<M> {
                     return None;
                 }
                 self.took(Path::Vcpu);
+            }
+            tag::VCPU
+                if M::EXTENSION && info.label() == extension::vcpu::READ_STATE && info.length() >= 2 =>
+            {
+                let vcpu = Vcpu::at(at)?;
+                let (first, count) = (thread.reg(&self.m, MR0), thread.reg(&self.m, MR0 + 1));
+                check_state(first, count).ok()?;
+                if count > ipc::MSG_REGISTERS {
+                    return None;
+                }
+                for index in 0..count {
+                    let word = self.vcpu_state_word(vcpu, first + index);
+                    thread.set_reg(&mut self.m, MR0 + index as usize, word);
+                }
+                words = count;
+                self.took(Path::VcpuState);
             }
             tag::IRQ_HANDLER if is(Invocation::IrqAckIrq) => {
                 let irq = slot.word1(&self.m);

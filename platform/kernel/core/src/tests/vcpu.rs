@@ -4,6 +4,7 @@
 use super::world::World;
 use crate::cap::Cap;
 use crate::layout::{Tcb, Vcpu};
+use crate::machine::VirtualInterrupt;
 use kernel_abi::context::stored;
 use kernel_abi::error as code;
 use kernel_abi::{Invocation as I, ObjectType as O};
@@ -87,7 +88,10 @@ fn injection_checks_every_field() {
     for bad in [word(1024, 0, 0, 0), word(1, 32, 0, 0), word(1, 0, 2, 0), word(1, 0, 0, 4)] {
         assert_eq!(inject(bad), code::RANGE_ERROR);
     }
-    assert_eq!(world.kernel.m.list_registers.get(&(at, 3)), Some(&(1023, 31, 1)));
+    assert_eq!(
+        world.kernel.m.list_registers.get(&(at, 3)),
+        Some(&VirtualInterrupt { number: 1023, priority: 31, group: 1, source: 0 })
+    );
 }
 
 #[test]
