@@ -28,6 +28,7 @@ help:
 	@echo '  make run      boot two stock Debian guests in QEMU and connect this terminal to their console'
 	@echo '  make test     run every test: on this machine and in the emulator'
 	@echo '  make check    format, lints, documentation, host tests: before a commit'
+	@echo '  make sweep    kill drivers and virtualisers at every point of their events, under load; goes on where it ended'
 	@echo '  make bench    measure, counting instructions; a table, and build/bench.json'
 	@echo '  make limits   measure round trips; tests hold them to what they have been at best: tests/limits/calls.txt'
 	@echo '  make planted  plant bugs into a copy of the kernel, one at a time: its tests find them all (half an hour)'
@@ -58,6 +59,7 @@ help:
 	@echo '  PORT_0=                    what guest 0 may do on the network, for example ,deny:client1; PORT_1 likewise'
 	@echo '  NET=                       options of the network: those of the netdev `user` of QEMU, for example'
 	@echo '                             hostfwd=tcp:127.0.0.1:2222-10.0.2.20:22, or another netdev with its options'
+	@echo '  STRIDE=1  MOST=400         of `make sweep`: after every so many instructions, of so many; VICTIMS=net_driver,...'
 	@echo '  BENCH=boots|calls|loads    one part of `make bench`'
 	@echo '  LOAD=blk_read_seq,...      of the loads only these; then BLK_LAYOUT= is the only layout if it is given, what bare'
 	@echo '                             QEMU needs is kept in build/bench, and PROFILE=1 says where the instructions go'
@@ -82,6 +84,13 @@ planted mutants miri:
 	@$(XTASK) $@
 limits:
 	@$(XTASK) bench --only calls --limits
+
+.PHONY: sweep
+sweep: NEEDS = tests
+sweep: export STRIDE ?= 1
+sweep:
+	@tools/setup.sh $(NEEDS) && . build/toolchain.env && \
+		cargo test --quiet --package harness --test kills -- --nocapture drivers
 
 .PHONY: setup
 setup:

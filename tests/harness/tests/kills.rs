@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The default system under load, with its drivers, virtualisers and VMMs killed through the emulator's debugger: between
-//! taking something to do and waiting again, by a fault, by an endless loop, and, drivers and virtualisers that have rings,
-//! by a fault after writing over all of them.
+//! taking something to do and waiting again, by a fault, by an endless loop, and, those that have rings, by a fault after
+//! writing over all of them.
 //!
 //! Guests' tools are the judges: fio verifies what it wrote, and what went to this machine over TCP and came back has its
 //! checksum.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use harness::debugger::{self, Debugger};
@@ -33,6 +33,8 @@ const MOST: usize = 400;
 /// The same for a VMM, whose program runs in the other one too: the machine stops at what both come to.
 const VMM_MOST: usize = 300;
 const VMM_TRIES: usize = 4;
+/// Most kills of a sweep until the guests are asked whether they have noticed.
+const AT_ONCE: usize = 60;
 
 /// PDs and their programs.
 const VICTIMS: [(&str, &str); 9] = [
@@ -141,11 +143,9 @@ fn end_load(guest: &mut Guest) {
     assert_eq!(guest.run(&format!("dmesg | grep -i -E '{pattern}' | grep -v 'soft lockup'")), "");
 }
 
-/// Kills each victim `points` times in each way.
-fn sweep(port: &Path, points: usize, seed: u64) {
-    let mut machine = Debugger::connect(port).unwrap();
-    let mut state = seed;
-    let only = std::env::var("VICTIMS").ok();
+/// The PDs to be killed: all, or those that `VICTIMS` of the environment names.
+fn victims() -> Vec<Victim> {
+    let only = std::env::var("VICTIMS").ok().filter(|names| !names.is_empty());
     let wanted = |name: &str| only.as_ref().is_none_or(|names| names.split(',').any(|one| one == name));
     let victims: Vec<Victim> = VICTIMS
         .iter()
@@ -153,63 +153,134 @@ fn sweep(port: &Path, points: usize, seed: u64) {
         .map(|(name, program)| victim(name, program))
         .collect();
     assert!(!victims.is_empty());
-    for victim in &victims {
-        let mut lengths = [0; EVENTS];
-        for length in &mut lengths {
-            victim.wait_event(&mut machine, SOON).unwrap();
-            *length = victim.walk(&mut machine, MOST, SOON).unwrap();
-        }
-        lengths.sort_unstable();
-        println!("{}: instructions for events: {lengths:?}", victim.name);
+    victims
+}
+
+/// How many instructions it takes for some events, at most `most`, shortest first.
+fn lengths(machine: &mut Debugger, victim: &Victim, most: usize) -> [usize; EVENTS] {
+    let mut lengths = [0; EVENTS];
+    for length in &mut lengths {
+        victim.wait_event(machine, SOON).unwrap();
+        *length = victim.walk(machine, most, SOON).unwrap();
+    }
+    lengths.sort_unstable();
+    println!("{}: instructions for events: {lengths:?}", victim.name);
+    lengths
+}
+
+fn ways(victim: &Victim, random: u64) -> Vec<Way> {
+    let junk = [Junk::Byte(0xff), Junk::Random(random), Junk::Byte(0)][random as usize % 3];
+    let mut ways = vec![Way::Fault, Way::Loop];
+    if victim.has_rings() {
+        ways.push(Way::Scribble(junk));
+    }
+    ways
+}
+
+/// Kills a victim `aim` instructions behind an event's beginning, and waits for its next life.
+fn kill(machine: &mut Debugger, victim: &Victim, way: Way, aim: usize) {
+    // The last one that was killed takes up its work.
+    machine.run(PAUSE).unwrap();
+    let reached = victim.reach(machine, aim, TRIES, SOON).unwrap();
+    let begin = Instant::now();
+    victim.kill(machine, way).unwrap();
+    victim
+        .wait_reborn(machine, LONG)
+        .unwrap_or_else(|error| panic!("{way:?} after {reached} instructions: {error}"));
+    let taken = begin.elapsed().as_millis();
+    println!("{}: {way:?} after {reached} of {aim} instructions, restarted in {taken} ms", victim.name);
+}
+
+/// Kills each victim `points` times in each way, at random moments.
+fn sample(machine: &mut Debugger, points: usize, seed: u64) {
+    let mut state = seed;
+    for victim in &victims() {
+        let lengths = lengths(machine, victim, MOST);
         for _ in 0..points {
-            let random = next(&mut state);
-            let junk = [Junk::Byte(0xff), Junk::Random(random), Junk::Byte(0)][random as usize % 3];
-            let mut ways = vec![Way::Fault, Way::Loop];
-            if victim.has_rings() {
-                ways.push(Way::Scribble(junk));
-            }
-            for way in ways {
+            for way in ways(victim, next(&mut state)) {
                 // Somewhere in one of the longer events: the short ones may be the watchdog's.
                 let length = lengths[EVENTS / 2 + next(&mut state) as usize % (EVENTS / 2)];
                 let aim = next(&mut state) as usize % length.max(1);
-                // The last one that was killed takes up its work.
-                machine.run(PAUSE).unwrap();
-                let reached = victim.reach(&mut machine, aim, TRIES, SOON).unwrap();
-                let begin = Instant::now();
-                victim.kill(&mut machine, way).unwrap();
-                victim
-                    .wait_reborn(&mut machine, LONG)
-                    .unwrap_or_else(|error| panic!("{way:?} after {reached} instructions: {error}"));
-                let taken = begin.elapsed().as_millis();
-                println!(
-                    "{}: {way:?} after {reached} of {aim} instructions, restarted in {taken} ms",
-                    victim.name
-                );
+                kill(machine, victim, way, aim);
             }
         }
     }
-    machine.detach().unwrap();
 }
 
-/// Number of times that each victim is killed in each way, and the seed of the points: `KILLS` and `SEED` of the environment.
-/// (`VICTIMS` of the environment are the names of those to be killed, all by default.)
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |value| value.parse().unwrap())
+/// Kills each victim in each way after every `stride`-th instruction of an event. What it has done is kept in
+/// `build/sweep/passed`, so that it goes on there if it is run again.
+fn sweep(stride: usize, most: usize) {
+    let file = harness::root().join("build/sweep/passed");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let mut passed = std::fs::read_to_string(&file).unwrap_or_default();
+    let has_passed = |passed: &str, name: &str| passed.lines().any(|line| line == name);
+    let end = |victim: &Victim| format!("{}: every {stride} of {most}", victim.name);
+    let victims = victims();
+    while victims.iter().any(|victim| !has_passed(&passed, &end(victim))) {
+        let mut done = Vec::new();
+        under_load("sweep", |machine| {
+            let mut room = AT_ONCE;
+            for victim in victims.iter().filter(|victim| !has_passed(&passed, &end(victim))) {
+                if room == 0 {
+                    break;
+                }
+                let longest = lengths(machine, victim, most).into_iter().max().unwrap_or_default();
+                let points = (0..longest).step_by(stride).flat_map(|aim| {
+                    let named = move |way| (aim, way, format!("{}: {way:?} after {aim}", victim.name));
+                    ways(victim, aim as u64).into_iter().map(named)
+                });
+                let left: Vec<_> = points.filter(|(_, _, name)| !has_passed(&passed, name)).collect();
+                println!("{}: {} points left", victim.name, left.len());
+                let last = left.len() <= room;
+                for (aim, way, name) in left.into_iter().take(room) {
+                    kill(machine, victim, way, aim);
+                    done.push(name);
+                    room -= 1;
+                }
+                if last {
+                    done.push(end(victim));
+                }
+            }
+        });
+        // Only now is it known that the guests have seen nothing.
+        done.iter().for_each(|name| passed += &format!("{name}\n"));
+        std::fs::write(&file, &passed).unwrap();
+    }
 }
 
-#[test]
-fn drivers_and_virtualisers_die_under_load_and_guests_see_a_pause() {
-    let (mut guest, port) = boot("kills");
+/// Boots the system, lets PDs be killed while both guests work, and sees whether they have noticed.
+fn under_load(test: &str, kill: impl FnOnce(&mut Debugger)) {
+    let (mut guest, port) = boot(test);
     let host = Peer::echoing().unwrap();
     for number in [0, 1] {
         start_load(guest.focus(number), host.port);
     }
-    sweep(&port, number("KILLS", 1) as usize, number("SEED", 1));
+    let mut machine = Debugger::connect(&port).unwrap();
+    kill(&mut machine);
+    machine.detach().unwrap();
     for number in [0, 1] {
         end_load(guest.regain(number));
     }
     let text = guest.console().text();
     assert!(!text.contains("given up") && !text.contains("vmm_0: ") && !text.contains("vmm_1: "), "{text}");
+}
+
+/// A number of the environment.
+fn number(name: &str, default: u64) -> u64 {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    value.map_or(default, |value| value.parse().unwrap())
+}
+
+/// `KILLS` is the number of times that each is killed in each way, `SEED` decides where. With `STRIDE` it is after every so
+/// many instructions instead, of the first `MOST` of an event.
+#[test]
+fn drivers_and_virtualisers_die_under_load_and_guests_see_a_pause() {
+    match number("STRIDE", 0) {
+        0 => under_load("kills", |machine| {
+            sample(machine, number("KILLS", 1) as usize, number("SEED", 1));
+        }),
+        stride => sweep(stride as usize, number("MOST", MOST as u64) as usize),
+    }
 }
 
 #[test]
@@ -220,7 +291,7 @@ fn vmm_dies_and_takes_only_its_own_guest_with_it() {
     let vmm = victim("vmm_1", "vmm");
     let mut state = number("SEED", 1);
     let mut kept = Vec::new();
-    for (life, way) in [(1, Way::Fault), (2, Way::Loop)] {
+    for (life, way) in [(1, Way::Fault), (2, Way::Loop), (3, Way::Scribble(Junk::Byte(0xff)))] {
         let file = format!("/root/kept{life}");
         guest.focus(1).run_within(&format!("head -c 200k /dev/urandom > {file}; sync"), LONG);
         kept.push((file.clone(), guest.run_within(&format!("md5sum < {file}"), LONG)));
