@@ -266,6 +266,26 @@ fn guest_that_waits_by_itself_is_looked_after_later() {
 }
 
 #[test]
+fn requests_without_a_kick_are_found_even_if_nothing_is_at_work() {
+    let (mut guest, mut virtualiser, mut queue) = with_disk(false);
+    let ram = guest.host().memory.0;
+    queue.want_interrupt(ram);
+    // All of them are answered at once.
+    for number in 0..4 {
+        let beyond = SECTORS + number;
+        add(&guest, &mut queue, BUFFERS + 64 * number, READ, beyond, &[Buffer::writable(DATA, 512)]);
+    }
+    kick(&mut guest, DISK, &mut queue);
+    assert_eq!(interrupts(&guest, DISK), 1);
+    add(&guest, &mut queue, BUFFERS, READ, 0, &[Buffer::writable(DATA, 512)]);
+    assert!(!queue.show(ram), "it goes on as before");
+    guest.host_mut().now = guest.timeout.expect("but not for ever");
+    guest.timeout();
+    virtualiser.look();
+    assert_eq!(virtualiser.taken.len(), 1);
+}
+
+#[test]
 fn requests_of_a_busy_guest_wake_nobody_until_it_sleeps_or_all_are_done() {
     for end in 0..3 {
         let (mut guest, mut virtualiser, mut queue) = with_disk(false);

@@ -34,11 +34,9 @@ impl<H: Host> Guest<H> {
         if slot == Slot::Net && usize::from(queue) == TRANSMIT && !self.is_idle() {
             self.quiet |= core::mem::replace(&mut self.kicked, true);
             self.may_be_late(slot);
-            self.work(slot);
-            self.bound_delay();
-        } else {
-            self.work(slot);
         }
+        self.work(slot);
+        self.bound_delay();
     }
 
     /// Packets that the guest may add without a kick just now.

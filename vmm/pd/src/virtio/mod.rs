@@ -169,6 +169,7 @@ impl<H: Host> Guest<H> {
                 self.work(slot);
             }
         }
+        self.bound_delay();
     }
 
     /// True: there is more to do.
