@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A root task that uses nothing but libsel4's headers: looks at BootInfo, makes objects, maps a page for which there is no
- * translation table yet, and starts a thread that calls it. Without a linker script, so its segments lie apart.
+ * translation table yet, and starts a thread that faults and calls it. Without a linker script, so its segments lie apart.
  */
 #include <sel4/sel4.h>
 
@@ -72,10 +72,11 @@ static void map(seL4_CPtr page, seL4_Word address)
     }
 }
 
-/* Calls with what it finds at the address that it is given, and again with what comes back. */
+/* Uses the FPU, then calls with what it finds at the address that it is given, and again with what comes back. */
 static void thread(seL4_CPtr endpoint, volatile seL4_Word *word, seL4_IPCBuffer *buffer)
 {
     (void)buffer;
+    __asm__ volatile("fmov d0, #2.0" ::: "v0");
     for (seL4_Word value = *word;;) {
         seL4_MessageInfo_t message = seL4_MessageInfo_new(11, 0, 0, 1);
         seL4_CallWithMRs(endpoint, message, &value, seL4_Null, seL4_Null, seL4_Null);
@@ -103,7 +104,33 @@ static void look_at_boot_info(void)
     print_number("has memory, MiB:", ram >> 20);
 }
 
-static void start_thread(seL4_CPtr endpoint, seL4_CPtr buffer_frame, seL4_Word buffer)
+/* What debug libraries and tests of seL4 expect of the debug calls. */
+static void look_at_types(seL4_CPtr endpoint, seL4_CPtr notification, seL4_CPtr page)
+{
+#ifdef CONFIG_DEBUG_BUILD
+    check(seL4_DebugCapIdentify(endpoint) == 4 && seL4_DebugCapIdentify(notification) == 6, "endpoint, notification");
+    check(seL4_DebugCapIdentify(page) == 1 && seL4_DebugCapIdentify(seL4_CapInitThreadTCB) == 12, "frame, thread");
+    check(seL4_DebugCapIdentify(free_slot) == 0, "nothing");
+#endif
+#ifdef CONFIG_HARDWARE_DEBUG_API
+    seL4_TCB_ConfigureSingleStepping_t step = seL4_TCB_ConfigureSingleStepping(seL4_CapInitThreadTCB, 0, 0);
+    check(!step.error && step.bp_was_consumed, "breakpoint of single-stepping");
+#endif
+}
+
+/* A thread that may not use the FPU is stopped by a virtual CPU's fault, though it is none, and goes on where it was. */
+static void allow_the_fpu(seL4_TCB tcb, seL4_CPtr endpoint, seL4_CPtr reply)
+{
+    seL4_Word badge;
+    seL4_MessageInfo_t message = seL4_Recv(endpoint, &badge, reply);
+    check(badge == 99 && seL4_MessageInfo_get_label(message) == seL4_Fault_VCPUFault, "fault of the FPU's user");
+    check(seL4_GetMR(seL4_VCPUFault_HSR) >> 26 == 7, "class of the fault");
+    seL4_TCB_SetFlags_t flags = seL4_TCB_SetFlags(tcb, seL4_TCBFlag_fpuDisabled, 0);
+    check(!flags.error && flags.flags == 0, "allow the FPU");
+    seL4_Send(reply, seL4_MessageInfo_new(0, 0, 0, 0));
+}
+
+static seL4_TCB start_thread(seL4_CPtr endpoint, seL4_CPtr buffer_frame, seL4_Word buffer)
 {
     seL4_CPtr tcb = make(seL4_TCBObject, 0);
     seL4_CPtr sched_context = make(seL4_SchedContextObject, seL4_MinSchedContextBits);
@@ -111,11 +138,12 @@ static void start_thread(seL4_CPtr endpoint, seL4_CPtr buffer_frame, seL4_Word b
           "configure the thread");
     check(!seL4_SchedControl_Configure(info->schedcontrol.start, sched_context, 10000, 10000, 0, 0),
           "configure the scheduling context");
-    check(!seL4_TCB_SetSchedParams(tcb, seL4_CapInitThreadTCB, 200, 200, sched_context, 0), "scheduling parameters");
     seL4_CPtr badged = free_slot++;
     check(!seL4_CNode_Mint(seL4_CapInitThreadCNode, badged, seL4_WordBits, seL4_CapInitThreadCNode, endpoint,
                            seL4_WordBits, seL4_AllRights, 99),
           "badge the endpoint");
+    check(!seL4_TCB_SetSchedParams(tcb, seL4_CapInitThreadTCB, 200, 200, sched_context, badged), "scheduling parameters");
+    check(!seL4_TCB_SetFlags(tcb, 0, seL4_TCBFlag_fpuDisabled).error, "forbid the FPU");
     seL4_UserContext context = {
         .pc = (seL4_Word)thread,
         .sp = (seL4_Word)(thread_stack + sizeof(thread_stack)),
@@ -123,6 +151,7 @@ static void start_thread(seL4_CPtr endpoint, seL4_CPtr buffer_frame, seL4_Word b
         .x1 = buffer + 0x800,
     };
     check(!seL4_TCB_WriteRegisters(tcb, seL4_True, 0, sizeof(context) / sizeof(seL4_Word), &context), "start it");
+    return tcb;
 }
 
 static void root(seL4_BootInfo *boot_info)
@@ -142,7 +171,7 @@ static void root(seL4_BootInfo *boot_info)
 
     seL4_CPtr endpoint = make(seL4_EndpointObject, 0);
     seL4_CPtr reply = make(seL4_ReplyObject, 0);
-    start_thread(endpoint, page, address);
+    allow_the_fpu(start_thread(endpoint, page, address), endpoint, reply);
     seL4_Word badge;
     seL4_MessageInfo_t message = seL4_Recv(endpoint, &badge, reply);
     check(badge == 99 && seL4_MessageInfo_get_label(message) == 11, "badge and label of the call");
@@ -152,6 +181,7 @@ static void root(seL4_BootInfo *boot_info)
     print_number("was called with", seL4_GetMR(0));
 
     seL4_CPtr notification = make(seL4_NotificationObject, 0);
+    look_at_types(endpoint, notification, page);
     seL4_Signal(notification);
     (void)seL4_Wait(notification, &badge);
     check(!seL4_CNode_Revoke(seL4_CapInitThreadCNode, memory, seL4_WordBits), "take everything back");

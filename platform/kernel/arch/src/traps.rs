@@ -130,7 +130,7 @@ extern "C" fn trap_synchronous(syndrome: u64) -> u64 {
             if thread.flags(&kernel.m) & FLAG_FPU_DISABLED == 0 {
                 kernel.m.fpu.take(thread);
             } else {
-                kernel.handle_fault(Fault::UserException { number: syndrome & 0xffff_ffff, code: 0 });
+                kernel.handle_fault(Fault::Vcpu { syndrome: syndrome & 0xffff_ffff });
             }
         }
         EC_HVC64 if guest => kernel.handle_guest_hvc(),
@@ -142,10 +142,9 @@ extern "C" fn trap_synchronous(syndrome: u64) -> u64 {
         EC_SYSTEM_REGISTER if guest && is_debug_or_monitor(syndrome) => skip_register(kernel, syndrome),
         EC_INSTRUCTION_ABORT => kernel.handle_fault(abort(syndrome, guest, true)),
         EC_DATA_ABORT => kernel.handle_fault(abort(syndrome, guest, false)),
-        class if guest && class != EC_UNKNOWN => {
-            kernel.handle_fault(Fault::Vcpu { syndrome: syndrome & 0xffff_ffff })
-        }
-        _ => kernel.handle_fault(Fault::UserException { number: syndrome & 0xffff_ffff, code: 0 }),
+        EC_UNKNOWN => kernel.handle_fault(Fault::UserException { number: syndrome & 0xffff_ffff, code: 0 }),
+        // Also of a native thread: seL4 tells no guest from other threads here.
+        _ => kernel.handle_fault(Fault::Vcpu { syndrome: syndrome & 0xffff_ffff }),
     }
     leave(kernel)
 }

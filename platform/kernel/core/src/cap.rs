@@ -326,6 +326,33 @@ pub struct Sizes {
 }
 
 impl Cap {
+    /// The number that `seL4_DebugCapIdentify` tells for the type; libraries know some (seL4_libs, `sel4debug/debug.h`).
+    pub const fn type_number(&self) -> u64 {
+        match self {
+            Self::Null => 0,
+            Self::Frame { .. } => 1,
+            Self::Untyped { .. } => 2,
+            Self::PageTable { .. } => 3,
+            Self::Endpoint { .. } => 4,
+            Self::Notification { .. } => 6,
+            Self::Reply { .. } => 8,
+            Self::VSpace { .. } => 9,
+            Self::CNode { .. } => 10,
+            Self::AsidControl => 11,
+            Self::Thread { .. } => 12,
+            Self::AsidPool { .. } => 13,
+            Self::IrqControl => 14,
+            Self::Vcpu { .. } => 15,
+            Self::IrqHandler { .. } => 16,
+            Self::Zombie(_) => 18,
+            Self::Domain => 20,
+            Self::SchedContext { .. } => 22,
+            Self::SchedControl { .. } => 24,
+            Self::Smc { .. } => 25,
+            Self::SgiSignal { .. } => 27,
+        }
+    }
+
     /// The two words.
     #[inline]
     pub fn encode(self) -> [u64; 2] {

@@ -122,11 +122,11 @@ impl<M: Machine> Kernel<M> {
             }
             _ => {
                 self.require(msg, 2, 0)?;
-                // Stepping takes no breakpoint on this architecture: the number says nothing, and none is consumed.
+                // Stepping takes no breakpoint on this architecture: the number says nothing, but seL4 calls it consumed.
                 let steps = self.arg(msg, 1);
                 self.reload(tcb);
                 tcb.set_steps(&mut self.m, steps);
-                self.answer(msg, 0, 0);
+                self.answer(msg, 0, 1);
                 Ok(1)
             }
         }

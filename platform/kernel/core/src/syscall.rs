@@ -297,10 +297,8 @@ impl<M: Machine> Kernel<M> {
             Syscall::DebugPutChar => self.m.debug_putc(x0 as u8),
             Syscall::DebugHalt => self.m.halt(),
             Syscall::DebugCapIdentify => {
-                let tag = self
-                    .lookup_slot(thread, x0)
-                    .map_or(0, |slot| slot.word0(&self.m) >> crate::cap::TAG_SHIFT);
-                thread.set_reg(&mut self.m, stored::X0, tag);
+                let number = self.lookup_slot(thread, x0).map_or(0, |slot| slot.cap(&self.m).type_number());
+                thread.set_reg(&mut self.m, stored::X0, number);
             }
             Syscall::DebugNameThread => self.name_thread(x0),
             Syscall::DebugDumpScheduler | Syscall::DebugSnapshot => self.dump_scheduler(),
