@@ -28,6 +28,20 @@ pub fn library() -> String {
         + "#pragma once\n\n#define CONFIG_LIB_SEL4_INLINE_INVOCATIONS  1\n#define CONFIG_LIB_SEL4_DEFAULT_FUNCTION_ATTRIBUTES  1\n"
 }
 
+/// `sel4/gen_config.json`: the same for programs.
+pub fn library_json() -> String {
+    let mut options = serde_json::Map::new();
+    for name in ["INLINE_INVOCATIONS", "DEFAULT_FUNCTION_ATTRIBUTES"] {
+        options.insert(format!("LIB_SEL4_{name}"), true.into());
+    }
+    for name in ["PUBLIC_SYMBOLS", "STUBS_USE_IPC_BUFFER_ONLY", "USE_THREAD_LOCALS"] {
+        options.insert(format!("LIB_SEL4_{name}"), false.into());
+    }
+    options.insert("LIB_SEL4_FUNCTION_ATTRIBUTE".into(), "inline".into());
+    options.insert("LIB_SEL4_PRINT_INVOCATION_ERRORS".into(), "0".into());
+    format!("{:#}\n", Value::Object(options))
+}
+
 /// `sel4/config.h`: both.
 pub fn both() -> String {
     opening("All configuration options.")

@@ -57,6 +57,28 @@ impl Fault {
     }
 }
 
+/// `sel4/sel4_arch/types.pbf`: `seL4_Fault_t` as bit fields, each block from its highest bits down.
+pub fn bit_fields(numbers: Numbers<'_>) -> String {
+    let there = || FAULTS.iter().filter(|fault| fault.option.is_none_or(|option| numbers.option(option)));
+    let mut text = "-- SPDX-License-Identifier: BSD-2-Clause\nbase 64\n".to_owned();
+    for fault in there() {
+        text += &format!("block {} {{\n", fault.name);
+        let unused = FAULT_WORDS - 1 - fault.fields().count() as u64;
+        if unused > 0 {
+            text += &format!("    padding {}\n", 64 * unused);
+        }
+        for (_, field) in fault.fields() {
+            text += &format!("    field {field} 64\n");
+        }
+        text += "    padding 60\n    field seL4_FaultType 4\n}\n";
+    }
+    text += "tagged_union seL4_Fault seL4_FaultType {\n";
+    for fault in there() {
+        text += &format!("    tag {} {}\n", fault.name, fault.number);
+    }
+    text + "}\n"
+}
+
 /// Enumerations of the words of fault messages, and of the reply to a time-out.
 pub fn formats() -> String {
     let mut text = String::new();

@@ -2,6 +2,8 @@
 //! The C headers of an SDK, in the form that C projects for seL4 and Microkit know: `sel4/sel4.h`,
 //! `interfaces/sel4_client.h`, `kernel/gen_config.h` and what they include.
 //!
+//! Beside them the interface as data, from which bindings to other languages are generated (`interface.rs`).
+//!
 //! Everything that depends on the configuration is generated from the same values as the SDK's JSON files ([`Numbers`]);
 //! the rest is in `include/`, written by hand. Names are those of the seL4 reference manual; the text is ours.
 #![forbid(unsafe_code)]
@@ -10,6 +12,7 @@ mod client;
 mod config;
 mod constants;
 mod fault;
+mod interface;
 pub mod methods;
 
 use serde_json::{Map, Value};
@@ -88,7 +91,7 @@ const FORWARDED: &[(&str, &str)] = &[
     ("sel4/benchmark_track_types.h", "sel4/config.h"),
 ];
 
-/// All headers of a configuration: path below `include/`, text.
+/// All headers of a configuration, and the interface as data: path below `include/`, text.
 #[must_use]
 pub fn headers(numbers: Numbers<'_>) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> =
@@ -107,5 +110,12 @@ pub fn headers(numbers: Numbers<'_>) -> Vec<(String, String)> {
     generated("sel4/sel4_arch/constants.h", constants::arch(numbers));
     generated("sel4/faults.h", fault::header(numbers));
     generated("interfaces/sel4_client.h", client::header(numbers.labels));
+    generated("sel4/gen_config.json", config::library_json());
+    generated("api/syscall.xml", interface::syscalls());
+    for (path, text) in interface::objects(numbers.labels) {
+        generated(path, text);
+    }
+    generated("sel4/shared_types.pbf", interface::shared_types());
+    generated("sel4/sel4_arch/types.pbf", fault::bit_fields(numbers));
     headers
 }
