@@ -27,3 +27,4 @@ pub mod report;
 pub mod root_task;
 pub mod sdk;
 pub mod space;
+pub mod viper;

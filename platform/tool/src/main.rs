@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use microkit_tool::build::{Built, Failure, Request, build};
 use microkit_tool::cli::{Arguments, ImageType};
-use microkit_tool::report;
 use microkit_tool::sdk::Sdk;
+use microkit_tool::{report, viper};
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -83,8 +83,9 @@ fn write_outputs(arguments: &Arguments, built: &Built) -> Result<()> {
     }
     if let Some(folder) = &arguments.viper_output {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make '{}'", folder.display()))?;
-        for pd in &built.system.protection_domains {
-            let text = report::viper(&built.model, &pd.name);
+        let source = arguments.system.display().to_string();
+        for (index, pd) in built.system.protection_domains.iter().enumerate() {
+            let text = viper::text(&built.system, &built.model, index, &source);
             write(&folder.join(format!("{}.vpr", pd.name)), text.as_bytes())?;
         }
     }

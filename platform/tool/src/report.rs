@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What was built, for people: the report file with the sections of the reference tool, the same as JSON, and one Viper
-//! file for each protection domain.
+//! What was built, for people: the report file with the sections of the reference tool, and the same as JSON.
 
 use std::fmt::{self, Write as _};
 
@@ -211,24 +210,4 @@ pub fn json(model: &Model) -> serde_json::Result<String> {
         threads,
         domains,
     })
-}
-
-/// The capability table of one protection domain for the Viper verifier: which slot of its CNode holds what.
-#[must_use]
-pub fn viper(model: &Model, pd: &str) -> String {
-    let wanted = format!("cnode_{pd}");
-    let cnode = model.objects.iter().find(|objects| objects.name == wanted);
-    let mut text = format!("// Capabilities of protection domain '{pd}': slot, object, rights, badge.\n");
-    for slot in cnode.map(|cnode| slots_of(model, cnode.first)).unwrap_or_default() {
-        let _ = writeln!(
-            text,
-            "define cap_{}_slot_{}() (cap(\"{}\", {}, {}))",
-            pd.replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
-            slot.index,
-            cap_name(model, slot.cap),
-            slot.rights,
-            slot.data
-        );
-    }
-    text
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The report of a small system, as a snapshot.
+//! Reports of small systems, as snapshots.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 
 use common::{Fixture, pd};
-use microkit_tool::report;
+use microkit_tool::{report, viper};
 
 #[test]
 fn report_of_a_small_system() {
@@ -35,8 +35,20 @@ fn json_names_every_object() {
 }
 
 #[test]
-fn viper_file_lists_the_domain_s_slots() {
-    let built = Fixture::new().build(&pd("my-pd", "", "")).unwrap();
-    let text = report::viper(&built.model, "my-pd");
-    assert!(text.contains("define cap_my_pd_slot_1() (cap(\"ntfn_my-pd\", 3, 0))"), "{text}");
+fn viper_file_has_the_domains_channels_slots_and_memory() {
+    let maps = "<map mr=\"ram\" vaddr=\"0x40000000\" perms=\"r\"/><map mr=\"uart\" vaddr=\"0x9000000\"/>\
+                <irq irq=\"33\" id=\"2\"/>";
+    let child = pd("child", "id=\"5\"", "");
+    let system = format!(
+        "<memory_region name=\"uart\" size=\"0x1000\" phys_addr=\"0x9000000\"/><memory_region name=\"ram\" size=\"0x1000\"/>{}{}\
+         <channel><end pd=\"caller\" id=\"1\" pp=\"true\" notify=\"false\"/><end pd=\"server\" id=\"7\"/></channel>",
+        pd("caller", "priority=\"10\"", maps),
+        pd("server", "priority=\"20\" smc=\"true\"", &child)
+    );
+    let built = Fixture::new().build(&system).unwrap();
+    let text = |pd: &str| {
+        let index = built.system.protection_domains.iter().position(|other| other.name == pd).unwrap();
+        viper::text(&built.system, &built.model, index, "test.system")
+    };
+    insta::assert_snapshot!(text("caller") + &text("server"));
 }
