@@ -63,6 +63,8 @@ pub struct Built {
     pub system: System,
     /// Objects and records.
     pub model: Model,
+    /// Levels of page tables below the root of an address space.
+    pub table_levels: u8,
     /// Where objects will be.
     pub placement: Placement,
     /// Where the initial task will be.
@@ -230,7 +232,8 @@ impl<'a> Parts<'a> {
         let elf = layout.wrap_elf(&image);
         let size = task.bytes.len() as u64;
         let task = InitialTask { paddr: layout.root_task, vaddr: task.vaddr, size, spec_size };
-        Ok(Built { system: self.system.clone(), model, placement, task, image, elf })
+        let table_levels = self.config.table_levels;
+        Ok(Built { system: self.system.clone(), model, table_levels, placement, task, image, elf })
     }
 }
 

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+pub mod capdl;
 pub mod cli;
 pub mod describe;
 pub mod elf;

@@ -13,7 +13,7 @@ use clap::Parser;
 use microkit_tool::build::{Built, Failure, Request, build};
 use microkit_tool::cli::{Arguments, ImageType};
 use microkit_tool::sdk::Sdk;
-use microkit_tool::{report, viper};
+use microkit_tool::{capdl, report, viper};
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -79,7 +79,8 @@ fn write_outputs(arguments: &Arguments, built: &Built) -> Result<()> {
     write(&arguments.output, image)?;
     write(&arguments.report, report::text(&built.model, &built.placement, built.task).as_bytes())?;
     if let Some(path) = &arguments.capdl_json {
-        write(path, report::json(&built.model)?.as_bytes())?;
+        let specification = capdl::specification(&built.system, &built.model, built.table_levels);
+        write(path, format!("{specification:#}\n").as_bytes())?;
     }
     if let Some(folder) = &arguments.viper_output {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make '{}'", folder.display()))?;

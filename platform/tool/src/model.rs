@@ -7,14 +7,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use system_spec::format::Content;
 use system_spec::record::{CapTo, Fill, Frame, Group, Mapping, OWN_VSPACE, ObjectId, Slot, Source};
 
 use crate::sdk::KernelConfig;
 
 /// Kinds of kernel objects that take memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Thread control block.
     Tcb,
@@ -99,7 +98,7 @@ impl Kind {
 }
 
 /// A run of equal objects with its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objects {
     /// Name for reports, unique together with the kind.
     pub name: String,

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What was built, for people: the report file with the sections of the reference tool, and the same as JSON.
+//! What was built, for people: the report file with the sections of the reference tool.
 
 use std::fmt::{self, Write as _};
 
-use serde::Serialize;
 use system_spec::format::Content;
 use system_spec::record::{CapTo, ObjectId, Slot, Thread};
 
@@ -177,37 +176,4 @@ fn bound_objects(thread: &Thread) -> impl Iterator<Item = (&'static str, ObjectI
     ]
     .into_iter()
     .filter_map(|(what, object)| Some((what, object?)))
-}
-
-/// The whole description as JSON: objects with names, then all records.
-///
-/// # Errors
-/// Never; the serialiser's type says so.
-pub fn json(model: &Model) -> serde_json::Result<String> {
-    #[derive(Serialize)]
-    struct Json<'a> {
-        objects: &'a [Objects],
-        irqs: &'a [system_spec::record::Irq],
-        tables: &'a [system_spec::record::Table],
-        fills: &'a [system_spec::record::Fill],
-        mappings: &'a [system_spec::record::Mapping],
-        scheds: &'a [system_spec::record::Sched],
-        slots: &'a [Slot],
-        threads: &'a [Thread],
-        domains: &'a [system_spec::record::DomainStep],
-    }
-    let Content { groups: _, irqs, tables, fills, mappings, scheds, slots, threads, domains } =
-        &model.content;
-    let objects = &model.objects;
-    serde_json::to_string_pretty(&Json {
-        objects,
-        irqs,
-        tables,
-        fills,
-        mappings,
-        scheds,
-        slots,
-        threads,
-        domains,
-    })
 }
