@@ -2,7 +2,7 @@
 //! The SD card driver PD: owns a host controller and its interrupt, and serves one link (the block virtualiser's).
 //!
 //! Symbols: `regs` (registers), `engine` (registers of the DMA engine, if there is one), `dma`, `dma_paddr`, `dma_size` (lists, 4 KiB),
-//! `irq_ch`, `virt_ch`; `link`, `link_size`. It maps no data.
+//! `irq_ch`, `virt_ch`; `link`, `link_size`; a console for its messages, see [`console_log`]. It maps no data.
 #![no_std]
 #![no_main]
 
@@ -51,6 +51,7 @@ impl Handler for CardDriver {
     type Error = IrqAckError;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), IrqAckError> {
+        console_log::notified(channels);
         if channels.contains(self.interrupt) {
             self.driver.handle_interrupt();
             self.deferred.defer_irq_ack(self.interrupt)?;
@@ -68,6 +69,7 @@ impl Handler for CardDriver {
 
 #[protection_domain]
 fn init() -> impl Handler {
+    console_log::init();
     // SAFETY: `regs` is where the system description maps the registers, as device memory, for this PD alone.
     let registers = unsafe { UniqueMmioPointer::new(memory_region_symbol!(regs: *mut Layout)) };
     let engine = *var!(engine: usize = 0);

@@ -2,7 +2,7 @@
 //! The driver without its channels: clients' time-outs on the comparator.
 //!
 //! Where the comparator's interrupt does not reach the processor (QEMU's `raspi4b` leaves the line unconnected), time-outs
-//! end at **ticks**: somebody calls every millisecond or so, until the first interrupt has come.
+//! end at **ticks**: somebody calls every few milliseconds, until the first interrupt has come.
 
 use timer_driver::clock::Clock;
 use timer_driver::protocol::Request;

@@ -2,7 +2,8 @@
 //! The virtio block driver PD: owns one device and its interrupt, and serves one link (the block virtualiser's).
 //!
 //! Symbols: `regs` (registers), `dma`, `dma_paddr`, `dma_size` (rings and headers; 300 KiB are used at most, less means
-//! fewer segments in a request), `irq_ch`, `virt_ch`; `link`, `link_size`. It maps no data.
+//! fewer segments in a request), `irq_ch`, `virt_ch`; `link`, `link_size`; a console for its messages (see [`console_log`]).
+//! It maps no data.
 #![no_std]
 #![no_main]
 
@@ -46,6 +47,7 @@ impl Handler for BlockDriver {
     type Error = IrqAckError;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), IrqAckError> {
+        console_log::notified(channels);
         if channels.contains(self.interrupt) {
             self.driver.handle_interrupt();
             // The device's line is low, or it has something new, for which it interrupts again.
@@ -64,6 +66,7 @@ impl Handler for BlockDriver {
 
 #[protection_domain]
 fn init() -> impl Handler {
+    console_log::init();
     // SAFETY: `regs` is where the system description maps the registers, as device memory, for this PD alone.
     let registers = unsafe { UniqueMmioPointer::new(memory_region_symbol!(regs: *mut Layout)) };
     // First of all the reset: nothing that an earlier life of this PD has asked for goes on.
