@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What orders a driver's accesses to memory shared with a device. All of it is here: a board whose devices do not see
-//! the processor's caches needs cache maintenance in these places, too. (QEMU's devices and those behind a coherent
-//! interconnect do.)
+//! What orders a driver's accesses to memory shared with a device. All of it is here: on a board whose devices do
+//! not see the processor's caches such memory has to be mapped past them (`${BOARD_DMA_CACHED}` in `system.xml`).
 //!
 //! The barriers are for the outer shareable domain, since a device that does DMA is not a processor. The processor's
 //! memory is mapped as normal memory.

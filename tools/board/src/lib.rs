@@ -130,6 +130,9 @@ pub struct Firmware {
 pub struct Dma {
     /// First physical address that no device reaches by itself, if that is not all of memory.
     pub limit: Option<u64>,
+    /// Devices do not see the processor's caches.
+    #[serde(default)]
+    pub incoherent: bool,
 }
 
 /// `[gic]`: a GICv2 (Arm IHI 0048B) or GICv3 (IHI 0069H) with virtualisation. Addresses that a version does not have are

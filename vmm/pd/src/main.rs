@@ -128,7 +128,7 @@ fn init() -> impl Handler {
     };
     let cpu = config.get("cpu").unwrap_or("arm,cortex-a53");
     // SAFETY: the system description maps them, and this function runs once.
-    let links = unsafe { links::connect(&symbols) };
+    let links = unsafe { links::connect(&symbols, config.get("dma_cached") != Some("false")) };
     let description = Description { vcpus: machine.vcpus(), cpu, virtio: links.slots() };
     let told = (0..machine.vcpus()).filter(|index| Vcpu::new(index % 64).tell_exits()).count();
     log::debug!("{told} vCPUs tell registers with their exits");

@@ -4,7 +4,7 @@
 use crate::pd::console::Handle;
 use crate::pd::marks;
 use crate::pd::memory::Regions;
-use crate::pd::ram::{GuestRam, Window};
+use crate::pd::ram::{GuestRam, Shared};
 use crate::pd::symbols::Symbols;
 use crate::pd::vcpu::StandardVcpu;
 use core::arch::asm;
@@ -76,7 +76,7 @@ impl Host for PdHost {
     type Console = Handle;
     type Memory = GuestRam;
     type Pages = SharedPages;
-    type Data = Window;
+    type Data = Shared;
     type Bytes = SharedRegion;
 
     #[inline]

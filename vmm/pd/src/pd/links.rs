@@ -2,7 +2,7 @@
 //! The links and rings of the guest's virtio devices, as the system description maps them.
 
 use crate::pd::host::PdHost;
-use crate::pd::ram::Window;
+use crate::pd::ram::{Shared, Window};
 use crate::pd::symbols::{ConsoleSymbols, LinkSymbols, Region, RingSymbols, Symbols};
 use core::ptr::NonNull;
 use ring::memory::SharedRegion;
@@ -14,16 +14,16 @@ use vmm::Links;
 use vmm::device::{BlockLink, ConsoleRings, EntropyRing, NetLink};
 
 /// Connects the devices that the system description gives the guest. One whose regions do not fit is left out, with a
-/// message.
+/// message. `coherent`: the disk sees the processor's caches.
 ///
 /// # Safety
 /// The links, rings and data regions of `symbols` that have an address are mapped there with their sizes for the rest of
 /// the program, and this is called once.
-pub unsafe fn connect(symbols: &Symbols) -> Links<PdHost> {
+pub unsafe fn connect(symbols: &Symbols, coherent: bool) -> Links<PdHost> {
     // SAFETY: the same contract for each.
     unsafe {
         Links {
-            block: device("disk", symbols.block.channel.is_some(), || disk(&symbols.block)),
+            block: device("disk", symbols.block.channel.is_some(), || disk(&symbols.block, coherent)),
             net: device("network", symbols.net.channel.is_some(), || network(&symbols.net)),
             entropy: device("entropy", symbols.entropy.channel.is_some(), || entropy(&symbols.entropy)),
             console: device("virtio console", symbols.virtio_console.channel.is_some(), || {
@@ -43,26 +43,33 @@ fn device<T>(name: &str, wanted: bool, connect: impl FnOnce() -> Option<T>) -> O
 
 /// # Safety
 /// As [`connect`].
-unsafe fn disk(symbols: &LinkSymbols) -> Option<BlockLink<SharedPages, Window>> {
+unsafe fn disk(symbols: &LinkSymbols, coherent: bool) -> Option<BlockLink<SharedPages, Shared>> {
     // SAFETY: mapped, by the contract; used only through this.
     let pages = unsafe { SharedPages::at(symbols.link.address, symbols.link.size) }?;
     let client = blk::Client::new(pages).ok()?;
     if symbols.tx_data.size == 0 {
+        if !coherent {
+            log::error!("the direct layout is for disks that see the processor's caches");
+            return None;
+        }
         return Some(BlockLink::direct(client));
     }
     // SAFETY: as above.
     let data = unsafe { window(symbols.tx_data) }?;
+    let data = if coherent { Shared::coherent(data) } else { Shared::maintained(data) };
     Some(BlockLink::isolated(client, data, data.size() as u64))
 }
 
 /// # Safety
 /// As [`connect`].
-unsafe fn network(symbols: &LinkSymbols) -> Option<NetLink<SharedPages, Window>> {
+unsafe fn network(symbols: &LinkSymbols) -> Option<NetLink<SharedPages, Shared>> {
     // SAFETY: mapped, by the contract; used only through this.
     let pages = unsafe { SharedPages::at(symbols.link.address, symbols.link.size) }?;
     let client = net::Client::new(pages).ok()?;
     // SAFETY: as above.
     let (transmit, receive) = unsafe { (window(symbols.tx_data)?, window(symbols.rx_data)?) };
+    // The switch copies what devices see.
+    let (transmit, receive) = (Shared::coherent(transmit), Shared::coherent(receive));
     Some(NetLink::new(client, (transmit, transmit.size() as u64), (receive, receive.size() as u64)))
 }
 

@@ -4,7 +4,7 @@
 //! No reference to such memory exists, see [`super::bytes`]. A window is only where the memory is; every access is checked
 //! against its size first.
 
-use crate::pd::bytes;
+use crate::pd::{bytes, cache};
 use core::arch::asm;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, Ordering, fence};
@@ -138,20 +138,54 @@ impl GuestMemory for GuestRam {
     }
 }
 
-impl DataRegion<GuestRam> for Window {
+/// Memory that is shared with another PD, and maybe with a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared {
+    window: Window,
+    /// A device reads and writes it that does not see the processor's caches.
+    maintained: bool,
+}
+
+impl Shared {
+    /// Shared with PDs, and with devices that see what PDs see.
+    pub const fn coherent(window: Window) -> Self {
+        Self { window, maintained: false }
+    }
+
+    /// Shared with a device that does not see the processor's caches.
+    ///
+    /// No line is ever dirty but while [`DataRegion::fill`] runs: so what the device writes is never written over, and a line
+    /// that the processor has read ahead is stale at most, and dropped before it is read again.
+    pub const fn maintained(window: Window) -> Self {
+        Self { window, maintained: true }
+    }
+
+    /// Bytes.
+    pub const fn size(&self) -> usize {
+        self.window.size
+    }
+}
+
+impl DataRegion<GuestRam> for Shared {
     #[inline]
     fn fill(&self, offset: u64, memory: &GuestRam, address: u64, length: u32) -> Option<()> {
-        let to = self.place(offset, length.into())?;
+        let to = self.window.place(offset, length.into())?;
         let from = memory.place(address, length.into())?;
         // SAFETY: all of both is inside, and regions do not overlap each other.
         unsafe { bytes::copy(to, from, length as usize) };
+        if self.maintained {
+            cache::clean(to, length as usize);
+        }
         Some(())
     }
 
     #[inline]
     fn drain(&self, offset: u64, memory: &GuestRam, address: u64, length: u32) -> Option<()> {
-        let from = self.place(offset, length.into())?;
+        let from = self.window.place(offset, length.into())?;
         let to = memory.place(address, length.into())?;
+        if self.maintained {
+            cache::discard(from, length as usize);
+        }
         // SAFETY: as in `fill`.
         unsafe { bytes::copy(to, from, length as usize) };
         Some(())
