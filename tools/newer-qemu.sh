@@ -3,7 +3,7 @@
 #
 # Provides a QEMU newer than this machine's, for boards that need one: Debian 13's packages, unpacked under build/qemu
 # and run from there with their own C library. Nothing of the machine changes, and no privileges are needed. Prints the
-# path of the emulator. Called by tools/xtask for a board whose emulator.minimum_version this machine's QEMU is below.
+# path of the emulator. Called by tools/emulator for a board whose emulator.minimum_version this machine's QEMU is below.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -12,6 +12,7 @@
 pub mod debugger;
 pub mod disk;
 mod guest;
+pub mod jobs;
 mod system;
 pub mod victim;
 mod writes;

@@ -15,8 +15,11 @@ use crate::{Guest, root};
 /// The board that systems are tested on.
 const BOARD: &str = "qemu_virt_aarch64";
 
-/// Argument of `xtask image` for the board with a GICv3.
-const GICV3: &str = "--board=qemu_virt_aarch64_gicv3";
+/// The same board with a GICv3.
+const GICV3_BOARD: &str = "qemu_virt_aarch64_gicv3";
+
+/// The second board.
+const RASPBERRY_PI: &str = "rpi4b_2gb";
 
 /// The Makefile's variables: those of the user's run are not meant for a test's.
 pub const USERS_VARIABLES: &[&str] = &[
@@ -92,28 +95,31 @@ pub fn root_task(name: &str) -> Machine {
     let output = command.output().expect("xtask starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let image = String::from_utf8_lossy(&output.stdout);
-    board_machine(Path::new(image.trim()))
+    board_machine(BOARD, Path::new(image.trim()))
 }
 
 /// A system to be booted: a description and what `make run` could be told about it.
 #[derive(Clone, Debug)]
 pub struct System {
-    /// Arguments of `xtask image`.
+    board: &'static str,
+    /// Further arguments of `xtask image`.
     arguments: Vec<String>,
 }
 
-/// The emulated board with an image.
-fn board_machine(image: &Path) -> Machine {
-    let file = root().join("kernel-config").join(format!("{BOARD}.toml"));
+/// An emulated board with an image.
+fn board_machine(name: &str, image: &Path) -> Machine {
+    let file = root().join("kernel-config").join(format!("{name}.toml"));
     let board = board::Board::load(&file).expect("the board's description");
-    Machine::of_board(&board, image).expect("a board that is emulated")
+    let mut machine = Machine::of_board(&board, image).expect("a board that is emulated");
+    machine.program = emulator::program::of(&board, &root()).expect("a QEMU that has the board");
+    machine
 }
 
 impl System {
     /// The system of a description, a path from the root of the checkout.
     #[must_use]
     pub fn of(description: &str) -> Self {
-        Self { arguments: vec![format!("--system={description}"), "--config=release".into()] }
+        Self { board: BOARD, arguments: vec![format!("--system={description}"), "--config=release".into()] }
     }
 
     /// One guest with a console, from its initramfs.
@@ -138,8 +144,16 @@ impl System {
 
     /// For the emulator's board with a GICv3 in place of the GICv2.
     #[must_use]
-    pub fn gicv3(self) -> Self {
-        self.with(GICV3.into())
+    pub const fn gicv3(mut self) -> Self {
+        self.board = GICV3_BOARD;
+        self
+    }
+
+    /// For a Raspberry Pi 4.
+    #[must_use]
+    pub const fn raspberry_pi(mut self) -> Self {
+        self.board = RASPBERRY_PI;
+        self
     }
 
     /// In configuration `benchmark` of the platform.
@@ -213,7 +227,7 @@ impl System {
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         let mut hasher = DefaultHasher::new();
-        self.arguments.hash(&mut hasher);
+        (self.board, &self.arguments).hash(&mut hasher);
         root().join("build/test").join(format!("{:016x}", hasher.finish()))
     }
 
@@ -229,7 +243,7 @@ impl System {
         let lock = File::create(folder.join("lock")).expect("a lock file");
         lock.lock().expect("the lock of the image's folder");
         let mut command = xtask("image");
-        command.args(&self.arguments).arg("--output").arg(&folder);
+        command.arg("--board").arg(self.board).args(&self.arguments).arg("--output").arg(&folder);
         command.output().expect("xtask starts")
     }
 
@@ -241,11 +255,7 @@ impl System {
     pub fn machine(&self) -> Machine {
         let output = self.try_build();
         assert!(output.status.success(), "{:?}: {}", self.arguments, String::from_utf8_lossy(&output.stderr));
-        let mut machine = board_machine(&self.folder().join("loader.img"));
-        if self.arguments.iter().any(|argument| argument == GICV3) {
-            machine.machine = machine.machine.replacen("virt,", "virt,gic-version=3,", 1);
-        }
-        machine
+        board_machine(self.board, &self.folder().join("loader.img"))
     }
 
     /// Builds and boots it.

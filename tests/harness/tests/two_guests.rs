@@ -7,15 +7,12 @@
 use std::fs;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::time::Duration;
 
 use harness::disk::{copy, guests_disk, md5, scratch};
+use harness::jobs::{JOB_TIMEOUT, fio_verify};
 use harness::peer::{ADDRESS, Peer};
 use harness::{Devices, Disk, Guest, System};
-
-/// fio and file transfers of two guests on one emulated processor.
-const LONG: Duration = Duration::from_secs(400);
 
 /// Where each guest is in the emulator's network, whichever of them asks first.
 const ADDRESSES: [&str; 2] = ["10.0.2.20", "10.0.2.21"];
@@ -42,26 +39,9 @@ fn free_port() -> u16 {
 fn address(guest: &mut Guest) -> String {
     let command = "for i in $(seq 60); do ip -4 -o addr show dev eth0 scope global | grep -q inet && break; sleep 0.5; done; \
                    ip -4 -o addr show dev eth0 scope global | awk '{print $4}' | cut -d/ -f1";
-    let address = guest.run_within(command, LONG);
+    let address = guest.run_within(command, JOB_TIMEOUT);
     assert!(address.starts_with("10.0.2."), "address by DHCP: {address:?}");
     address
-}
-
-/// Starts a command in the guest that has the input, for [`finished`] to wait for.
-fn start(guest: &mut Guest, name: &str, command: &str) {
-    // In a shell of its own, so that this one does not report the end.
-    guest.run(&format!("rm -f /tmp/{name}.status; ( {{ ({command}) > /tmp/{name}.out 2>&1; echo $? > /tmp/{name}.status; }} & )"));
-}
-
-/// Waits for what [`start`] started; it must have gone well.
-fn finished(guest: &mut Guest, name: &str) -> String {
-    let status = guest.run_within(
-        &format!("while ! [ -s /tmp/{name}.status ]; do sleep 0.5; done; cat /tmp/{name}.status"),
-        LONG,
-    );
-    let output = guest.run(&format!("cat /tmp/{name}.out"));
-    assert_eq!(status, "0", "{name}: {output}");
-    output
 }
 
 /// Sends `/root/file` to whoever is about to listen there: it tries until somebody does.
@@ -70,29 +50,11 @@ fn send_file(guest: &mut Guest, address: &str, port: u16) {
         "n=0; until nc -N {address} {port} < /root/file 2> /dev/null || [ $n = 120 ]; do n=$((n + 1)); sleep 0.5; done; \
          [ $n -lt 120 ]; echo $?"
     );
-    assert_eq!(guest.run_within(&command, LONG), "0", "nobody listens on {address}:{port}");
+    assert_eq!(guest.run_within(&command, JOB_TIMEOUT), "0", "nobody listens on {address}:{port}");
 }
 
-/// Nothing that a kernel complains about has happened.
-fn assert_no_complaints(guest: &mut Guest) {
-    let pattern = "oops|BUG:|Unable to handle|I/O error|rcu.*stall|hung task|EXT4-fs error|Call trace";
-    let complaints = guest.run(&format!("dmesg | grep -i -E '{pattern}'"));
-    assert_eq!(complaints, "");
-}
-
-fn power_off_all(guest: &mut Guest) {
-    for number in [0, 1] {
-        let mark = guest.console().mark();
-        guest.focus(number).send("poweroff\n");
-        guest
-            .console()
-            .expect_any(mark, &[&format!("vmm_{number}|INFO: guest powered off")], Duration::from_secs(120))
-            .unwrap_or_else(|error| panic!("guest {number}: {error}"));
-    }
-}
-
-const FIO_VERIFY: &str = "fio --name=verify --filename=/root/verify --size=24m --rw=randwrite --bsrange=4k-64k \
-                          --ioengine=libaio --iodepth=16 --direct=1 --verify=crc32c --verify_fatal=1 --do_verify=1";
+/// What each guest writes and verifies.
+const FIO_SIZE: &str = "24m";
 
 fn disks_network_entropy(system: &System, test: &str) {
     let folder = scratch(test);
@@ -122,9 +84,9 @@ fn disks_network_entropy(system: &System, test: &str) {
 
     // A forwarded connection reaches the guest that it is for.
     for number in [0, 1] {
-        start(guest.focus(number), "name", &format!("hostname | timeout 100 nc -N -l -p {FORWARDED}"));
+        guest.focus(number).start("name", &format!("hostname | timeout 100 nc -N -l -p {FORWARDED}"));
         let listens = format!("while ! ss -Hltn sport = :{FORWARDED} | grep -q .; do sleep 0.2; done");
-        guest.run_within(&listens, LONG);
+        guest.run_within(&listens, JOB_TIMEOUT);
         let mut name = String::new();
         let mut connection = TcpStream::connect(("127.0.0.1", ports[number as usize])).unwrap();
         connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -134,58 +96,49 @@ fn disks_network_entropy(system: &System, test: &str) {
 
     // Both write and verify at the same time.
     for number in [0, 1] {
-        start(guest.focus(number), "fio", FIO_VERIFY);
+        guest.focus(number).start("fio", &fio_verify(FIO_SIZE));
     }
     for number in [0, 1] {
-        let output = finished(guest.focus(number), "fio");
+        let output = guest.focus(number).finished("fio");
         assert!(output.contains("err= 0"), "{output}");
     }
 
     // Files over TCP: from one guest to the other, to this machine, and back.
-    guest.focus(0).run_within("dd if=/dev/urandom of=/root/file bs=1M count=24", LONG);
+    guest.focus(0).run_within("dd if=/dev/urandom of=/root/file bs=1M count=24", JOB_TIMEOUT);
     let sum = guest.run("md5sum < /root/file | cut -c1-32");
-    start(guest.focus(1), "receive", "nc -l -p 5000 > /root/file");
+    guest.focus(1).start("receive", "nc -l -p 5000 > /root/file");
     send_file(guest.focus(0), &addresses[1], 5000);
-    finished(guest.focus(1), "receive");
-    assert_eq!(guest.run_within("md5sum < /root/file | cut -c1-32", LONG), sum, "guest to guest");
+    guest.focus(1).finished("receive");
+    assert_eq!(guest.run_within("md5sum < /root/file | cut -c1-32", JOB_TIMEOUT), sum, "guest to guest");
 
     let arrived = folder.join("arrived");
     let host = Peer::receiving(arrived.clone()).unwrap();
-    guest.run_within(&format!("nc -N {ADDRESS} {} < /root/file", host.port), LONG);
+    guest.run_within(&format!("nc -N {ADDRESS} {} < /root/file", host.port), JOB_TIMEOUT);
     assert!(host.wait_ended(1, Duration::from_secs(60)));
     assert_eq!(md5(&arrived), sum, "guest to host");
 
     let host = Peer::sending(arrived).unwrap();
-    guest.focus(0).run_within(&format!("nc -d {ADDRESS} {} > /root/back", host.port), LONG);
-    assert_eq!(guest.run_within("md5sum < /root/back | cut -c1-32", LONG), sum, "host to guest");
+    guest.focus(0).run_within(&format!("nc -d {ADDRESS} {} > /root/back", host.port), JOB_TIMEOUT);
+    assert_eq!(guest.run_within("md5sum < /root/back | cut -c1-32", JOB_TIMEOUT), sum, "host to guest");
 
     // A flood of packets: none is lost.
-    let output = guest.run_within(&format!("ping -q -f -c 3000 {}", addresses[1]), LONG);
+    let output = guest.run_within(&format!("ping -q -f -c 3000 {}", addresses[1]), JOB_TIMEOUT);
     assert!(output.contains("3000 received") && output.contains(" 0% packet loss"), "{output}");
 
     // Both at once: disk and network of both.
-    start(guest.focus(1), "fio", FIO_VERIFY);
-    start(&mut guest, "serve", "timeout 300 nc -l -p 5001 | md5sum | cut -c1-32");
+    guest.focus(1).start("fio", &fio_verify(FIO_SIZE));
+    guest.start("serve", "timeout 300 nc -l -p 5001 | md5sum | cut -c1-32");
     send_file(guest.focus(0), &addresses[1], 5001);
-    assert_eq!(finished(guest.focus(1), "serve"), sum, "guest to guest, beside a busy disk");
-    finished(&mut guest, "fio");
+    assert_eq!(guest.focus(1).finished("serve"), sum, "guest to guest, beside a busy disk");
+    guest.finished("fio");
 
     for number in [0, 1] {
-        assert_no_complaints(guest.focus(number));
+        guest.focus(number).assert_no_complaints();
     }
-    power_off_all(&mut guest);
+    guest.power_off_all(2);
     guest.emulator().kill();
-    assert_whole(&disk);
+    harness::disk::assert_guests_clean(&disk, 2);
     fs::remove_dir_all(folder).unwrap();
-}
-
-/// The root file systems of both guests are clean after an orderly end.
-fn assert_whole(disk: &Path) {
-    for number in 0..2 {
-        let offset = (2048 + number * (768 << 11)) * 512;
-        let device = format!("{}?offset={offset}", disk.display());
-        harness::disk::assert_clean(Path::new(&device), &format!("guest {number}"));
-    }
 }
 
 #[test]
@@ -227,12 +180,12 @@ fn every_stock_kernel_finds_its_disk_and_network() {
             let sums = guest.run_within(
                 "dd if=/dev/urandom of=/root/x bs=1M count=4 conv=fsync 2>/dev/null; md5sum < /root/x; \
                  echo 1 > /proc/sys/vm/drop_caches; md5sum < /root/x",
-                LONG,
+                JOB_TIMEOUT,
             );
             let sums: Vec<&str> = sums.lines().collect();
             assert_eq!(sums.len(), 2, "{sums:?}");
             assert_eq!(sums[0], sums[1]);
-            assert_no_complaints(&mut guest);
+            guest.assert_no_complaints();
         }
     }
 }

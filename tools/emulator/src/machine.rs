@@ -8,9 +8,7 @@ use std::process::Command;
 use board::{Board, Boot, Wiring};
 
 use crate::devices::{Attachment, Devices};
-
-/// QEMU's program, where it is installed.
-const QEMU: &str = "qemu-system-aarch64";
+use crate::program::INSTALLED;
 
 /// What the machine starts.
 #[derive(Clone, Debug)]
@@ -85,7 +83,7 @@ impl Machine {
     #[must_use]
     pub fn board(path: impl Into<PathBuf>, address: u64) -> Self {
         Self {
-            program: QEMU.into(),
+            program: INSTALLED.into(),
             machine: "virt,virtualization=on,dtb-randomness=off".into(),
             cpu: "cortex-a53".into(),
             cpus: 1,
@@ -134,7 +132,7 @@ impl Machine {
         memory_mib: u64,
     ) -> Self {
         Self {
-            program: QEMU.into(),
+            program: INSTALLED.into(),
             machine: "virt,dtb-randomness=off".into(),
             cpu: "cortex-a53".into(),
             cpus: 1,

@@ -17,7 +17,6 @@ mod hostile;
 mod image;
 mod paths;
 mod process;
-mod qemu;
 mod root_task;
 mod run;
 mod sdk;

@@ -20,7 +20,7 @@ use crate::disk;
 use crate::guest::{PROMPT, READY_MARKER};
 use crate::image::{self, Needs};
 use crate::process::say;
-use crate::{qemu, sdk};
+use crate::{paths, sdk};
 
 /// A VMM says this, behind its name, when its guest has switched itself off.
 pub const POWERED_OFF: &str = "|INFO: guest powered off";
@@ -81,7 +81,7 @@ pub fn machine(board: &str, image: &Path) -> Result<Machine> {
     let description = sdk::board(board)?;
     let mut machine = Machine::of_board(&description, image)
         .with_context(|| format!("the board {board} is not emulated, or not with so much memory"))?;
-    machine.program = qemu::of(&description)?;
+    machine.program = emulator::program::of(&description, &paths::root()).context("the emulator")?;
     Ok(machine)
 }
 

@@ -31,6 +31,9 @@ const BOARD: &str = "qemu_virt_aarch64";
 /// The board that is the same but for its GICv3.
 const GICV3_BOARD: &str = "qemu_virt_aarch64_gicv3";
 
+/// The second board.
+const RASPBERRY_PI: &str = "rpi4b_2gb";
+
 /// What only runs on the target, besides protection domains: package, target, features.
 const TARGET_PACKAGES: &[(&str, &str, &str)] = &[
     ("kernel", KERNEL_TARGET, ""),
@@ -59,9 +62,14 @@ pub fn test(options: &Options) -> Result<()> {
         crate::disk::provide()?;
         sdk::build(BOARD, &Config::ALL)?;
         sdk::build(BOARD, &[Config::Paranoid])?;
-        sdk::build(GICV3_BOARD, &[Config::Release])?;
+        let others =
+            [(GICV3_BOARD, Config::Release), (RASPBERRY_PI, Config::Release), (RASPBERRY_PI, Config::Debug)];
+        for (board, config) in others {
+            sdk::build(board, &[config])?;
+        }
+        emulator::program::of(&sdk::board(RASPBERRY_PI)?, &paths::root()).context("the emulator")?;
         let platforms = Config::ALL.into_iter().chain([Config::Paranoid]).map(|config| (BOARD, config));
-        for (board, config) in platforms.chain([(GICV3_BOARD, Config::Release)]) {
+        for (board, config) in platforms.chain(others) {
             image::build_pds(&Sdk { root: sdk::ours(), board: board.into(), config: config.name().into() })?;
         }
         // The seam below the protection domains is tested with the user's SDK, or what stands in for one.
