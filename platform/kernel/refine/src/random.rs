@@ -151,18 +151,17 @@ impl Maker<'_> {
         if self.state.current == Some(Obj(world::TCB)) && self.rng.percent(97) {
             return self.supervise();
         }
+        let steps = self.state.current.is_some_and(|t| self.state.tcb(t).steps != 0);
+        if steps && self.rng.percent(15) {
+            return Step { event: Event::Step, ..Step::timer(0) };
+        }
         let messages = match self.focus {
             Focus::All => 45,
             Focus::Ipc => 75,
             Focus::Capabilities | Focus::Memory => 10,
         };
         match self.rng.below(100) {
-            0..=2 => {
-                let steps = self.state.current.is_some_and(|t| self.state.tcb(t).steps != 0);
-                let event =
-                    if steps && self.rng.percent(60) { Event::Step } else { Event::Fault(self.fault()) };
-                Step { event, ..Step::timer(0) }
-            }
+            0..=2 => Step { event: Event::Fault(self.fault()), ..Step::timer(0) },
             3 => Step {
                 event: Event::Syscall(self.rng.pick(&[
                     -11,
@@ -505,7 +504,7 @@ impl Maker<'_> {
         let tcb = self.tcb();
         let priority = self.rng.pick(&[254, 253, 252, 251, 250, 0, 255, 256]);
         let maybe_endpoint = |m: &mut Self| if m.rng.percent(30) { 0 } else { m.endpoint() };
-        match self.rng.below(25) {
+        match self.rng.below(27) {
             22..=24 => self.debug_operation(tcb),
             0 => (
                 tcb,
@@ -536,7 +535,9 @@ impl Maker<'_> {
                 (tcb, TcbSetSchedParams, vec![254, priority], vec![self.tcb(), sc, handler])
             }
             10 => (tcb, TcbSetTimeoutEndpoint, vec![], vec![maybe_endpoint(self)]),
-            11 => (tcb, TcbSetIpcBuffer, vec![self.rng.pick(&[0x1000, 0x1c00, 0])], vec![self.frame()]),
+            11 | 25..=26 => {
+                (tcb, TcbSetIpcBuffer, vec![self.rng.pick(&[0x1000, 0x1c00, 0])], vec![self.frame()])
+            }
             12 => (tcb, TcbSetSpace, vec![0, 0], vec![maybe_endpoint(self), self.cnode(), self.vspace()]),
             13..=14 => (tcb, TcbSuspend, vec![], vec![]),
             15..=17 => (tcb, TcbResume, vec![], vec![]),

@@ -240,6 +240,8 @@ pub mod busy {
     pub const SPARE_SC: u64 = 55;
     pub const PAGE: u64 = 57;
     pub const FIRST_FREE: u64 = 58;
+    pub const READ_ONLY_FRAME: u64 = 126;
+    pub const DEVICE_FRAME: u64 = 127;
 }
 
 /// Steps that make the busy system: four more threads of priorities 254, 253, 252 and 254, the second and third passive
@@ -278,6 +280,13 @@ fn busy_script_for(shape: AddressSpace) -> Vec<Step> {
         retype(ObjectType::Untyped, 13, b::UNTYPED, 1),
         retype(ObjectType::SchedContext, 7, b::SPARE_SC, 2),
         retype(ObjectType::Untyped, 12, b::PAGE, 1),
+        invoke(
+            s::DEVICE_UNTYPED,
+            UntypedRetype,
+            &[ObjectType::SmallPage as u64, 0, 0, 0, b::DEVICE_FRAME, 1],
+            &[s::CNODE],
+        ),
+        mint(b::FRAME + 1, b::READ_ONLY_FRAME, 2, 0),
         invoke(s::IRQ_CONTROL, IrqIssueIrqHandler, &[33, b::IRQ, 64], &[s::CNODE]),
         invoke(b::IRQ, IrqSetIrqHandler, &[], &[b::NOTIFICATION]),
         mint(b::ENDPOINT, b::BADGED_ENDPOINT, 15, 5),
