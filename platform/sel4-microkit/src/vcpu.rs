@@ -8,6 +8,11 @@ use crate::{MessageInfo, ipc_buffer, set_mr, slots};
 
 /// Thread flag of the kernel extension: exits are told with registers (`docs/kernel-extension.md`).
 const EXITS: u64 = 1 << 63;
+/// Whether the kernel extension reaches list registers and state of a virtual CPU.
+const HAS_STATE: bool = !matches!(sel4_sys::config::BULKHEAD_EXTENSION, 0 | 1);
+/// What a list register's contents say (kernel extension).
+const PENDING: u64 = 1 << 40;
+const ACTIVE: u64 = 1 << 41;
 
 /// The reply to a [`Fault::VcpuExit`](crate::Fault::VcpuExit): the guest goes on at `pc`, with the general register `number`
 /// (0 to 30; none, for any other) set to `value`. Nothing may be sent between this and the reply.
@@ -80,6 +85,39 @@ impl Vcpu {
         }))
     }
 
+    /// As [`inject_irq`](Self::inject_irq) of a software-generated interrupt (below 16) that CPU `source` (0..=7) has sent.
+    /// The guest is told the source if the kernel can.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn inject_irq_from(
+        &self,
+        irq: u16,
+        priority: u8,
+        group: u8,
+        lr: u8,
+        source: u8,
+    ) -> Result<(), Error> {
+        if !HAS_STATE {
+            return self.inject_irq(irq, priority, group, lr);
+        }
+        let vcpu = self.vcpu();
+        Error::check(ipc_buffer::with(|buffer| {
+            buffer.bulkhead_VCPU_Inject(vcpu, irq, priority, group, lr, source)
+        }))
+    }
+
+    /// Takes the interrupt out of list register `lr`, if it is pending and not active, and the kernel can. Returns whether
+    /// it did; its end will not be reported.
+    pub fn withdraw_irq(&self, lr: u8) -> bool {
+        if !HAS_STATE {
+            return false;
+        }
+        let vcpu = self.vcpu();
+        let held = ipc_buffer::with(|buffer| buffer.bulkhead_VCPU_ListRegister(vcpu, lr, true));
+        held.error == seL4_Error::seL4_NoError && held.value & (PENDING | ACTIVE) == PENDING
+    }
+
     /// Lets private interrupt `irq` (INTID) be reported again.
     #[inline]
     pub fn ack_vppi(&self, irq: u64) {
@@ -110,6 +148,28 @@ impl Vcpu {
         let code =
             ipc_buffer::with(|buffer| buffer.seL4_ARM_VCPU_WriteRegs(self.vcpu(), register.into(), value));
         expect(code, "write_reg");
+    }
+
+    /// Reads `N` system registers, from `first` on in the order of their numbers, in one call. `None`: the kernel cannot.
+    #[inline]
+    pub fn read_regs<const N: usize>(&self, first: VcpuReg) -> Option<[u64; N]> {
+        if !HAS_STATE {
+            return None;
+        }
+        let mut values = [0; N];
+        let number = first.into();
+        let code =
+            ipc_buffer::with(|buffer| buffer.bulkhead_VCPU_ReadState(self.vcpu(), number, &mut values));
+        (code == seL4_Error::seL4_NoError).then_some(values)
+    }
+
+    /// Writes system registers, from `first` on in the order of their numbers, in one call. Returns whether the kernel
+    /// can.
+    pub fn write_regs<const N: usize>(&self, first: VcpuReg, values: &[u64; N]) -> bool {
+        let number = first.into();
+        HAS_STATE
+            && ipc_buffer::with(|buffer| buffer.bulkhead_VCPU_WriteState(self.vcpu(), number, values))
+                == seL4_Error::seL4_NoError
     }
 
     /// Reads the first `count` (at most 36) general registers in the order of [`seL4_UserContext`]; the rest are 0.

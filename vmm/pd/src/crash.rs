@@ -18,6 +18,7 @@ impl<'a> Report<'a> {
     pub fn new(vcpu: &impl Vcpu, index: usize, reason: &'a str) -> Self {
         let mut registers = [0; REGISTERS];
         vcpu.load(&mut registers, REGISTERS);
+        let values: [u64; SystemRegister::ALL.len()] = vcpu.read_from(SystemRegister::Sctlr);
         let system = [
             ("esr", SystemRegister::Esr),
             ("far", SystemRegister::Far),
@@ -30,7 +31,7 @@ impl<'a> Report<'a> {
             ("ttbr0", SystemRegister::Ttbr0),
             ("ttbr1", SystemRegister::Ttbr1),
         ]
-        .map(|(name, register)| (name, vcpu.read(register)));
+        .map(|(name, register)| (name, values.get(register as usize).copied().unwrap_or(0)));
         Self { index, reason, registers, system }
     }
 }

@@ -22,7 +22,7 @@ use crate::machine::Run;
 use crate::trap::{Answer, Injected, Told, Trap};
 use crate::vcpu::{REGISTERS, Vcpu};
 use crate::virtio::{Accessed, Moment};
-use vgic::IntId;
+use vgic::{Ended, IntId, MAX_LIST_REGISTERS};
 use vmm_arm::inject::FaultAddress;
 use vmm_arm::{Cause, Class, DataAbort, Gpr, Outcome, Pstate, Syndrome, SysRegAccess, WaitKind};
 use vmm_devices::pl011::regs;
@@ -265,15 +265,29 @@ impl<H: Host> Guest<H> {
     pub(crate) fn maintenance(&mut self, index: usize, list_register: Option<usize>) {
         let ended = self.with_gic(|gic, lines| gic.maintenance(index, list_register, lines));
         match ended {
-            Ok(Some(ended)) if ended.irq == IntId::VTIMER => {
-                if let Some(cpu) = self.machine.cpus.get_mut(index) {
-                    cpu.timer_reported = false;
-                }
-                self.host.vcpu(index).rearm_virtual_timer();
-            }
-            Ok(_) => {}
+            Ok(Some(ended)) => self.ended(index, ended),
+            Ok(None) => {}
             // Nothing is lost by it: the interrupt that ended keeps its list register.
             Err(error) => log::debug!("vCPU {index}: {error}"),
+        }
+    }
+
+    fn ended(&mut self, index: usize, ended: Ended) {
+        if ended.irq == IntId::VTIMER {
+            if let Some(cpu) = self.machine.cpus.get_mut(index) {
+                cpu.timer_reported = false;
+            }
+            self.host.vcpu(index).rearm_virtual_timer();
+        }
+    }
+
+    /// Takes interrupts that are only pending out of the list registers of a vCPU, if the kernel can.
+    pub(crate) fn withdraw(&mut self, index: usize) {
+        for list_register in 0..MAX_LIST_REGISTERS {
+            let withdrawn = self.with_gic(|gic, lines| gic.withdraw(index, list_register, lines));
+            if let Some(ended) = withdrawn {
+                self.ended(index, ended);
+            }
         }
     }
 

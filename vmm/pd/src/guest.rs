@@ -234,6 +234,10 @@ impl<H: Host> ListRegisters for Lines<'_, H> {
         self.host.vcpu(vcpu).inject(&injection)
     }
 
+    fn withdraw(&mut self, vcpu: usize, list_register: u8) -> bool {
+        self.host.vcpu(vcpu).withdraw(list_register)
+    }
+
     fn kick(&mut self, vcpu: usize) {
         self.kicked |= 1u32.checked_shl(vcpu as u32).unwrap_or(0);
     }

@@ -62,14 +62,12 @@ impl<H: Host> Guest<H> {
     /// Lets vCPU `index` run at `entry` with `arguments` in X0 and following, everything else as after reset.
     fn power_on(&mut self, index: usize, entry: u64, arguments: &[u64]) {
         let vcpu = self.host.vcpu(index);
-        for register in SystemRegister::ALL {
-            let value = match register {
-                SystemRegister::Sctlr => SCTLR_RESET,
-                SystemRegister::Vmpidr => MPIDR | index as u64,
-                _ => 0,
-            };
-            vcpu.write(register, value);
-        }
+        let values = SystemRegister::ALL.map(|register| match register {
+            SystemRegister::Sctlr => SCTLR_RESET,
+            SystemRegister::Vmpidr => MPIDR | index as u64,
+            _ => 0,
+        });
+        vcpu.write_from(SystemRegister::Sctlr, &values);
         if let Some(cpu) = self.machine.cpus.get_mut(index) {
             cpu.run = Run::Running;
         }
@@ -129,7 +127,8 @@ impl<H: Host> Guest<H> {
         Reply::Hold
     }
 
-    /// SYSTEM_RESET. List registers first: what is in them can only be ended by the vCPU itself, see [`vgic::QUIESCE`].
+    /// SYSTEM_RESET. List registers first: what is pending in them is withdrawn, if the kernel can; all else can only be
+    /// ended by the vCPU itself, see [`vgic::QUIESCE`].
     fn reboot(&mut self) {
         self.stop_all();
         log::info!("{}", self.exits);
@@ -147,6 +146,7 @@ impl<H: Host> Guest<H> {
         self.arm_timeout();
         self.host.place(&QUIESCE_AND_WAIT);
         for index in 0..self.machine.vcpus() {
+            self.withdraw(index);
             if self.machine.gic.held(index).next().is_some() {
                 self.power_on(index, map::RAM, &[0, QUIESCED, map::GICC]);
             }

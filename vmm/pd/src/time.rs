@@ -48,11 +48,9 @@ impl<H: Host> Guest<H> {
             return None;
         }
         let vcpu = self.host.vcpu(index);
-        if vcpu.read(SystemRegister::CntvCtl) & (ENABLE | IMASK) != ENABLE {
-            return None;
-        }
+        let [control, compare_value] = vcpu.read_from(SystemRegister::CntvCtl);
         // CNTVOFF is zero: see `power_on`. A compare value beyond the end of time is never reached.
-        Some(vcpu.read(SystemRegister::CntvCval))
+        (control & (ENABLE | IMASK) == ENABLE).then_some(compare_value)
     }
 
     /// A guest has written to its physical timer.

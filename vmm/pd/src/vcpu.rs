@@ -92,6 +92,12 @@ impl SystemRegister {
         Self::CntvOff,
         Self::CntkCtl,
     ];
+
+    /// `first` and those behind it in [`ALL`](Self::ALL).
+    #[inline]
+    pub fn starting_at(first: Self) -> impl Iterator<Item = &'static Self> {
+        Self::ALL.iter().skip(first as usize)
+    }
 }
 
 /// Whether a vCPU runs after its registers were stored.
@@ -116,6 +122,31 @@ pub trait Vcpu {
 
     /// Writes a system register.
     fn write(&self, register: SystemRegister, value: u64);
+
+    /// Reads `N` system registers, from `first` on in the order of [`SystemRegister::ALL`]. (One by one, here; a kernel may
+    /// have something better.)
+    #[inline]
+    fn read_from<const N: usize>(&self, first: SystemRegister) -> [u64; N] {
+        let mut values = [0; N];
+        for (value, &register) in values.iter_mut().zip(SystemRegister::starting_at(first)) {
+            *value = self.read(register);
+        }
+        values
+    }
+
+    /// Writes `N` system registers, from `first` on in that order.
+    fn write_from<const N: usize>(&self, first: SystemRegister, values: &[u64; N]) {
+        for (value, &register) in values.iter().zip(SystemRegister::starting_at(first)) {
+            self.write(register, *value);
+        }
+    }
+
+    /// Takes an interrupt that is pending, and not active, out of a list register. `false`: it was not, or the kernel
+    /// cannot.
+    fn withdraw(&self, list_register: u8) -> bool {
+        let _ = list_register;
+        false
+    }
 
     /// Puts an interrupt into a list register.
     ///

@@ -23,7 +23,7 @@ pub struct Injection {
     pub priority: u8,
     /// Interrupt group, 0 or 1.
     pub group: u8,
-    /// Requesting vCPU of an SGI, 0 for others. seL4's interface has no place for it.
+    /// Requesting vCPU of an SGI, 0 for others. seL4's interface has no place for it, Bulkhead's kernel extension has.
     pub source: u8,
 }
 
@@ -48,6 +48,13 @@ pub trait ListRegisters {
     /// # Errors
     /// See [`InjectError`]; the interrupt then counts as still pending.
     fn inject(&mut self, vcpu: usize, injection: Injection) -> Result<(), InjectError>;
+
+    /// Takes an interrupt that is pending, and not active, out of a list register of `vcpu`: no maintenance event will come
+    /// of it. `false`: it was not, or cannot be done.
+    fn withdraw(&mut self, vcpu: usize, list_register: u8) -> bool {
+        let _ = (vcpu, list_register);
+        false
+    }
 
     /// Something was injected into `vcpu`: if it is held in a wait for interrupts, let it run. Once per event and vCPU.
     fn kick(&mut self, vcpu: usize);
@@ -137,6 +144,26 @@ impl Vgic {
         };
         self.deliver(concerned, out);
         Ok(ended)
+    }
+
+    /// Takes what is in `list_register` of `vcpu` out, if the guest has not taken it yet and the kernel can: as if it had
+    /// ended. What it is is lost; so this is for a guest that starts over.
+    pub fn withdraw(
+        &mut self,
+        vcpu: usize,
+        list_register: usize,
+        out: &mut impl ListRegisters,
+    ) -> Option<Ended> {
+        let slot = self.vcpus.get_mut(vcpu)?.slots.get_mut(list_register)?;
+        let Slot::Holds { irq, .. } = *slot else { return None };
+        if !out.withdraw(vcpu, u8::try_from(list_register).ok()?) {
+            return None;
+        }
+        *slot = Slot::Free;
+        if let Some(bank) = self.bank_mut(vcpu, irq.bank()) {
+            bank.in_list &= !irq.bit();
+        }
+        Some(Ended { irq })
     }
 
     /// Whether a vCPU in a wait for interrupts has to run: an interrupt is in one of its list registers (perhaps pending

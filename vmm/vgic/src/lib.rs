@@ -20,7 +20,8 @@
 //! # What the standard kernel interface cannot express
 //!
 //! seL4 lets a VMM load a list register and tells it when the interrupt in it has ended; it can neither be read
-//! back nor withdrawn. Consequences, all visible to the guest only as timing that real hardware may show too:
+//! back nor withdrawn. (Bulkhead's kernel extension can: sources are told, and a guest that starts over leaves nothing
+//! pending behind, [`Vgic::withdraw`].) Consequences, all visible to the guest only as timing that real hardware may show too:
 //!
 //! * A list register is never reused before its maintenance event. The last one is kept for an interrupt more urgent than
 //!   all in the others; when that is taken too, even the most urgent waits for the next end of interrupt.

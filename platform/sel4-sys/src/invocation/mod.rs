@@ -44,7 +44,7 @@ impl seL4_IPCBuffer {
 
     /// The call itself; arguments from the fifth on and capabilities are in the buffer already.
     #[inline(always)]
-    fn call_method(
+    pub(crate) fn call_method(
         &mut self,
         service: seL4_CPtr,
         label: u32,

@@ -2,7 +2,13 @@
 //! Virtual CPUs and secure monitor calls.
 
 use crate::{invocation_label, seL4_ARM_SMC, seL4_ARM_SMCContext, seL4_ARM_VCPU, seL4_Error, seL4_IPCBuffer};
-use crate::{seL4_TCB, seL4_VCPUReg, seL4_Word};
+use crate::{seL4_MessageInfo, seL4_TCB, seL4_VCPUReg, seL4_Word};
+
+/// Labels of Bulkhead's kernel extension.
+const EXTENSION_INJECT: u32 = 0x100;
+const EXTENSION_LIST_REGISTER: u32 = 0x101;
+const EXTENSION_READ_STATE: u32 = 0x102;
+const EXTENSION_WRITE_STATE: u32 = 0x103;
 
 /// Result of `seL4_ARM_VCPU_ReadRegs`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,6 +68,74 @@ impl seL4_IPCBuffer {
     #[inline]
     pub fn seL4_ARM_VCPU_AckVPPI(&mut self, service: seL4_ARM_VCPU, irq: seL4_Word) -> seL4_Error::Type {
         self.invoke(service, invocation_label::ARMVCPUAckVPPI, [irq], []).0
+    }
+
+    /// Bulkhead's kernel extension: as [`seL4_ARM_VCPU_InjectIRQ`](Self::seL4_ARM_VCPU_InjectIRQ), and tells which CPU
+    /// (0..=7) has sent it; for `virq` below 16.
+    #[inline]
+    pub fn bulkhead_VCPU_Inject(
+        &mut self,
+        service: seL4_ARM_VCPU,
+        virq: u16,
+        priority: u8,
+        group: u8,
+        index: u8,
+        source: u8,
+    ) -> seL4_Error::Type {
+        let word = u64::from(virq)
+            | (u64::from(priority) << 16)
+            | (u64::from(group) << 24)
+            | (u64::from(index) << 32)
+            | (u64::from(source) << 48);
+        self.invoke(service, EXTENSION_INJECT, [word], []).0
+    }
+
+    /// Bulkhead's kernel extension: what list register `index` holds (as injected; bit 40: pending, bit 41: active; bits
+    /// 50:48 the source). With `withdraw`, an interrupt that is pending and not active is taken out.
+    #[inline]
+    pub fn bulkhead_VCPU_ListRegister(
+        &mut self,
+        service: seL4_ARM_VCPU,
+        index: u8,
+        withdraw: bool,
+    ) -> seL4_ARM_VCPU_ReadRegs_ret {
+        let words = [index.into(), withdraw.into()];
+        let (error, [value, ..]) = self.invoke(service, EXTENSION_LIST_REGISTER, words, []);
+        seL4_ARM_VCPU_ReadRegs_ret { error, value }
+    }
+
+    /// Bulkhead's kernel extension: reads words of a virtual CPU's state, from `first` on.
+    #[inline(always)]
+    pub fn bulkhead_VCPU_ReadState<const COUNT: usize>(
+        &mut self,
+        service: seL4_ARM_VCPU,
+        first: seL4_Word,
+        words: &mut [seL4_Word; COUNT],
+    ) -> seL4_Error::Type {
+        const { assert!(COUNT <= seL4_MessageInfo::MAX_LENGTH) };
+        let (error, registers) = self.invoke(service, EXTENSION_READ_STATE, [first, COUNT as seL4_Word], []);
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = registers.get(index).copied().unwrap_or(self.msg[index]);
+        }
+        error
+    }
+
+    /// Bulkhead's kernel extension: writes words of a virtual CPU's state, from `first` on, as many as there are.
+    pub fn bulkhead_VCPU_WriteState<const COUNT: usize>(
+        &mut self,
+        service: seL4_ARM_VCPU,
+        first: seL4_Word,
+        words: &[seL4_Word; COUNT],
+    ) -> seL4_Error::Type {
+        const { assert!(COUNT < seL4_MessageInfo::MAX_LENGTH) };
+        let mut mrs = [first, 0, 0, 0];
+        for (index, word) in (1..).zip(words) {
+            match mrs.get_mut(index) {
+                Some(register) => *register = *word,
+                None => self.msg[index] = *word,
+            }
+        }
+        self.call_method(service, EXTENSION_WRITE_STATE, mrs, COUNT + 1, 0).0
     }
 
     /// Issues an SMC.

@@ -6,7 +6,7 @@ use crate::pd::marks;
 use crate::pd::memory::Regions;
 use crate::pd::ram::{GuestRam, Shared};
 use crate::pd::symbols::Symbols;
-use crate::pd::vcpu::StandardVcpu;
+use crate::pd::vcpu::KernelVcpu;
 use core::arch::asm;
 use ring::memory::SharedRegion;
 use ring::pages::SharedPages;
@@ -72,7 +72,7 @@ impl PdHost {
 }
 
 impl Host for PdHost {
-    type Vcpu = StandardVcpu;
+    type Vcpu = KernelVcpu;
     type Console = Handle;
     type Memory = GuestRam;
     type Pages = SharedPages;
@@ -80,9 +80,9 @@ impl Host for PdHost {
     type Bytes = SharedRegion;
 
     #[inline]
-    fn vcpu(&self, index: usize) -> StandardVcpu {
+    fn vcpu(&self, index: usize) -> KernelVcpu {
         // Numbers of vCPUs come from fault messages of this PD's own and from the machine's model: both below 64.
-        StandardVcpu(sel4_microkit::Vcpu::new(index % 64))
+        KernelVcpu(sel4_microkit::Vcpu::new(index % 64))
     }
 
     #[inline]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! vCPUs by seL4's standard interface.
+//! vCPUs by the kernel: seL4's standard interface, and what the kernel extension does better where there is one.
 
 use sel4_microkit::sel4_sys::Error;
 use sel4_microkit::{UserContext, VcpuReg};
@@ -8,11 +8,11 @@ use vmm::vcpu::Then;
 use vmm::{REGISTERS, SystemRegister, Vcpu};
 
 /// A vCPU capability pair: its thread and its virtual CPU.
-pub struct StandardVcpu(pub sel4_microkit::Vcpu);
+pub struct KernelVcpu(pub sel4_microkit::Vcpu);
 
 const _: () = assert!(REGISTERS == UserContext::LEN);
 
-impl Vcpu for StandardVcpu {
+impl Vcpu for KernelVcpu {
     #[inline]
     fn load(&self, registers: &mut [u64; REGISTERS], count: usize) {
         self.0.read_registers_into(count, UserContext::from_words_mut(registers));
@@ -33,9 +33,42 @@ impl Vcpu for StandardVcpu {
         self.0.write_reg(number(register), value);
     }
 
+    #[inline]
+    fn read_from<const N: usize>(&self, first: SystemRegister) -> [u64; N] {
+        match self.0.read_regs(number(first)) {
+            Some(values) => values,
+            None => {
+                let mut values = [0; N];
+                for (value, &register) in values.iter_mut().zip(SystemRegister::starting_at(first)) {
+                    *value = self.read(register);
+                }
+                values
+            }
+        }
+    }
+
+    fn write_from<const N: usize>(&self, first: SystemRegister, values: &[u64; N]) {
+        if !self.0.write_regs(number(first), values) {
+            for (value, &register) in values.iter().zip(SystemRegister::starting_at(first)) {
+                self.write(register, *value);
+            }
+        }
+    }
+
+    fn withdraw(&self, list_register: u8) -> bool {
+        self.0.withdraw_irq(list_register)
+    }
+
     fn inject(&self, injection: &Injection) -> Result<(), InjectError> {
-        let Injection { list_register, irq, priority, group, .. } = *injection;
-        self.0.inject_irq(irq.number(), priority, group, list_register).map_err(|error| match error {
+        let Injection { list_register, irq, priority, group, source } = *injection;
+        let number = irq.number();
+        // The quick one for all that have no source or one that is 0.
+        let injected = if source == 0 {
+            self.0.inject_irq(number, priority, group, list_register)
+        } else {
+            self.0.inject_irq_from(number, priority, group, list_register, source)
+        };
+        injected.map_err(|error| match error {
             Error::DeleteFirst => InjectError::Busy,
             Error::RangeError => InjectError::Absent,
             _ => InjectError::Refused,

@@ -9,7 +9,7 @@ use crate::{Console, Exit, Guest, Host, Links, Machine, REGISTERS, Reply, Slot, 
 use ring::memory::LocalMemory;
 use ring::pages::LocalPages;
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use vgic::{InjectError, Injection};
 use vmm_arm::{Pstate, Syndrome};
@@ -32,6 +32,8 @@ pub struct CpuLog {
     pub loads: Vec<usize>,
     pub stores: Vec<(usize, Then)>,
     pub injected: Vec<Injection>,
+    /// List registers whose interrupt the guest has not taken: none, unless a test says so.
+    pub pending: HashSet<u8>,
     pub rearmed: usize,
     pub stopped: usize,
 }
@@ -76,6 +78,10 @@ impl Vcpu for FakeVcpu {
 
     fn write(&self, register: SystemRegister, value: u64) {
         *self.0.borrow_mut().system(register) = value;
+    }
+
+    fn withdraw(&self, list_register: u8) -> bool {
+        super::TELLS && self.0.borrow_mut().pending.remove(&list_register)
     }
 
     fn inject(&self, injection: &Injection) -> Result<(), InjectError> {

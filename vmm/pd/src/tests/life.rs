@@ -141,6 +141,22 @@ fn list_registers_are_emptied_by_their_vcpus_before_the_guest_starts_again() {
     assert_eq!(guest.life(), Life::Running);
 }
 
+/// Nothing is left to be ended where the kernel takes back what the guest has not taken.
+#[test]
+fn pending_interrupts_are_withdrawn_before_the_guest_starts_again() {
+    let mut guest = guest(1);
+    enable(&mut guest, 27);
+    take(&mut guest, 0, Exit::PrivateInterrupt(27));
+    cpu(&guest, 0).pending.insert(0);
+    assert_eq!(smc(&mut guest, 0, [SYSTEM_RESET, 0, 0, 0]).0, Reply::Hold);
+    if super::TELLS {
+        assert_eq!((guest.life(), guest.host().loads.len()), (Life::Running, 2));
+        assert_eq!(log(&guest, 0).rearmed, 1, "the timer may report again");
+    } else {
+        assert_eq!((guest.life(), guest.host().loads.len()), (Life::Rebooting, 1));
+    }
+}
+
 #[test]
 fn state_survives_serialisation() {
     let mut guest = guest(2);

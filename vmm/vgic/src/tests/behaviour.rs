@@ -240,6 +240,22 @@ fn an_interrupt_of_the_lowest_priority_is_never_signalled() {
 }
 
 #[test]
+fn what_the_guest_has_not_taken_can_be_withdrawn() {
+    let mut guest = Guest::new(1, 4);
+    guest.pulse(A);
+    guest.machine.acknowledge(0);
+    guest.pulse(B);
+    assert_eq!(guest.gic.withdraw(0, 0, &mut guest.machine), None, "the guest is handling it");
+    assert_eq!(guest.gic.withdraw(0, 1, &mut guest.machine), Some(Ended { irq: B }));
+    assert_eq!(guest.gic.withdraw(0, 1, &mut guest.machine), None, "nothing is in it any more");
+    assert_eq!(guest.gic.withdraw(0, 99, &mut guest.machine), None);
+    assert_eq!(guest.gic.held(0).collect::<Vec<_>>(), [A]);
+    guest.machine.take_injected();
+    guest.pulse(B);
+    assert_eq!(guest.machine.take_injected(), [(0, 33)], "its list register is free");
+}
+
+#[test]
 fn an_unknown_or_wrong_maintenance_event_frees_nothing() {
     let mut guest = Guest::new(1, 1);
     guest.pulse(A);

@@ -106,6 +106,15 @@ impl ListRegisters for Machine {
         Ok(())
     }
 
+    fn withdraw(&mut self, vcpu: usize, list_register: u8) -> bool {
+        let register = &mut self.registers[vcpu][usize::from(list_register)];
+        let pending = matches!(register, Hardware::Pending(_));
+        if pending {
+            *register = Hardware::Invalid;
+        }
+        pending
+    }
+
     fn kick(&mut self, vcpu: usize) {
         self.kicked.push(vcpu);
     }
