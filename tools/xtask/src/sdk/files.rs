@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::Config;
 
-/// Whether the SDK is to have the kernel extension: not with `EXTENSION=off` in the environment.
+/// Whether our SDK is to have the kernel extension: not with `EXTENSION=off` in the environment.
 pub fn extension() -> bool {
     std::env::var_os("EXTENSION").is_none_or(|value| value != "off")
 }
@@ -28,8 +28,8 @@ pub fn extension() -> bool {
 ///
 /// # Errors
 /// A value cannot be written as JSON.
-pub fn all(board: &Board, config: Config) -> Result<Vec<(String, String)>> {
-    let options = gen_config(board, config);
+pub fn all(board: &Board, config: Config, extension: bool) -> Result<Vec<(String, String)>> {
+    let options = gen_config(board, config, extension);
     let labels = invocations(config);
     let sizes = object_sizes(board, config);
     let space = address_space_constants(board);
@@ -145,7 +145,7 @@ ARM_ERRATA_430973 ARM_ERRATA_773022 ARM_HIKEY_PREFETCHER_STBPFDIS ARM_HIKEY_PREF
 AARCH32_FPU_ENABLE_CONTEXT_SWITCH KERNEL_OPT_LEVEL_OS KERNEL_OPT_LEVEL_O0 KERNEL_OPT_LEVEL_O1 KERNEL_OPT_LEVEL_O2 \
 KERNEL_FWHOLE_PROGRAM KERNEL_OPTIMISATION_CLONE_FUNCTIONS CLZ_32 CLZ_64 CLZ_NO_BUILTIN CTZ_32 CTZ_64 CTZ_NO_BUILTIN";
 
-fn gen_config(board: &Board, config: Config) -> Values {
+fn gen_config(board: &Board, config: Config, extension: bool) -> Values {
     let debug = config.is_debug();
     let mut options = Values::new();
     for name in OFF.split_whitespace() {
@@ -221,7 +221,7 @@ fn gen_config(board: &Board, config: Config) -> Values {
     ] {
         options.insert(name.into(), value.into());
     }
-    if extension() {
+    if extension {
         options.insert("BULKHEAD_EXTENSION".into(), abi::extension::VERSION.to_string().into());
     }
     for name in ["PLAT", "ARM_PLAT"] {
@@ -274,8 +274,8 @@ mod tests {
 
     #[test]
     fn only_the_debug_configuration_prints_and_has_larger_threads() {
-        assert_eq!(gen_config(&board(), Config::Debug)["PRINTING"], true);
-        assert_eq!(gen_config(&board(), Config::Release)["PRINTING"], false);
+        assert_eq!(gen_config(&board(), Config::Debug, true)["PRINTING"], true);
+        assert_eq!(gen_config(&board(), Config::Release, true)["PRINTING"], false);
         assert_eq!(object_sizes(&board(), Config::Debug)["tcb"], 12);
         assert_eq!(object_sizes(&board(), Config::Release)["tcb"], 11);
         assert_eq!(object_sizes(&board(), Config::Release)["asid_table"], 9);
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn the_benchmark_configuration_tracks_utilisation_and_is_a_release_otherwise() {
         let (release, benchmark) =
-            (gen_config(&board(), Config::Release), gen_config(&board(), Config::Benchmark));
+            (gen_config(&board(), Config::Release, true), gen_config(&board(), Config::Benchmark, true));
         assert_eq!(invocations(Config::Release), invocations(Config::Benchmark));
         assert_eq!(object_sizes(&board(), Config::Release), object_sizes(&board(), Config::Benchmark));
         let differ: Vec<&String> = release.keys().filter(|name| release[*name] != benchmark[*name]).collect();
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn no_option_is_both_on_and_off() {
-        let options = gen_config(&board(), Config::Release);
+        let options = gen_config(&board(), Config::Release, true);
         for on in
             ["KERNEL_MCS", "ARM_HYPERVISOR_SUPPORT", "EXPORT_PTMR_USER", "ALLOW_SMC_CALLS", "ARCH_AARCH64"]
         {
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn board_with_44_bit_addresses_has_four_levels_and_keeps_its_timer() {
         let board = super::super::board("rpi4b_2gb").unwrap();
-        let options = gen_config(&board, Config::Release);
+        let options = gen_config(&board, Config::Release, true);
         for (name, value) in [
             ("ARM_PA_SIZE_BITS_44", true),
             ("ARM_PA_SIZE_BITS_40", false),

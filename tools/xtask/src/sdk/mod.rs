@@ -151,6 +151,11 @@ pub fn provide(other: Option<&Path>, board: &str, config: &str) -> Result<Sdk> {
 /// # Errors
 /// A part does not build.
 pub fn build(board_name: &str, configs: &[Config]) -> Result<()> {
+    build_as(board_name, configs, files::extension())
+}
+
+/// The same, with the kernel extension or without.
+fn build_as(board_name: &str, configs: &[Config], extension: bool) -> Result<()> {
     let _lock = lock()?;
     let board = board(board_name)?;
     let root = ours();
@@ -167,12 +172,13 @@ pub fn build(board_name: &str, configs: &[Config]) -> Result<()> {
     };
     install(&tool.run_for("microkit")?, &root.join("bin/microkit"))?;
     for &config in configs {
-        build_config(&board, config, &root.join("board").join(board_name).join(config.name()))?;
+        let folder = root.join("board").join(board_name).join(config.name());
+        build_config(&board, config, extension, &folder)?;
     }
     Ok(())
 }
 
-fn build_config(board: &Board, config: Config, folder: &Path) -> Result<()> {
+fn build_config(board: &Board, config: Config, extension: bool, folder: &Path) -> Result<()> {
     say(format!(
         "building the platform: kernel, loader, initialiser, monitor ({}, {})",
         board.name,
@@ -183,7 +189,7 @@ fn build_config(board: &Board, config: Config, folder: &Path) -> Result<()> {
     }
     let elf = folder.join("elf");
     let include = folder.join("include");
-    for (name, text) in files::all(board, config)? {
+    for (name, text) in files::all(board, config, extension)? {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         write(&path, &text)?;
@@ -201,7 +207,7 @@ fn build_config(board: &Board, config: Config, folder: &Path) -> Result<()> {
                 Config::Benchmark => vec!["kernel/benchmark".into()],
                 Config::Paranoid => vec!["kernel/paranoid".into()],
             };
-            if files::extension() {
+            if extension {
                 features.push("kernel/extension".into());
             }
             features

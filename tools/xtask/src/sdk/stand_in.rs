@@ -3,8 +3,8 @@
 //!
 //! Under the names that everybody uses (board `qemu_virt_aarch64`, configuration `release`) it has another platform, which
 //! runs on the same machine with a Cortex-A72: labels are shifted, TCBs are larger and address spaces have 44 bits and
-//! another root. Programs that took any of these from our source instead of the SDK's files would not run on it. Options
-//! that are not the reference kernel's, such as the kernel extension, are not in its files.
+//! another root. Programs that took any of these from our source instead of the SDK's files would not run on it. Its kernel
+//! is built without the kernel extension, and options that are not the reference kernel's are not in its files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-use super::{Config, Sdk, build, install, ours, write};
+use super::{Config, Sdk, build_as, install, ours, write};
 use crate::paths;
 
 /// The board that is really meant.
@@ -28,7 +28,7 @@ const OWN_OPTIONS: &str = "BULKHEAD_";
 /// # Errors
 /// The platform does not build.
 pub fn stand_in() -> Result<Sdk> {
-    build(BOARD, &[CONFIG])?;
+    build_as(BOARD, &[CONFIG], false)?;
     let sdk = Sdk {
         root: paths::build().join("stand-in-sdk"),
         board: "qemu_virt_aarch64".into(),
