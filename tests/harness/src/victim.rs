@@ -19,7 +19,7 @@ const SVC: u32 = 0xd400_0001;
 const ENDLESS_LOOP: u32 = 0x1400_0000;
 /// System calls that wait for an event: ReplyRecv, NBSendRecv, Recv (seL4's `syscall.h` of the MCS configuration).
 const RECEIVES: [i64; 3] = [-2, -3, -7];
-/// Pages of a program, which are mapped as a whole.
+/// Bytes of a queue without a size of its own.
 const PAGE: u64 = 4096;
 
 /// How a PD comes to its end.
@@ -63,6 +63,13 @@ pub fn next(state: &mut u64) -> u64 {
     word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ word >> 31
+}
+
+/// A PD that was brought to its end.
+#[derive(Debug)]
+pub struct Killed {
+    /// Where an instruction of its was replaced, and by which to replace it again.
+    replaced: Option<(u64, Vec<u8>)>,
 }
 
 /// A PD and its program.
@@ -244,17 +251,14 @@ impl Victim {
     ///
     /// # Errors
     /// The machine has ended.
-    pub fn kill(&self, machine: &mut Debugger, way: Way) -> Result<()> {
+    pub fn kill(&self, machine: &mut Debugger, way: Way) -> Result<Killed> {
         match way {
             Way::Fault => machine.set_register(PC, 0)?,
             Way::Loop => {
-                // Behind its code, in the rest of the last page: the next life has no use for that.
-                let end = (self.start + self.text.len() as u64).next_multiple_of(4);
-                if end.is_multiple_of(PAGE) {
-                    bail!("{}: no place behind the code", self.name);
-                }
-                machine.write(end, &ENDLESS_LOOP.to_le_bytes())?;
-                machine.set_register(PC, end)?;
+                let place = machine.register(PC)?;
+                let instruction = machine.read(place, 4)?.context("an instruction that is not mapped")?;
+                machine.write(place, &ENDLESS_LOOP.to_le_bytes())?;
+                return Ok(Killed { replaced: Some((place, instruction)) });
             }
             Way::Scribble(junk) => {
                 if self.scribble(machine, junk)? == 0 {
@@ -263,7 +267,7 @@ impl Victim {
                 machine.set_register(PC, 0)?;
             }
         }
-        Ok(())
+        Ok(Killed { replaced: None })
     }
 
     /// Writes junk over all its rings. Gives the number of rings.
@@ -287,14 +291,18 @@ impl Victim {
         Ok(regions.len())
     }
 
-    /// Lets the machine run until the PD's next life begins.
+    /// Lets the machine run until the next life begins of the PD, which was [killed](Self::kill).
     ///
     /// # Errors
     /// The machine has ended, or it does not.
-    pub fn wait_reborn(&self, machine: &mut Debugger, timeout: Duration) -> Result<()> {
-        match self.run_to(machine, &[self.start], timeout)? {
-            Some(_) => Ok(()),
-            None => bail!("{} is not restarted", self.name),
+    pub fn wait_reborn(&self, machine: &mut Debugger, killed: &Killed, timeout: Duration) -> Result<()> {
+        if self.run_to(machine, &[self.start], timeout)?.is_none() {
+            bail!("{} is not restarted", self.name);
         }
+        // Its code is the same again.
+        if let Some((place, instruction)) = &killed.replaced {
+            machine.write(*place, instruction)?;
+        }
+        Ok(())
     }
 }
