@@ -51,10 +51,11 @@ fn make_passive(buffer: &mut seL4_IPCBuffer, pd: u64) {
     let unbound = buffer.seL4_SchedContext_UnbindObject(sched_context, slot::PD_TCB + pd);
     let result = Error::check(unbound)
         .and_then(|()| Error::check(buffer.seL4_SchedContext_Bind(sched_context, slot::NOTIFICATION + pd)));
-    if let Err(error) = result {
-        let name = tables::pd_name(pd as usize);
-        let name = name.as_ref().map_or("?", |name| name.as_str());
-        print(format_args!("MON|ERROR: could not make PD '{name}' passive: {error:?}\n"));
+    let name = tables::pd_name(pd as usize);
+    let name = name.as_ref().map_or("?", |name| name.as_str());
+    match result {
+        Ok(()) => print(format_args!("MON|INFO: PD '{name}' is now passive!\n")),
+        Err(error) => print(format_args!("MON|ERROR: could not make PD '{name}' passive: {error:?}\n")),
     }
 }
 

@@ -105,16 +105,20 @@ static void look_at_boot_info(void)
 }
 
 /* What debug libraries and tests of seL4 expect of the debug calls. */
-static void look_at_types(seL4_CPtr endpoint, seL4_CPtr notification, seL4_CPtr page)
+static void look_at_debug_calls(seL4_CPtr endpoint, seL4_CPtr notification, seL4_CPtr page, seL4_TCB tcb)
 {
+    (void)endpoint, (void)notification, (void)page, (void)tcb;
 #ifdef CONFIG_DEBUG_BUILD
     check(seL4_DebugCapIdentify(endpoint) == 4 && seL4_DebugCapIdentify(notification) == 6, "endpoint, notification");
     check(seL4_DebugCapIdentify(page) == 1 && seL4_DebugCapIdentify(seL4_CapInitThreadTCB) == 12, "frame, thread");
     check(seL4_DebugCapIdentify(free_slot) == 0, "nothing");
 #endif
 #ifdef CONFIG_HARDWARE_DEBUG_API
-    seL4_TCB_ConfigureSingleStepping_t step = seL4_TCB_ConfigureSingleStepping(seL4_CapInitThreadTCB, 0, 0);
-    check(!step.error && step.bp_was_consumed, "breakpoint of single-stepping");
+    /* One instruction, which the thread does not come to, and then none again. */
+    for (seL4_Word steps = 1; steps <= 1; steps--) {
+        seL4_TCB_ConfigureSingleStepping_t step = seL4_TCB_ConfigureSingleStepping(tcb, 0, steps);
+        check(!step.error && step.bp_was_consumed == steps, "breakpoint of single-stepping");
+    }
 #endif
 }
 
@@ -171,7 +175,8 @@ static void root(seL4_BootInfo *boot_info)
 
     seL4_CPtr endpoint = make(seL4_EndpointObject, 0);
     seL4_CPtr reply = make(seL4_ReplyObject, 0);
-    allow_the_fpu(start_thread(endpoint, page, address), endpoint, reply);
+    seL4_TCB tcb = start_thread(endpoint, page, address);
+    allow_the_fpu(tcb, endpoint, reply);
     seL4_Word badge;
     seL4_MessageInfo_t message = seL4_Recv(endpoint, &badge, reply);
     check(badge == 99 && seL4_MessageInfo_get_label(message) == 11, "badge and label of the call");
@@ -181,7 +186,7 @@ static void root(seL4_BootInfo *boot_info)
     print_number("was called with", seL4_GetMR(0));
 
     seL4_CPtr notification = make(seL4_NotificationObject, 0);
-    look_at_types(endpoint, notification, page);
+    look_at_debug_calls(endpoint, notification, page, tcb);
     seL4_Signal(notification);
     (void)seL4_Wait(notification, &badge);
     check(!seL4_CNode_Revoke(seL4_CapInitThreadCNode, memory, seL4_WordBits), "take everything back");

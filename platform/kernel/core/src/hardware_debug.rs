@@ -122,11 +122,12 @@ impl<M: Machine> Kernel<M> {
             }
             _ => {
                 self.require(msg, 2, 0)?;
-                // Stepping takes no breakpoint on this architecture: the number says nothing, but seL4 calls it consumed.
+                // Stepping takes no breakpoint on this architecture: the number says nothing. seL4 calls it consumed while
+                // it steps.
                 let steps = self.arg(msg, 1);
                 self.reload(tcb);
                 tcb.set_steps(&mut self.m, steps);
-                self.answer(msg, 0, 1);
+                self.answer(msg, 0, u64::from(steps != 0));
                 Ok(1)
             }
         }

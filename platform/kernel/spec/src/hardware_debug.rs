@@ -53,7 +53,7 @@ impl Breakpoint {
 impl State {
     /// `TCBSetBreakpoint(number, address, type, size, access)`, `TCBGetBreakpoint(number) -> address, type, size, access,
     /// enabled`, `TCBUnsetBreakpoint(number)`, `TCBConfigureSingleStepping(number, steps) -> consumed`: a fault after that
-    /// many steps each, none for 0; the number is always said to be consumed.
+    /// many steps each, none for 0; otherwise the number is said to be consumed.
     ///
     /// Changes: what is set for the thread.
     pub(crate) fn debug_invocation(&mut self, tcb: Obj, call: &Invocation) -> Result<Words, Error> {
@@ -65,7 +65,7 @@ impl State {
         call.needs(words, 0)?;
         if call.label == Some(Label::TcbConfigureSingleStepping) {
             self.set_steps(tcb, call.words[1]);
-            return Ok(vec![1]);
+            return Ok(vec![u64::from(call.words[1] != 0)]);
         }
         let number = call.words[0];
         if number >= debug::TOTAL {
