@@ -536,7 +536,9 @@ impl Maker<'_> {
             }
             10 => (tcb, TcbSetTimeoutEndpoint, vec![], vec![maybe_endpoint(self)]),
             11 | 25..=26 => {
-                (tcb, TcbSetIpcBuffer, vec![self.rng.pick(&[0x1000, 0x1c00, 0])], vec![self.frame()])
+                // Often one that cannot be written to.
+                let frame = if self.rng.percent(40) { busy::READ_ONLY_FRAME } else { self.frame() };
+                (tcb, TcbSetIpcBuffer, vec![self.rng.pick(&[0x1000, 0x1c00, 0])], vec![frame])
             }
             12 => (tcb, TcbSetSpace, vec![0, 0], vec![maybe_endpoint(self), self.cnode(), self.vspace()]),
             13..=14 => (tcb, TcbSuspend, vec![], vec![]),
