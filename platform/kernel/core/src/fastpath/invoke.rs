@@ -55,17 +55,7 @@ impl<M: Machine> Kernel<M> {
             tag::VCPU
                 if M::EXTENSION && info.label() == extension::vcpu::READ_STATE && info.length() >= 2 =>
             {
-                let vcpu = Vcpu::at(at)?;
-                let (first, count) = (thread.reg(&self.m, MR0), thread.reg(&self.m, MR0 + 1));
-                check_state(first, count).ok()?;
-                if count > ipc::MSG_REGISTERS {
-                    return None;
-                }
-                for index in 0..count {
-                    let word = self.vcpu_state_word(vcpu, first + index);
-                    thread.set_reg(&mut self.m, MR0 + index as usize, word);
-                }
-                words = count;
+                words = self.fast_read_state(thread, Vcpu::at(at)?)?;
                 self.took(Path::VcpuState);
             }
             tag::IRQ_HANDLER if is(Invocation::IrqAckIrq) => {
@@ -78,6 +68,21 @@ impl<M: Machine> Kernel<M> {
         thread.set_reg(&mut self.m, 0, 0);
         thread.set_reg(&mut self.m, 1, MessageInfo::new(error::NONE, 0, 0, words).0);
         Some(thread)
+    }
+
+    /// Returns the words of the answer. (Not in line, so that the others need no registers for its loop.)
+    #[inline(never)]
+    fn fast_read_state(&mut self, thread: Tcb, vcpu: Vcpu) -> Option<u64> {
+        let (first, count) = (thread.reg(&self.m, MR0), thread.reg(&self.m, MR0 + 1));
+        check_state(first, count).ok()?;
+        if count > ipc::MSG_REGISTERS {
+            return None;
+        }
+        for index in 0..count {
+            let word = self.vcpu_state_word(vcpu, first + index);
+            thread.set_reg(&mut self.m, MR0 + index as usize, word);
+        }
+        Some(count)
     }
 
     /// Returns the words of the answer.
