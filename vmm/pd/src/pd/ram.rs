@@ -33,11 +33,6 @@ impl Window {
         Some(Self { start, size })
     }
 
-    /// Bytes.
-    pub const fn size(&self) -> usize {
-        self.size
-    }
-
     /// Pointer to `length` bytes at `offset`, if they are all inside.
     #[inline(always)]
     fn place(&self, offset: u64, length: u64) -> Option<*mut u8> {
