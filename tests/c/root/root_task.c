@@ -117,7 +117,7 @@ static void look_at_debug_calls(seL4_CPtr endpoint, seL4_CPtr notification, seL4
     /* One instruction, which the thread does not come to, and then none again. */
     for (seL4_Word steps = 1; steps <= 1; steps--) {
         seL4_TCB_ConfigureSingleStepping_t step = seL4_TCB_ConfigureSingleStepping(tcb, 0, steps);
-        check(!step.error && step.bp_was_consumed == steps, "breakpoint of single-stepping");
+        check(!step.error && (seL4_Word)step.bp_was_consumed == steps, "breakpoint of single-stepping");
     }
 #endif
 }
