@@ -119,7 +119,7 @@ impl<M: RingMemory> Consumer<M> {
         let (own, capacity) = (self.head, self.memory.capacity());
         let possible = available <= capacity && available >= self.available();
         let error = || PeerMisbehaved { found: tail, own, capacity };
-        match self.cut.judge(possible, tail == own, error) {
+        match self.cut.judge(possible, error) {
             Verdict::Use => {
                 self.tail = tail;
                 self.mend();

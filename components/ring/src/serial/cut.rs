@@ -50,26 +50,17 @@ impl Cut {
         self.cut
     }
 
-    /// Judges the index that the peer has written: whether it is possible, and whether it is equal to one's own.
+    /// Judges the index that the peer has written, which is possible or not.
     #[inline(always)]
-    pub(super) fn judge(
-        &mut self,
-        possible: bool,
-        equal: bool,
-        error: impl FnOnce() -> PeerMisbehaved,
-    ) -> Verdict {
-        if possible && !self.cut { Verdict::Use } else { self.judge_slowly(possible, equal, error) }
+    pub(super) fn judge(&mut self, possible: bool, error: impl FnOnce() -> PeerMisbehaved) -> Verdict {
+        if possible && !self.cut { Verdict::Use } else { self.judge_slowly(possible, error) }
     }
 
     #[cold]
     #[inline(never)]
-    fn judge_slowly(
-        &mut self,
-        possible: bool,
-        equal: bool,
-        error: impl FnOnce() -> PeerMisbehaved,
-    ) -> Verdict {
-        if self.cut && equal && self.recoveries > 0 {
+    fn judge_slowly(&mut self, possible: bool, error: impl FnOnce() -> PeerMisbehaved) -> Verdict {
+        // After going away that is no chance: the peer has come along, and may have gone on from there.
+        if self.cut && possible && self.recoveries > 0 {
             self.recoveries -= 1;
             self.cut = false;
             self.tell = true;

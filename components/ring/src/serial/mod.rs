@@ -18,8 +18,8 @@
 //!
 //! The layout has no epochs: a side that begins anew goes on where the shared indices stand. If the one that died has left
 //! nonsense there, the survivor cuts the ring off and moves its own index far away; the new side, which knows that it is one, takes
-//! that index over, which empties the ring; both are at the same place then, and the survivor goes on. Each does its part
-//! a bounded number of times, and asks for a notification of the other when it has.
+//! that index over, which empties the ring; the survivor goes on when it sees the new side there, or already further on. Each
+//! does its part a bounded number of times, and asks for a notification of the other when it has.
 
 mod consumer;
 mod cut;

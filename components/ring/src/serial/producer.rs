@@ -81,14 +81,13 @@ impl<M: RingMemory> Producer<M> {
         if from == self.tail || self.cut.is_cut() {
             return self.should_tell();
         }
-        let tell = self.cut.take_tell();
         // Orders the store of `Tail` before the load of `Head`; pairs with the fence in `Consumer::read`.
         self.memory.fence();
         self.refresh();
         // Consumed at least everything older: it may have gone to sleep. Consumed everything: nothing to wake it for.
         let written = self.tail.wrapping_sub(from);
         let remaining = self.used();
-        tell || !self.cut.is_cut() && remaining != 0 && remaining <= written
+        self.cut.take_tell() || !self.cut.is_cut() && remaining != 0 && remaining <= written
     }
 
     /// Asks the consumer for a signal when it has made space. Gives whether the caller may sleep: `false` when there is
@@ -145,7 +144,7 @@ impl<M: RingMemory> Producer<M> {
         let (own, capacity) = (self.tail, self.memory.capacity());
         let possible = own.wrapping_sub(head) <= self.used();
         let error = || PeerMisbehaved { found: head, own, capacity };
-        match self.cut.judge(possible, head == own, error) {
+        match self.cut.judge(possible, error) {
             Verdict::Use => self.head = head,
             Verdict::Adopt => self.go_to(head),
             Verdict::Leave => self.go_to(head.wrapping_add(AWAY)),

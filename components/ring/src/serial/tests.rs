@@ -139,6 +139,27 @@ fn restarted_producer_loses_nothing_that_it_writes_after_the_consumer_has_looked
     assert_eq!(&buffer[..5], b"alive");
 }
 
+/// As a program does that writes its log and looks at nothing else.
+#[test]
+fn restarted_producer_that_only_writes_is_heard() {
+    let memory = LocalMemory::<16>::new();
+    let mut consumer = Consumer::new(&memory);
+    (&memory).store(Word::Tail, 5000, Ordering::Relaxed);
+    (&memory).store(Word::Head, 5000, Ordering::Relaxed);
+    let mut producer = Producer::begin(&memory, true);
+    let mut heard = Vec::new();
+    for number in 0..4 {
+        assert_eq!(producer.write(format!("line {number}\n").as_bytes()), 7);
+        if producer.should_notify() {
+            let mut buffer = [0; 16];
+            let count = consumer.read(&mut buffer);
+            heard.extend_from_slice(&buffer[..count]);
+        }
+    }
+    // With the first the consumer has found out, with the second the producer.
+    assert_eq!(String::from_utf8(heard).unwrap(), "line 2\nline 3\n");
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Write(Vec<u8>),
@@ -192,6 +213,7 @@ proptest! {
         read in 0usize..=8,
         left in prop::collection::vec((0usize..3, prop_oneof![Just(0u32), Just(u32::MAX), any::<u32>(), 0u32..12]), 0..6),
         first_looks: bool,
+        goes_on: bool,
     ) {
         let memory = LocalMemory::<8>::new();
         let (mut producer, mut consumer) = (Producer::new(&memory), Consumer::new(&memory));
@@ -217,6 +239,9 @@ proptest! {
             consumer.read(&mut [0; 8]);
             if producer.free() < 5 {
                 producer.request_space_signal();
+            }
+            if goes_on {
+                producer.write(b"?");
             }
         }
         prop_assert!(!producer.is_cut() && !consumer.is_cut());
