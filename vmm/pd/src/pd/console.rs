@@ -53,12 +53,25 @@ impl RingConsole {
         let (output, input) = unsafe {
             (links::ring(symbols.tx_queue, symbols.tx_data), links::ring(symbols.rx_queue, symbols.rx_data))
         };
-        Self {
+        let mut this = Self {
             output: output.map(|ring| Producer::begin(ring, restarted())),
             input: input.map(|ring| Consumer::begin(ring, restarted())),
             channel: symbols.channel,
             unsignalled: false,
             inside_line: false,
+        };
+        if restarted() {
+            // First the other side finds out, then this one, and no line is lost.
+            this.look_at_output();
+            this.look_at_output();
+        }
+        this
+    }
+
+    /// Finds out about a restart of the other side, or lets it find out about one of this side.
+    fn look_at_output(&mut self) {
+        if self.output.as_mut().is_some_and(Producer::should_tell) {
+            self.notify();
         }
     }
 
@@ -107,7 +120,9 @@ impl RingConsole {
         }
     }
 
+    /// Asked when the other side has notified.
     fn has_input(&mut self) -> bool {
+        self.look_at_output();
         let Some(input) = &mut self.input else { return false };
         let has_input = !input.is_empty();
         // After a restart of the other side, or when it was cut off.
