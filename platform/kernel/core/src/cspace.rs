@@ -131,10 +131,19 @@ impl<M: Machine> Kernel<M> {
             self.lookups.forget();
         }
         if matches!(cap, Cap::VSpace { .. }) || old >> cap::TAG_SHIFT == cap::tag::VSPACE {
-            // The slot may be a thread's.
-            self.forget_switches();
+            self.forget_spaces(slot);
         }
         slot.set_cap(&mut self.m, cap);
+    }
+
+    /// A VSpace capability comes into a slot or goes: the slot may be a thread's. The one whose translation the machine
+    /// has gets another before it runs on.
+    #[cold]
+    fn forget_spaces(&mut self, slot: Slot) {
+        self.forget_switches();
+        if let Some(tcb) = self.loaded.filter(|tcb| tcb.slot(TcbSlot::VSpace) == slot) {
+            self.reload(tcb);
+        }
     }
 
     /// The capability that a thread's capability address names, with its slot.

@@ -232,6 +232,23 @@ fn a_table_is_unmapped_with_what_it_held() {
 }
 
 #[test]
+fn a_thread_that_loses_its_address_space_while_it_runs_is_left_without() {
+    let mut s = space();
+    let current = s.world.kernel.current;
+    let (from, own) = (s.world.slot(s.vspace), current.slot(TcbSlot::VSpace));
+    s.world.kernel.delete(own).unwrap();
+    let cap = from.cap(&s.world.kernel.m);
+    s.world.kernel.insert_derived(cap, from, own);
+    s.world.kernel.reload(current);
+    s.world.kernel.activate();
+    assert_eq!(s.world.kernel.m.vspace.map(|(root, _)| root), Some(s.root()));
+    s.world.kernel.revoke(from).unwrap();
+    s.world.kernel.activate();
+    assert_eq!(own.cap(&s.world.kernel.m), Cap::Null);
+    assert_eq!(s.world.kernel.m.vspace, None);
+}
+
+#[test]
 fn deleting_an_address_space_leaves_nothing_in_the_hardware() {
     let mut s = space();
     let vmid = s.enter();
