@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The default system under load, with its drivers, virtualisers and VMMs killed through the emulator's debugger: between
-//! taking something to do and waiting again, by a fault, by an endless loop, and, drivers and virtualisers that have rings,
-//! by a fault after writing over all of them.
+//! taking something to do and waiting again, by a fault, by an endless loop, and, those that have rings, by a fault after
+//! writing over all of them.
 //!
 //! Guests' tools are the judges: fio verifies what it wrote, and what went to this machine over TCP and came back has its
 //! checksum.
@@ -296,7 +296,7 @@ fn vmm_dies_and_takes_only_its_own_guest_with_it() {
     let vmm = victim("vmm_1", "vmm");
     let mut state = number("SEED", 1);
     let mut kept = Vec::new();
-    for (life, way) in [(1, Way::Fault), (2, Way::Loop)] {
+    for (life, way) in [(1, Way::Fault), (2, Way::Loop), (3, Way::Scribble(Junk::Byte(0xff)))] {
         let file = format!("/root/kept{life}");
         guest.focus(1).run_within(&format!("head -c 200k /dev/urandom > {file}; sync"), LONG);
         kept.push((file.clone(), guest.run_within(&format!("md5sum < {file}"), LONG)));
