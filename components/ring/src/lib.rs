@@ -14,6 +14,8 @@ pub mod blk;
 pub mod inflight;
 pub mod link;
 pub mod memory;
+#[cfg(feature = "mortal")]
+pub mod mortal;
 pub mod net;
 pub mod pages;
 pub mod queue;

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::Event;
+use ring::mortal::Deaths;
 
 /// A client's program: writes, a flush, a read back, with what it has not had an answer for.
 struct Program {
@@ -69,6 +70,18 @@ const STEPS: [fn(&mut Bench, &mut Program); 7] = [
     },
 ];
 
+/// Whatever has happened: all requests were answered, and the disk has what was flushed.
+fn assert_done(bench: &mut Bench, program: &Program, crashes: &str) {
+    assert_eq!(program.answers.len(), 5, "crashes {crashes}");
+    for sector in 1..=3 {
+        let number = Disk::number(&bench.driver.disk.durable, 32 + sector);
+        assert_eq!(number, sector * 100, "flushed; crashes {crashes}");
+        let place = 0x8000 + (sector as usize - 1) * SECTOR;
+        let read = &bench.driver.memory(0)[place..place + 8];
+        assert_eq!(read, number.to_le_bytes(), "read back; crashes {crashes}");
+    }
+}
+
 /// Runs the program with a crash after each step in turn, and after each pair of steps.
 fn crash_everywhere(crash: impl Fn(&mut Bench)) {
     const LENGTH: usize = 60;
@@ -82,13 +95,31 @@ fn crash_everywhere(crash: impl Fn(&mut Bench)) {
                     crash(&mut bench);
                 }
             }
-            assert_eq!(program.answers.len(), 5, "crashes after steps {first} and {second}");
-            for sector in 1..=3 {
-                let number = Disk::number(&bench.driver.disk.durable, 32 + sector);
-                assert_eq!(number, sector * 100, "flushed");
-                let place = 0x8000 + (sector as usize - 1) * SECTOR;
-                let read = &bench.driver.memory(0)[place..place + 8];
-                assert_eq!(read, number.to_le_bytes(), "read back");
+            assert_done(&mut bench, &program, &format!("after steps {first} and {second}"));
+        }
+    }
+}
+
+/// Runs the program with a death of the one whose `steps` these are in front of each of its stores to shared memory in turn, and
+/// of a second one so many stores later, in its next life.
+fn die_everywhere(steps: &[usize], crash: impl Fn(&mut Bench)) {
+    for again in [None, Some(0), Some(1), Some(5)] {
+        for point in 0.. {
+            let mut bench = Bench::new(&["extent:32+8", "extent:64+8"]);
+            let mut program = Program::start(&mut bench);
+            let mut deaths = Deaths::new(point, again);
+            for step in 0..400 {
+                let act = STEPS[step % STEPS.len()];
+                if steps.contains(&(step % STEPS.len())) {
+                    deaths.act(&mut bench, |bench| act(bench, &mut program), &crash);
+                } else {
+                    act(&mut bench, &mut program);
+                }
+            }
+            assert_done(&mut bench, &program, &format!("before store {point}, and {again:?}"));
+            if !deaths.died() {
+                assert!(point > 20, "it stores more than that");
+                break;
             }
         }
     }
@@ -115,6 +146,18 @@ fn both_may_crash_at_once() {
         bench.driver.crash(|index| index % 2 == 0);
         bench.crash_virtualiser();
     });
+}
+
+#[test]
+fn virtualiser_may_die_in_front_of_every_store() {
+    die_everywhere(&[1, 6], Bench::crash_virtualiser);
+}
+
+#[test]
+fn driver_may_die_in_front_of_every_store() {
+    for done in [false, true] {
+        die_everywhere(&[2, 4, 5], |bench| bench.driver.crash(|_| done));
+    }
 }
 
 #[test]

@@ -13,14 +13,15 @@ use std::vec::Vec;
 
 use ring::blk::{self, Abilities, Code, Info, Request, Response, Segment, Server, Status};
 use ring::link::State;
-use ring::pages::{LocalPages, Memory};
+use ring::mortal::MortalPages;
+use ring::pages::Memory;
 
 use crate::config::Assignment;
 use crate::virtualiser::Assignments;
 use crate::{DataRegion, MAX_CLIENTS, Slots, Virtualiser, Wake};
 
 /// 64 KiB.
-pub type Pages = LocalPages<0x4000>;
+pub type Pages = MortalPages<0x4000>;
 
 pub const SECTOR: usize = 512;
 /// Sectors of the disk.

@@ -63,6 +63,8 @@ pub struct State {
     pub queues: Vec<QueueState>,
     /// Number of resets.
     pub resets: usize,
+    /// Called before each writing of a register by the driver.
+    pub before_write: Option<fn()>,
     features_select: u32,
     driver_select: u32,
     queue_select: u32,
@@ -254,6 +256,10 @@ impl Registers for MockDevice {
     }
 
     fn write(&mut self, register: Register, value: u32) {
+        let before = self.state.borrow().before_write;
+        if let Some(before) = before {
+            before();
+        }
         let mut state = self.state.borrow_mut();
         let started = state.status & 4 != 0;
         let half = |old: u64, high: bool| match high {

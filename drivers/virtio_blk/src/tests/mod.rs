@@ -8,14 +8,14 @@ use std::vec::Vec;
 use proptest::prelude::*;
 use ring::blk::{Abilities, Client, Code, Info, Request, Response, Segment, Server, Status};
 use ring::link::State;
-use ring::pages::LocalPages;
+use ring::mortal::MortalPages;
 use virtio_driver::mock::{Chain, Memory, MockDevice};
 use virtio_driver::{Buffer, Device, DeviceType, Direction, Features};
 
 use crate::protocol::{Features as BlockFeatures, request};
 use crate::{Driver, Event, dma_size};
 
-type Pages = LocalPages<0x4000>;
+type Pages = MortalPages<0x4000>;
 
 const DMA: u64 = 0x8000_0000;
 const DATA: u64 = 0x9000_0000;
@@ -29,6 +29,7 @@ fn everything() -> u64 {
 }
 
 struct Bench<'a> {
+    pages: &'a Pages,
     model: MockDevice,
     disk: Vec<u8>,
     driver: Driver<MockDevice, &'a Pages>,
@@ -57,6 +58,7 @@ impl<'a> Bench<'a> {
         model.state().config = config;
         let driver = Self::driver(&model, pages);
         let mut this = Self {
+            pages,
             model,
             disk: vec![0; CAPACITY as usize * 512],
             driver,
