@@ -12,10 +12,10 @@ use std::collections::VecDeque;
 use heapless::Vec as FixedVec;
 use proptest::prelude::*;
 use ring::link::State;
+use ring::mortal::MortalPages;
 use ring::net::{
     Abilities, BUFFER_SIZE, Buffer, Client as ClientEnd, Gso, Info, Offload, OffloadFlags, Server,
 };
-use ring::pages::LocalPages;
 use smoltcp::wire::{IpProtocol, TcpPacket};
 
 use crate::counters::Loss;
@@ -28,7 +28,7 @@ use crate::segment::Version;
 use crate::table::Port;
 use crate::{Client, DmaRegion, Switch, Uplink};
 
-type Pages = &'static LocalPages<4096>;
+type Pages = &'static MortalPages<4096>;
 
 const RX_BUS: u64 = 0x8000_0000;
 const TX_BUS: u64 = 0x9000_0000;
@@ -38,7 +38,7 @@ const BUFFERS: usize = 160;
 pub(crate) const OUTSIDE: Mac = Mac([0x52, 0x55, 10, 0, 2, 2]);
 
 fn pages() -> Pages {
-    Box::leak(Box::new(LocalPages::new()))
+    Box::leak(Box::new(MortalPages::new()))
 }
 
 pub(crate) fn mac(number: u8) -> Mac {
@@ -212,6 +212,8 @@ impl Wire {
 
 pub(crate) struct Network {
     switch: Switch<Pages>,
+    /// How clients and uplink are configured.
+    policies: (Vec<Policy>, Policy),
     pub(crate) guests: Vec<Guest>,
     pub(crate) wire: Wire,
 }
@@ -221,32 +223,45 @@ impl Network {
     pub(crate) fn new(clients: &[&str], uplink: &str) -> Self {
         let size = BUFFERS * BUFFER_SIZE;
         let (rx, tx, link) = (region(size), region(size), pages());
-        let end = ClientEnd::new(link).unwrap();
-        let policy = Policy::parse(Port::Uplink, uplink).unwrap();
-        let rx_dma = DmaRegion { region: rx, bus: RX_BUS };
-        let tx_dma = DmaRegion { region: tx, bus: TX_BUS };
-        let mut switch = Switch::new(Some(Uplink::new(end, rx_dma, tx_dma, policy).unwrap()));
         let server = Server::new(link).unwrap();
         let wire = Wire { link: server, pages: link, rx, tx, sent: VecDeque::new(), empty: VecDeque::new() };
-        let mut guests = Vec::new();
+        let (mut guests, mut policies) = (Vec::new(), Vec::new());
         for (number, options) in clients.iter().enumerate() {
             let (tx, rx, pages) = (region(size), region(size), pages());
-            let policy = Policy::parse(Port::Client(number as u8), options).unwrap();
-            let port = Client::new(number as u8, Server::new(pages).unwrap(), tx, rx, policy);
-            switch.add_client(port).unwrap();
+            policies.push(Policy::parse(Port::Client(number as u8), options).unwrap());
             let link = ClientEnd::new(pages).unwrap();
             let (free, empty) = (VecDeque::new(), VecDeque::new());
             let mut guest = Guest { link, pages, tx, rx, free, empty, accepted: Abilities::all() };
             guest.restart();
             guests.push(guest);
         }
-        let mut this = Self { switch, guests, wire };
+        let policies = (policies, Policy::parse(Port::Uplink, uplink).unwrap());
+        let switch = Self::switch(&policies, &guests, &wire);
+        let mut this = Self { switch, policies, guests, wire };
         let abilities = Abilities::LINK_UP;
         this.wire.link.publish_info(&Info { mac: [2; 6], mtu: 1500, speed: 0, abilities });
         this.settle();
         this.supply(BUFFERS);
         this.run();
         this
+    }
+
+    /// A life of the switch.
+    fn switch(policies: &(Vec<Policy>, Policy), guests: &[Guest], wire: &Wire) -> Switch<Pages> {
+        let end = ClientEnd::new(wire.pages).unwrap();
+        let rx_dma = DmaRegion { region: wire.rx, bus: RX_BUS };
+        let tx_dma = DmaRegion { region: wire.tx, bus: TX_BUS };
+        let mut switch = Switch::new(Some(Uplink::new(end, rx_dma, tx_dma, policies.1.clone()).unwrap()));
+        for (number, (guest, policy)) in guests.iter().zip(&policies.0).enumerate() {
+            let end = Server::new(guest.pages).unwrap();
+            switch.add_client(Client::new(number as u8, end, guest.tx, guest.rx, policy.clone())).unwrap();
+        }
+        switch
+    }
+
+    /// The switch's next life.
+    fn restart(&mut self) {
+        self.switch = Self::switch(&self.policies, &self.guests, &self.wire);
     }
 
     /// Until all links are up.

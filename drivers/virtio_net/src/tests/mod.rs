@@ -8,14 +8,14 @@ use std::collections::VecDeque;
 use heapless::Vec as FixedVec;
 use proptest::prelude::*;
 use ring::link::State;
+use ring::mortal::MortalPages;
 use ring::net::{Abilities, BUFFER_SIZE, Buffer, Client, Gso, Offload, OffloadFlags, Server};
-use ring::pages::LocalPages;
 use virtio_driver::mock::{Memory, MockDevice};
 use virtio_driver::{Device, DeviceType, Direction};
 
 use crate::{DMA_SIZE, Driver, Event};
 
-type Pages = &'static LocalPages<16384>;
+type Pages = &'static MortalPages<16384>;
 
 const DMA: u64 = 0x4000_0000;
 const RX: u64 = 0x5000_0000;
@@ -30,6 +30,7 @@ const STATUS: u64 = 1 << 16;
 const EVENT_IDX: u64 = 1 << 29;
 
 struct Bench {
+    pages: Pages,
     mock: MockDevice,
     driver: Driver<MockDevice, Pages>,
     client: Client<Pages>,
@@ -54,16 +55,19 @@ impl Bench {
         for start in [RX, TX] {
             memory.add(start, BUFFERS * BUFFER_SIZE);
         }
-        let dma = memory.dma(DMA);
         let mock = MockDevice::new(1, features, &sizes, memory);
         mock.state().config = vec![0x52, 0x54, 0, 0, 0, 1, 1, 0];
-        let pages: Pages = Box::leak(Box::new(LocalPages::new()));
-        let device = Device::new(mock.clone(), DeviceType::Network);
-        let driver = Driver::new(device, dma, Server::new(pages).unwrap());
+        let pages: Pages = Box::leak(Box::new(MortalPages::new()));
+        let driver = Self::driver(&mock, pages);
         let client = Client::new(pages).unwrap();
-        let mut this = Self { mock, driver, client, free: offsets(TX), empty: offsets(RX) };
+        let mut this = Self { pages, mock, driver, client, free: offsets(TX), empty: offsets(RX) };
         this.settle();
         this
+    }
+
+    fn driver(mock: &MockDevice, pages: Pages) -> Driver<MockDevice, Pages> {
+        let device = Device::new(mock.clone(), DeviceType::Network);
+        Driver::new(device, mock.memory().dma(DMA), Server::new(pages).unwrap())
     }
 
     fn run(&mut self) {
