@@ -106,6 +106,8 @@ pub struct Driver<R, E, M> {
     idle_interrupts: u32,
     /// What interrupts at present.
     signals: Interrupts,
+    /// The controller was seen to interrupt, and that has not been handled.
+    raised: bool,
     /// The client's link is to be looked at though it has not notified.
     look_at_client: bool,
     events: Vec<Event, 8>,
@@ -129,6 +131,7 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
             failures: 0,
             idle_interrupts: 0,
             signals: Interrupts::empty(),
+            raised: false,
             look_at_client: true,
             events: Vec::new(),
         };
@@ -168,7 +171,7 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
     /// Works on what there is to do. `notified`: the client has notified.
     pub fn service(&mut self, notified: bool) -> Outcome {
         // What an engine has done at once is not waited for.
-        if self.is_raised() {
+        if core::mem::take(&mut self.raised) || self.is_raised() {
             self.handle_interrupt();
         }
         let look = core::mem::replace(&mut self.look_at_client, false) | notified;
@@ -192,7 +195,9 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
         if let Some(error) = self.link.take_error() {
             self.report(Event::Client(error));
         }
-        Outcome { notify, again: self.look_at_client || self.is_raised() }
+        // Handled, and counted, the next time even if it is over by then: a status that comes and goes is no work without end.
+        self.raised = self.is_raised();
+        Outcome { notify, again: self.look_at_client || self.raised }
     }
 
     /// Whether the controller interrupts. One that does so without end is given up.
