@@ -10,7 +10,7 @@ use vmm_virtio::Mmio;
 const INTERRUPTS_HZ: u64 = 2500;
 
 /// The same for its network. In the measurements with half as many, bare QEMU's instructions over ours for a datagram were
-/// 0.73 in place of 0.81 (docs/network.md); why is not known.
+/// 0.73 in place of 0.77 (docs/network.md); why is not known.
 const NETWORK_HZ: u64 = 5000;
 
 /// A guest that waits again and again is looked after then, and a time-out for it is a waste: for its disk the moment becomes
