@@ -136,6 +136,26 @@ fn budgets() {
     run(&world::busy_system(), &steps, 4);
 }
 
+/// Who waits after a `YieldTo`, and the end of what it yielded to, while others run.
+#[test]
+fn yields() {
+    let delete = |at| invoke(slot::CNODE, Invocation::CNodeDelete, &[at, 64], &[]);
+    let priority = |tcb, to| invoke(tcb, Invocation::TcbSetPriority, &[to], &[slot::TCB]);
+    let steps = [
+        invoke(busy::SC, Invocation::SchedContextYieldTo, &[], &[]),
+        invoke(busy::SC + 3, Invocation::SchedContextYieldTo, &[], &[]),
+        priority(busy::TCB, 1),
+        priority(busy::TCB + 3, 1),
+        delete(busy::SC),
+        delete(busy::SC + 3),
+        delete(busy::TCB),
+        invoke(busy::SC + 3, Invocation::SchedContextUnbind, &[], &[]),
+        invoke(busy::TCB + 3, Invocation::TcbSuspend, &[], &[]),
+        Step::timer(2000),
+    ];
+    run(&world::busy_system(), &steps, 3);
+}
+
 /// Turns of two domains, and threads that wake each other across them.
 #[test]
 fn domains() {

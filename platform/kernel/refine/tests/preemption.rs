@@ -116,6 +116,35 @@ fn a_stopped_retype_is_not_taken_up_by_another_one() {
 }
 
 #[test]
+fn a_stopped_retype_does_not_shorten_another_one() {
+    let mut pair = world::booted();
+    let revoke = invoke(slot::CNODE, Invocation::CNodeRevoke, &[slot::UNTYPED, 64], &[]);
+    // A former owner of the first half.
+    pair.step(&retype(ObjectType::SmallPage, 0, 16, 100)).unwrap();
+    for page in 0..256 {
+        pair.core.m.store_word(PhysAddr(world::BASE + 0x20_0000 + 0x1000 * page), u64::MAX);
+    }
+    pair.step(&revoke).unwrap();
+    pair.step(&retype(ObjectType::SmallPage, 0, 16, 1)).unwrap();
+    // A large object, aligned to its size, that is stopped and given up: the implementation alone notices.
+    pair.core.m.pending = true;
+    let mut alone = pair.clone();
+    alone.enter(&retype(ObjectType::CNode, 15, 17, 1));
+    let node = kernel_core::layout::Slot::at(PhysAddr(world::ROOT + 32 * slot::UNTYPED)).unwrap();
+    assert!(
+        matches!(node.cap(&alone.core.m), kernel_core::cap::Cap::Untyped { zeroing: true, .. }),
+        "it was stopped"
+    );
+    // Its caller makes small ones instead, which begin before it.
+    alone.spec = pair.spec.clone();
+    let caller = Tcb::at(PhysAddr(world::TCB)).unwrap();
+    let after = pair.spec.tcb(Obj(world::TCB)).regs[stored::PC];
+    caller.set_reg(&mut alone.core.m, stored::PC, after);
+    alone.core.m.pending = false;
+    alone.step(&retype(ObjectType::SmallPage, 0, 17, 100)).unwrap();
+}
+
+#[test]
 fn interrupted_cache_maintenance_covers_the_whole_range_once() {
     let mut pair = world::booted();
     for step in [
