@@ -136,6 +136,36 @@ fn budgets() {
     run(&world::busy_system(), &steps, 4);
 }
 
+/// Senders of several badges and rights in one queue, and the end of those of one badge.
+#[test]
+fn badged_senders() {
+    let mut pair = world::busy_system();
+    let (write_only, without_grant) = (busy::FIRST_FREE, busy::FIRST_FREE + 1);
+    let mint = |to, rights, badge| {
+        let words = [to, 64, UNBADGED, 64, rights, badge];
+        invoke(slot::CNODE, Invocation::CNodeMint, &words, &[slot::CNODE])
+    };
+    for step in [
+        // Nobody receives there any more.
+        invoke(busy::TCB + 2, Invocation::TcbSuspend, &[], &[]),
+        mint(write_only, 1, 5),
+        mint(without_grant, 9, 7),
+    ] {
+        pair.step(&step).unwrap();
+    }
+    let cancel = |at| invoke(slot::CNODE, Invocation::CNodeCancelBadgedSends, &[at, 64], &[]);
+    let steps = [
+        message(Syscall::Call, busy::BADGED_ENDPOINT, 0),
+        message(Syscall::Send, write_only, 0),
+        message(Syscall::Call, write_only, 0),
+        message(Syscall::Call, without_grant, 0),
+        cancel(busy::BADGED_ENDPOINT),
+        cancel(busy::BADGED_ENDPOINT + 2),
+        message(Syscall::Recv, UNBADGED, busy::REPLY),
+    ];
+    run(&pair, &steps, 4);
+}
+
 /// Who waits after a `YieldTo`, and the end of what it yielded to, while others run.
 #[test]
 fn yields() {

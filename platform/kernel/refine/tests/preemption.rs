@@ -223,9 +223,12 @@ fn interrupted_deletion_of_nested_containers_ends_in_the_same_state() {
 }
 
 /// Many threads wait in an endpoint or a notification, which ends.
-fn end_of_a_queue(kind: ObjectType, call: Syscall) {
-    const THREADS: u64 = 230;
-    const OBJECT: u64 = 16;
+/// Threads that wait in one queue, and where the capability to it is.
+const THREADS: u64 = 230;
+const OBJECT: u64 = 16;
+
+/// A system where threads wait, each by `call` on one of the capabilities that `make` puts into free slots, in turn.
+fn waiting(kind: ObjectType, call: Syscall, make: &[(u64, Step)]) -> Pair {
     const NODE: u64 = 17;
     const FIRST: u64 = 18;
     let mut pair = world::booted();
@@ -252,11 +255,15 @@ fn end_of_a_queue(kind: ObjectType, call: Syscall) {
     ] {
         pair.step(&step).unwrap();
     }
+    for (_, step) in make {
+        pair.step(step).unwrap();
+    }
+    let mut caps = make.iter().map(|&(cap, _)| cap).chain([OBJECT]).cycle();
     // One after the other gets the time, waits, and gives it back.
     let (thread, empty) = (FIRST + 1, FIRST + 2);
     for i in 0..THREADS {
         let mut wait = Step::syscall(call, [0; 9]);
-        wait.regs[0] = OBJECT;
+        wait.regs[0] = caps.next().unwrap();
         for step in [
             invoke(slot::CNODE, Invocation::CNodeMove, &[thread, 64, i, 8], &[NODE]),
             invoke(thread, Invocation::TcbSetSpace, &[0, 0], &[empty, slot::CNODE, slot::VSPACE]),
@@ -275,6 +282,11 @@ fn end_of_a_queue(kind: ObjectType, call: Syscall) {
         _ => pair.spec.notifications.values().next().map(|n| n.queue.len()),
     };
     assert_eq!(queue, Some(THREADS as usize));
+    pair
+}
+
+fn end_of_a_queue(kind: ObjectType, call: Syscall) {
+    let mut pair = waiting(kind, call, &[]);
     let stops = stopped(&mut pair, &invoke(slot::CNODE, Invocation::CNodeDelete, &[OBJECT, 64], &[]));
     assert_eq!(stops, 2, "an entry for a hundred threads each");
     pair.check().unwrap();
@@ -288,4 +300,18 @@ fn interrupted_end_of_an_endpoint_ends_in_the_same_state() {
 #[test]
 fn interrupted_end_of_a_notification_ends_in_the_same_state() {
     end_of_a_queue(ObjectType::Notification, Syscall::Wait);
+}
+
+#[test]
+fn interrupted_end_of_the_sends_of_a_badge_ends_in_the_same_state() {
+    const BADGED: u64 = 100;
+    let words = [BADGED, 64, OBJECT, 64, 15, 5];
+    let mint = invoke(slot::CNODE, Invocation::CNodeMint, &words, &[slot::CNODE]);
+    // Every second one sends through the badged capability.
+    let mut pair = waiting(ObjectType::Endpoint, Syscall::Send, &[(BADGED, mint)]);
+    let cancel = invoke(slot::CNODE, Invocation::CNodeCancelBadgedSends, &[BADGED, 64], &[]);
+    let stops = stopped(&mut pair, &cancel);
+    pair.check().unwrap();
+    let left = pair.spec.endpoints.values().next().map(|e| e.queue.len());
+    assert_eq!((stops, left), (1, Some(THREADS as usize / 2)));
 }
