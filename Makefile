@@ -15,7 +15,7 @@ export BOARD CONFIG SYSTEM EXTENSION
 
 # Of `make run`, all optional; system.xml has the defaults.
 export MICROKIT_SDK ROOT_TASK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET \
-	BLK_LAYOUT PARTITION_0 PARTITION_1 PORT_0 PORT_1 SHARD
+	BLK_LAYOUT PARTITION_0 PARTITION_1 PORT_0 PORT_1 SHARD DEVICE_TREE
 
 XTASK = tools/setup.sh $(NEEDS) && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
 	cargo run --quiet --package xtask --
@@ -36,7 +36,7 @@ help:
 	@echo '  make miri     the tests of the kernel and the rings under Miri (needs a nightly toolchain)'
 	@echo '  make graph    draw the system: build/graph.svg'
 	@echo '  make image    build the system image only: build/image/'
-	@echo '  make root-task ROOT_TASK=path    boot any root task for seL4, an ELF file, on our kernel (CONFIG=debug)'
+	@echo '  make root-task ROOT_TASK=path    boot any root task for seL4, an ELF file, on our kernel (CONFIG=debug, DEVICE_TREE=path)'
 	@echo '  make sdk      build the platform only: build/sdk/, a Microkit SDK with debug, release and benchmark'
 	@echo '  make fetch    fetch the guest kernels and build their initramfs images'
 	@echo '  make disk     make the disk of the guests: build/disk/disk.raw, or a copy of it, DISK=path'

@@ -4,12 +4,15 @@
 //! Layout, all fields 64-bit little endian, directly behind the loader's one segment (a whole number of pages):
 //! magic, size (bytes from the header's start to the image's end), kernel entry (virtual), user image start and end
 //! (physical), physical minus virtual offset of the user image, user entry (virtual), number of regions; then the
-//! regions, each load address (physical), size, offset and type. Offsets count from the end of the region list.
+//! regions, each load address (physical), size, offset and type (1: data; 2: data that is the device
+//! tree for the kernel). Offsets count from the end of the region list.
 
 /// First word of the header.
 const MAGIC: u64 = 0x5e14_dead_14de_5ead;
 /// Type of a region that holds data to be copied to its load address.
 const REGION_DATA: u64 = 1;
+/// The same, and the kernel is told where it is.
+const REGION_DEVICE_TREE: u64 = 2;
 /// Words of the header and of one region.
 const HEADER_WORDS: usize = 8;
 const REGION_WORDS: usize = 4;
@@ -42,6 +45,8 @@ pub struct Region {
     pub size: u64,
     /// Where it is in the image.
     pub source: usize,
+    /// Whether it is the device tree.
+    pub is_device_tree: bool,
 }
 
 impl Header {
@@ -75,8 +80,14 @@ impl Header {
                 // SAFETY: `read` has seen a whole header, its creator vouched for the region list.
                 unsafe { (list as *const u64).add(index * REGION_WORDS + field).read() }
             };
-            let region = Region { load_address: word(0), size: word(1), source: data + word(2) as usize };
-            (word(3) == REGION_DATA).then_some(region)
+            let kind = word(3);
+            let region = Region {
+                load_address: word(0),
+                size: word(1),
+                source: data + word(2) as usize,
+                is_device_tree: kind == REGION_DEVICE_TREE,
+            };
+            [REGION_DATA, REGION_DEVICE_TREE].contains(&kind).then_some(region)
         })
     }
 }

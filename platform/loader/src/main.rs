@@ -6,7 +6,7 @@
 //! them in a loop, turns on translation and caches, copies the kernel and
 //! the root task's image to where they belong, and enters the kernel at its virtual address with the registers of
 //! seL4's boot protocol: x0, x1 user image start and end (physical); x2 physical minus virtual; x3 user entry; x4, x5
-//! device tree address and size (0, 0). A damaged image stops here silently: there is no console yet.
+//! device tree address and size (0, 0 without one). A damaged image stops here silently: there is no console yet.
 #![no_std]
 #![no_main]
 
@@ -60,7 +60,12 @@ extern "C" fn loader_main() -> ! {
         }
     }
     copy::synchronise_instructions();
-    let arguments = [header.user_start, header.user_end, header.user_offset, header.user_entry, 0, 0];
+    let (tree, tree_size) = header
+        .regions()
+        .find(|region| region.is_device_tree)
+        .map_or((0, 0), |region| (region.load_address, region.size));
+    let arguments =
+        [header.user_start, header.user_end, header.user_offset, header.user_entry, tree, tree_size];
     // SAFETY: the kernel is in place and mapped at its entry; it takes over stack and tables.
     unsafe { enter_kernel(&arguments, header.kernel_entry) }
 }

@@ -189,7 +189,7 @@ impl<'a> Parts<'a> {
         let header = Header { window: description.window, ..Header::default() };
         let (task, spec_size) = initialiser::assemble(&self.initialiser, &description.model, header)?;
         let ram = &self.config.platform.ram;
-        let layout = Layout::new(&self.loader, &self.kernel, task.bytes.len() as u64, ram)?;
+        let layout = Layout::new(&self.loader, &self.kernel, &task, ram)?;
         let untypeds = untypeds(&BootLayout {
             ram,
             device: &self.config.platform.device,

@@ -3,7 +3,8 @@
 //!
 //! All header fields are 64-bit little endian: magic, size from the header to the image's end, kernel entry (virtual),
 //! root task start and end (physical), its physical minus virtual offset, its entry (virtual), number of regions; each
-//! region has load address, size, offset behind the region list, type (1: data). The root task's place in the image is
+//! region has load address, size, offset behind the region list, type (1: data; 2: data that is the device tree, which
+//! the kernel is told of). The root task's place in the image is
 //! where it runs, if that is memory that the kernel hands out: then the loader has nothing to copy.
 
 use std::ops::Range;
@@ -14,6 +15,7 @@ use crate::elf::Elf;
 
 const MAGIC: u64 = 0x5e14_dead_14de_5ead;
 const REGION_DATA: u64 = 1;
+const REGION_DEVICE_TREE: u64 = 2;
 const WORD: u64 = 8;
 const HEADER_WORDS: u64 = 8;
 const REGION_WORDS: u64 = 4;
@@ -62,6 +64,16 @@ pub struct RootTask {
     pub entry: u64,
     /// Everything, a whole number of pages.
     pub bytes: Vec<u8>,
+    /// A device tree that the kernel hands to it in BootInfo; empty for none.
+    pub device_tree: Vec<u8>,
+}
+
+impl RootTask {
+    /// Bytes of both, one behind the other.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        (self.bytes.len() + self.device_tree.len()) as u64
+    }
 }
 
 /// The loader and where things go behind it.
@@ -84,9 +96,10 @@ impl Layout {
     ///
     /// # Errors
     /// When there is no room for it anywhere.
-    pub fn new(loader: &Elf, kernel: &Kernel, root_task_size: u64, ram: &[Range<u64>]) -> Result<Self> {
+    pub fn new(loader: &Elf, kernel: &Kernel, task: &RootTask, ram: &[Range<u64>]) -> Result<Self> {
+        let root_task_size = task.size();
         let (base, loader_bytes) = loader.flat(|segment| segment.vaddr);
-        let regions = kernel.segments.len() as u64 + 1;
+        let regions = kernel.segments.len() as u64 + 1 + u64::from(!task.device_tree.is_empty());
         let list_end = base + loader_bytes.len() as u64 + (HEADER_WORDS + regions * REGION_WORDS) * WORD;
         let in_place = list_end.next_multiple_of(PAGE);
         let image_end = in_place + root_task_size;
@@ -123,14 +136,19 @@ impl Layout {
     #[must_use]
     pub fn write(&self, kernel: &Kernel, task: &RootTask) -> Vec<u8> {
         let task_size = task.bytes.len() as u64;
-        let mut regions = vec![(self.root_task, &task.bytes, self.root_task_offset)];
-        let mut offset = self.root_task_offset + task_size;
+        let mut offset = self.root_task_offset;
+        let mut regions = vec![(self.root_task, &task.bytes, offset, REGION_DATA)];
+        offset += task_size;
+        if !task.device_tree.is_empty() {
+            regions.push((self.root_task + task_size, &task.device_tree, offset, REGION_DEVICE_TREE));
+            offset = (offset + task.device_tree.len() as u64).next_multiple_of(PAGE);
+        }
         for (paddr, data) in &kernel.segments {
-            regions.push((*paddr, data, offset));
+            regions.push((*paddr, data, offset, REGION_DATA));
             offset = (offset + data.len() as u64).next_multiple_of(PAGE);
         }
         let list_size = (HEADER_WORDS + self.regions * REGION_WORDS) * WORD;
-        let data_end = regions.iter().map(|(_, data, at)| at + data.len() as u64).max().unwrap_or(0);
+        let data_end = regions.iter().map(|(_, data, at, _)| at + data.len() as u64).max().unwrap_or(0);
         let header = [
             MAGIC,
             list_size + data_end,
@@ -141,11 +159,11 @@ impl Layout {
             task.entry,
             self.regions,
         ];
-        let list = regions.iter().flat_map(|&(paddr, data, at)| [paddr, data.len() as u64, at, REGION_DATA]);
+        let list = regions.iter().flat_map(|&(paddr, data, at, kind)| [paddr, data.len() as u64, at, kind]);
         let mut image = self.loader.clone();
         image.extend(header.into_iter().chain(list).flat_map(u64::to_le_bytes));
         let data_start = image.len();
-        for (_, data, at) in regions {
+        for (_, data, at, _) in regions {
             image.resize(data_start + at as usize, 0);
             image.extend_from_slice(data);
         }

@@ -54,5 +54,5 @@ pub fn assemble(elf: &Elf, model: &Model, header: Header) -> Result<(RootTask, u
     if vaddr + bytes.len() as u64 + 2 * PAGE > header.window {
         bail!("the description is too large ({} bytes)", spec.len());
     }
-    Ok((RootTask { vaddr, entry: elf.entry, bytes }, spec.len() as u64))
+    Ok((RootTask { vaddr, entry: elf.entry, bytes, device_tree: Vec::new() }, spec.len() as u64))
 }

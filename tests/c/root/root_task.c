@@ -83,12 +83,38 @@ static void thread(seL4_CPtr endpoint, volatile seL4_Word *word, seL4_IPCBuffer 
     }
 }
 
+/* The device tree, if there is one, is the only chunk behind BootInfo; a machine's name is in it. */
+static void look_at_extra_information(void)
+{
+    static const char name[] = "linux,dummy-virt";
+    print_number("was given extra boot information:", info->extraLen);
+    seL4_Word pages = info->extraBIPages.end - info->extraBIPages.start;
+    check(pages * seL4_BootInfoFrameSize >= info->extraLen, "room for extra information");
+    if (!info->extraLen) {
+        return;
+    }
+    const seL4_BootInfoHeader *chunk = (const seL4_BootInfoHeader *)((seL4_Word)info + seL4_BootInfoFrameSize);
+    const unsigned char *tree = (const unsigned char *)(chunk + 1);
+    check(chunk->id == SEL4_BOOTINFO_HEADER_FDT && chunk->len == info->extraLen, "a device tree");
+    check(tree[0] == 0xd0 && tree[1] == 0x0d && tree[2] == 0xfe && tree[3] == 0xed, "magic of a device tree");
+    for (seL4_Word at = 0; at + sizeof(*chunk) + sizeof(name) <= chunk->len; at++) {
+        seL4_Word same = 0;
+        while (same < sizeof(name) && tree[at + same] == (unsigned char)name[same]) {
+            same++;
+        }
+        if (same == sizeof(name)) {
+            print("TEST root task was given a device tree of linux,dummy-virt\n");
+            return;
+        }
+    }
+}
+
 static void look_at_boot_info(void)
 {
     check(info->numNodes == 1 && info->nodeID == 0, "nodes");
     check(info->initThreadCNodeSizeBits == CONFIG_ROOT_CNODE_SIZE_BITS, "size of the CNode");
     check(info->schedcontrol.end - info->schedcontrol.start == 1, "scheduling control");
-    check(info->extraLen == 0 && info->initThreadDomain == 0, "extra information, domain");
+    check(info->initThreadDomain == 0, "domain");
     check(info->userImageFrames.start < info->userImageFrames.end, "frames of the image");
     check((seL4_Word)info == (seL4_Word)info->ipcBuffer + 0x1000, "BootInfo behind the IPC buffer");
     seL4_Word ram = 0;
@@ -100,6 +126,7 @@ static void look_at_boot_info(void)
             memory = untyped->sizeBits >= 20 ? slot : memory;
         }
     }
+    look_at_extra_information();
     check(memory, "a megabyte of memory");
     print_number("has memory, MiB:", ram >> 20);
 }

@@ -84,14 +84,16 @@ pub fn other_sdk() -> (String, bool) {
     (path, false)
 }
 
-/// The machine that boots the root task `tests/c/root/NAME.c` on our kernel, built now, in the configuration `debug`.
+/// The machine that boots the root task `tests/c/root/NAME.c` on our kernel, built now, in the configuration `debug`, with
+/// a device tree (a file) or none.
 ///
 /// # Panics
 /// It does not build.
 #[must_use]
-pub fn root_task(name: &str) -> Machine {
+pub fn root_task(name: &str, device_tree: Option<&Path>) -> Machine {
     let mut command = xtask("root-task");
     command.args(["--config=debug", "--build-only"]).arg(format!("--root-task=test:{name}"));
+    command.args(device_tree.map(|path| format!("--device-tree={}", path.display())));
     let output = command.output().expect("xtask starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let image = String::from_utf8_lossy(&output.stdout);

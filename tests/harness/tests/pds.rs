@@ -241,7 +241,7 @@ fn programs_in_c_have_the_whole_interface() {
 
 #[test]
 fn any_root_task_boots_on_the_kernel() {
-    let mut machine = harness::root_task("root_task");
+    let mut machine = harness::root_task("root_task", None);
     machine.time = harness::Time::Deterministic;
     let mut emulator = harness::start(&machine);
     emulator.expect("TEST root task ends with 0000000000000000", TIMEOUT).unwrap();
@@ -250,4 +250,25 @@ fn any_root_task_boots_on_the_kernel() {
     for line in ["needed translation tables: 0000000000000002", "was called with 0000000000001235"] {
         assert!(text.contains(line), "no {line:?} in {text}");
     }
+    assert!(text.contains("was given extra boot information: 0000000000000000"), "{text}");
+}
+
+#[test]
+fn a_root_task_gets_the_device_tree_in_boot_information() {
+    // The emulator's own description of the machine.
+    let tree = std::env::temp_dir().join(format!("bulkhead-{}.dtb", std::process::id()));
+    let dump = format!("virt,virtualization=on,dumpdtb={}", tree.display());
+    let status = std::process::Command::new("timeout")
+        .args(["60", "qemu-system-aarch64", "-display", "none", "-machine", &dump])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "the emulator writes its device tree");
+    let machine = harness::root_task("root_task", Some(&tree));
+    let mut emulator = harness::start(&machine);
+    emulator.expect("TEST root task ends with 0000000000000000", TIMEOUT).unwrap();
+    let text = emulator.console().text();
+    std::fs::remove_file(&tree).unwrap();
+    assert!(!text.contains("FAILED"), "{text}");
+    assert!(text.contains("TEST root task was given a device tree of linux,dummy-virt"), "{text}");
 }

@@ -23,6 +23,9 @@ pub struct Options {
     /// The program, an ELF file; or `test:NAME`, the root task tests/c/root/NAME.c.
     #[arg(long, env = "ROOT_TASK")]
     root_task: String,
+    /// A flattened device tree (a file) that the kernel hands to the program in BootInfo.
+    #[arg(long, env = "DEVICE_TREE")]
+    device_tree: Option<PathBuf>,
     /// Build the image, do not boot it.
     #[arg(long)]
     build_only: bool,
@@ -45,7 +48,10 @@ pub fn run(options: &Options) -> Result<()> {
         Some(name) => c::root_task(&sdk, name)?,
         None => PathBuf::from(&options.root_task),
     };
-    let image = microkit_tool::root_task::image(&sdk.board, &sdk.folder(), &program)?;
+    let image = {
+        let tree = options.device_tree.as_deref().filter(|path| !path.as_os_str().is_empty());
+        microkit_tool::root_task::image(&sdk.board, &sdk.folder(), &program, tree)?
+    };
     let folder = paths::build().join("root-task");
     std::fs::create_dir_all(&folder)?;
     let file = folder.join(format!("{}.img", options.config));

@@ -38,6 +38,11 @@ pub const MAX_UNTYPED: usize = 230;
 /// Bytes of the structure.
 pub const SIZE: u64 = 3864;
 
+/// Bytes of a chunk's header in extra boot information (`seL4_BootInfoHeader`): id, and bytes with the header.
+pub const CHUNK_HEADER: u64 = 16;
+/// Id of a chunk that is a flattened device tree (`SEL4_BOOTINFO_HEADER_FDT`).
+pub const CHUNK_FDT: u64 = 6;
+
 /// Slots of the initial CNode.
 pub mod slot {
     /// Own TCB.

@@ -82,7 +82,14 @@ static OWN_OBJECTS: OwnObjectsCell = OwnObjectsCell(UnsafeCell::new(OwnObjects {
 
 /// Everything after the first instructions; x0 to x5 are the loader's. Returns the root task's register area.
 #[unsafe(no_mangle)]
-extern "C" fn kernel_main(user_start: u64, user_end: u64, user_offset: u64, user_entry: u64) -> u64 {
+extern "C" fn kernel_main(
+    user_start: u64,
+    user_end: u64,
+    user_offset: u64,
+    user_entry: u64,
+    device_tree: u64,
+    device_tree_bytes: u64,
+) -> u64 {
     paging::init();
     cpu::init();
     console::debug_println!("kernel: booting, root task image {user_start:#x}..{user_end:#x}");
@@ -122,6 +129,7 @@ extern "C" fn kernel_main(user_start: u64, user_end: u64, user_offset: u64, user
         user_image: Range { start: user_start, end: user_end },
         user_vaddr: user_start.wrapping_sub(user_offset),
         user_entry,
+        device_tree: Range { start: device_tree, end: device_tree.saturating_add(device_tree_bytes) },
         kernel_irqs: &[KERNEL_TIMER_IRQ, VIRTUAL_TIMER_IRQ, MAINTENANCE_IRQ],
     };
     paging::unmap_boot_code();

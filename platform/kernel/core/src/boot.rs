@@ -4,11 +4,11 @@
 //! The root task can observe all of this through its BootInfo, and the `microkit` tool predicts it; `boot` in
 //! `platform/initialiser/spec` is the prediction, and has to be kept equal to it.
 //!
-//! 1. RAM is free, except the kernel image and the root task's image.
+//! 1. RAM is free, except the kernel image, the root task's image and the device tree.
 //! 2. The root task's objects are taken in one block from the top of the last free range that has room for it, its start
-//!    aligned to the largest of them: CNode, VSpace, ASID pool, IPC buffer, BootInfo, page tables, TCB, scheduling
-//!    context.
-//! 3. Slots: the fixed ones, then page tables, scheduling control, frames of the image, untypeds.
+//!    aligned to the largest of them: CNode, VSpace, ASID pool, IPC buffer, BootInfo, page tables, the device tree's
+//!    chunk, TCB, scheduling context.
+//! 3. Slots: the fixed ones, then page tables, frames of the chunk, scheduling control, frames of the image, untypeds.
 //! 4. Untypeds: device memory, the kernel's boot code, free memory; each ascending, cut into naturally aligned powers of
 //!    two as large as possible from the start on.
 
@@ -55,6 +55,8 @@ pub struct BootLayout<'a> {
     pub user_vaddr: u64,
     /// Where it starts to run.
     pub user_entry: u64,
+    /// The device tree that the loader passes on, of any number of bytes; empty without one. It stays where it is, too.
+    pub device_tree: Range,
     /// Interrupts that are the kernel's.
     pub kernel_irqs: &'a [u64],
 }
@@ -71,6 +73,8 @@ pub enum BootError {
     },
     /// The root task's image is not where one can be.
     BadImage,
+    /// The device tree is not where one can be.
+    BadDeviceTree,
     /// The root CNode is too small for what has to be in it.
     CNodeFull,
 }
@@ -83,6 +87,7 @@ struct Objects {
     ipc_buffer: PhysAddr,
     bootinfo: PhysAddr,
     tables: PhysAddr,
+    extra: PhysAddr,
     tcb: Tcb,
     sc: SchedContext,
 }
@@ -92,6 +97,8 @@ struct UserAddresses {
     image: u64,
     ipc_buffer: u64,
     bootinfo: u64,
+    /// Extra boot information: a power of two of pages, or nothing.
+    extra: u64,
     end: u64,
 }
 
@@ -138,6 +145,13 @@ impl<M: Machine> Kernel<M> {
         }
         free.remove(layout.kernel)?;
         free.remove(image)?;
+        let tree = layout.device_tree;
+        if !tree.is_empty() {
+            if !tree.start.is_multiple_of(8) || !free.contains(tree.pages()) {
+                return Err(BootError::BadDeviceTree);
+            }
+            free.remove(tree.pages())?;
+        }
 
         let tables = page_tables(space, user.image, user.end);
         let bytes = (1 << (ROOT_CNODE_SIZE_BITS + size::SLOT_BITS))
@@ -145,14 +159,15 @@ impl<M: Machine> Kernel<M> {
             + (1 << size::ASID_POOL_BITS)
             + 2 * PAGE
             + (tables << size::PAGE_TABLE_BITS)
+            + (user.end - user.extra)
             + (1 << Self::TCB_BITS)
             + (1 << size::MIN_SCHED_CONTEXT_BITS);
         let align = (ROOT_CNODE_SIZE_BITS + size::SLOT_BITS).max(space.root_bits());
         let start = free.last_fit(bytes, align).ok_or(BootError::NoRoom { bytes })?;
         free.remove(Range { start, end: start + bytes })?;
         self.m.zero(PhysAddr(start), bytes);
-        let objects =
-            place_objects(start, space, tables, Self::TCB_BITS).ok_or(BootError::NoRoom { bytes })?;
+        let objects = place_objects(start, space, tables, user.end - user.extra, Self::TCB_BITS)
+            .ok_or(BootError::NoRoom { bytes })?;
 
         for &irq in layout.kernel_irqs {
             if let Some(state) = self.irq_state.get_mut(irq as usize) {
@@ -171,10 +186,18 @@ impl<M: Machine> Kernel<M> {
         self.map_tables(&mut slots, &objects, &user, tables)?;
         note(self, bootinfo::USER_IMAGE_PAGING, first, slots.next);
         let first = slots.next;
+        if user.extra != user.end {
+            let extra = Range { start: objects.extra.0, end: objects.extra.0 + (user.end - user.extra) };
+            self.map_frames(&mut slots, &objects, extra, user.extra)?;
+            let bytes = self.write_device_tree(objects.extra, tree);
+            self.m.store(info.add(bootinfo::EXTRA_LEN), bytes);
+        }
+        note(self, bootinfo::EXTRA_BI_PAGES, first, slots.next);
+        let first = slots.next;
         slots.put(self, Cap::SchedControl { core: 0 })?;
         note(self, bootinfo::SCHED_CONTROL, first, slots.next);
         let first = slots.next;
-        self.map_image(&mut slots, &objects, image, user.image)?;
+        self.map_frames(&mut slots, &objects, image, user.image)?;
         note(self, bootinfo::USER_IMAGE_FRAMES, first, slots.next);
         let first = slots.next;
         self.untypeds(&mut slots, info, layout, &free)?;
@@ -271,15 +294,28 @@ impl<M: Machine> Kernel<M> {
         mapping
     }
 
-    fn map_image(
+    /// The device tree's chunk of boot information, with its header; returns its bytes.
+    fn write_device_tree(&mut self, chunk: PhysAddr, tree: Range) -> u64 {
+        let bytes = bootinfo::CHUNK_HEADER + (tree.end - tree.start);
+        self.m.store(chunk, bootinfo::CHUNK_FDT);
+        self.m.store(chunk.add(8), bytes);
+        for at in (tree.start..tree.end).step_by(8) {
+            let word = self.m.load(PhysAddr(at));
+            self.m.store(chunk.add(bootinfo::CHUNK_HEADER + at - tree.start), word);
+        }
+        bytes
+    }
+
+    /// Maps pages from `vaddr` on, and puts their capabilities into the next slots.
+    fn map_frames(
         &mut self,
         slots: &mut Slots,
         objects: &Objects,
-        image: Range,
+        pages: Range,
         vaddr: u64,
     ) -> Result<(), BootError> {
-        for offset in (0..image.end - image.start).step_by(PAGE as usize) {
-            let at = PhysAddr(image.start + offset);
+        for offset in (0..pages.end - pages.start).step_by(PAGE as usize) {
+            let at = PhysAddr(pages.start + offset);
             let mapping = self.map_page(objects.vspace, at, vaddr + offset);
             slots.put(
                 self,
@@ -350,7 +386,7 @@ impl<M: Machine> Kernel<M> {
     }
 }
 
-/// Virtual addresses: the image, one page of IPC buffer, one of BootInfo.
+/// Virtual addresses: the image, one page of IPC buffer, one of BootInfo, extra boot information.
 fn user_addresses(layout: &BootLayout<'_>, top: u64) -> Option<UserAddresses> {
     let image = layout.user_image;
     let aligned = image.start.is_multiple_of(PAGE)
@@ -358,12 +394,20 @@ fn user_addresses(layout: &BootLayout<'_>, top: u64) -> Option<UserAddresses> {
         && layout.user_vaddr.is_multiple_of(PAGE);
     let ipc_buffer = layout.user_vaddr.checked_add(image.end.checked_sub(image.start)?)?;
     let bootinfo = ipc_buffer.checked_add(PAGE)?;
-    let end = bootinfo.checked_add(PAGE)?;
-    (aligned && end <= top).then_some(UserAddresses { image: layout.user_vaddr, ipc_buffer, bootinfo, end })
+    let extra = bootinfo.checked_add(PAGE)?;
+    let tree = layout.device_tree;
+    let end = if tree.is_empty() {
+        extra
+    } else {
+        let bytes = (tree.end - tree.start).checked_add(bootinfo::CHUNK_HEADER)?;
+        extra.checked_add(bytes.checked_next_power_of_two()?.max(PAGE))?
+    };
+    let user = UserAddresses { image: layout.user_vaddr, ipc_buffer, bootinfo, extra, end };
+    (aligned && end <= top).then_some(user)
 }
 
 /// Lays the objects out from `start`, largest first, so that each is aligned to its size.
-fn place_objects(start: u64, space: AddressSpace, tables: u64, tcb_bits: u64) -> Option<Objects> {
+fn place_objects(start: u64, space: AddressSpace, tables: u64, extra: u64, tcb_bits: u64) -> Option<Objects> {
     let mut next = start;
     let mut take = |bytes: u64| {
         let at = PhysAddr(next);
@@ -378,6 +422,7 @@ fn place_objects(start: u64, space: AddressSpace, tables: u64, tcb_bits: u64) ->
         ipc_buffer: take(PAGE),
         bootinfo: take(PAGE),
         tables: take(tables << size::PAGE_TABLE_BITS),
+        extra: take(extra),
         tcb: Tcb::at(take(1 << tcb_bits))?,
         sc: SchedContext::at(take(1 << size::MIN_SCHED_CONTEXT_BITS))?,
     })

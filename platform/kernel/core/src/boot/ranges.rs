@@ -16,6 +16,18 @@ pub struct Range {
 }
 
 impl Range {
+    /// Whether there is nothing in it.
+    pub fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+
+    /// The pages that it touches; up to the last address when their end cannot be named.
+    pub(super) fn pages(self) -> Self {
+        let page = 1 << kernel_abi::object::SMALL_PAGE_BITS;
+        let end = self.end.checked_next_multiple_of(page).unwrap_or(u64::MAX);
+        Self { start: self.start & !(page - 1), end }
+    }
+
     /// Cuts the range into naturally aligned powers of two, as large as possible from the start on: address and log2
     /// of the size, at most 2^47 each.
     pub fn powers_of_two(self) -> impl Iterator<Item = (u64, u64)> {

@@ -39,7 +39,12 @@ fn boot_on(
 ) -> (Kernel<SimMachine>, Result<(), BootError>) {
     let mut kernel = SimMachine::kernel(BASE, BYTES);
     kernel.m.address_space = shape;
-    let result = kernel.boot(&BootLayout {
+    let result = kernel.boot(&layout(shape, ram, kernel_end, image));
+    (kernel, result)
+}
+
+fn layout(shape: AddressSpace, ram: &[Range], kernel_end: u64, image: Range) -> BootLayout<'_> {
+    BootLayout {
         ram,
         kernel_devices: &DEVICES,
         device_top: shape.top() + 1,
@@ -48,9 +53,9 @@ fn boot_on(
         user_image: image,
         user_vaddr: USER_VADDR,
         user_entry: ENTRY,
+        device_tree: Range::default(),
         kernel_irqs: &[26],
-    });
-    (kernel, result)
+    }
 }
 
 /// What [`predicted::untypeds`] says for the same layout.
@@ -172,6 +177,66 @@ fn the_root_task_runs_with_its_image_mapped() {
     assert_eq!(empty.end, 1 << 17);
     assert_eq!(root(&kernel, empty.start), Cap::Null);
     assert_ne!(root(&kernel, empty.start - 1), Cap::Null);
+}
+
+#[test]
+fn a_device_tree_is_in_extra_boot_information() {
+    let image = range(BASE + 0x2_f000, BASE + 0x4_7000);
+    // Not a whole number of pages, and not on a page of its own.
+    let tree = range(BASE + 0x4_8010, BASE + 0x4_b028);
+    let ram = [range(BASE, BASE + BYTES)];
+    let given =
+        BootLayout { device_tree: tree, ..layout(AddressSpace::BITS_40, &ram, BASE + 0x2_f000, image) };
+    let mut kernel = SimMachine::kernel(BASE, BYTES);
+    for at in (tree.start..tree.end).step_by(8) {
+        kernel.m.store_word(PhysAddr(at), at ^ 0xd00d_feed);
+    }
+    assert_eq!(kernel.boot(&given), Ok(()));
+    let info = Info::of(&kernel);
+    let bytes = bootinfo::CHUNK_HEADER + tree.end - tree.start;
+    assert_eq!(info.word(&kernel, bootinfo::EXTRA_LEN), bytes);
+    // A power of two of pages, mapped behind BootInfo; their capabilities are where it says.
+    let frames = info.range(&kernel, bootinfo::EXTRA_BI_PAGES);
+    assert_eq!((frames.start, frames.end), (slot::FIRST_DYNAMIC + 3, slot::FIRST_DYNAMIC + 7));
+    assert_eq!(info.range(&kernel, bootinfo::SCHED_CONTROL).start, frames.end);
+    let Cap::VSpace { at: vspace, .. } = root(&kernel, slot::VSPACE) else { panic!("no VSpace") };
+    let extra = kernel.current.reg(&kernel.m, stored::X0) + 0x1000;
+    let word = |offset: u64| {
+        let page = kernel.walk(vspace, extra + offset).address();
+        kernel.m.load(page.add(offset % 0x1000))
+    };
+    for (page, index) in frames.enumerate() {
+        let at = kernel.walk(vspace, extra + 0x1000 * page as u64).address();
+        assert!(matches!(root(&kernel, index), Cap::Frame { at: frame, .. } if frame == at));
+    }
+    assert_eq!((word(0), word(8)), (bootinfo::CHUNK_FDT, bytes));
+    for at in (tree.start..tree.end).step_by(8) {
+        assert_eq!(word(bootinfo::CHUNK_HEADER + at - tree.start), at ^ 0xd00d_feed);
+    }
+    // Nobody gets the memory where the loader left it.
+    for untyped in info.untypeds(&kernel) {
+        assert!(
+            untyped.paddr >= BASE + 0x4_c000 || untyped.paddr + (1 << untyped.size_bits) <= BASE + 0x4_8000
+        );
+    }
+}
+
+#[test]
+fn a_device_tree_that_is_not_in_free_memory_is_refused() {
+    let image = range(BASE + 0x2_f000, BASE + 0x4_7000);
+    let ram = [range(BASE, BASE + BYTES)];
+    for device_tree in [
+        range(BASE + BYTES, BASE + BYTES + 0x1000),
+        range(BASE + 0x1000, BASE + 0x2000),
+        range(image.start, image.start + 8),
+        range(BASE + 0x4_8004, BASE + 0x4_9000),
+        range(BASE + 0x4_8000, u64::MAX),
+    ] {
+        let layout =
+            BootLayout { device_tree, ..layout(AddressSpace::BITS_40, &ram, BASE + 0x2_f000, image) };
+        let refused = SimMachine::kernel(BASE, BYTES).boot(&layout);
+        assert!(refused.is_err(), "{device_tree:x?}");
+    }
 }
 
 /// The memory of a board whose RAM has a hole and goes on behind it, with 44-bit addresses.
