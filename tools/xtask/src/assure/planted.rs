@@ -39,7 +39,8 @@ const PACKAGES: [&str; 5] = [
     "platform/initialiser/spec",
 ];
 /// The tests of `kernel-refine` that come first, in this order.
-const FIRST: [&str; 7] = ["reuse", "lookup", "random", "fastpath", "preemption", "integrity", "exhaustive"];
+const FIRST: [&str; 8] =
+    ["boundaries", "reuse", "lookup", "random", "fastpath", "preemption", "integrity", "exhaustive"];
 /// Tests that do not end in that many seconds have found something.
 const PATIENCE: &str = "900";
 /// Exit code of `timeout` when it had to end the program.
