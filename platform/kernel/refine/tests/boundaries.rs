@@ -13,6 +13,8 @@ use kernel_core::sim::{self, MAX_IRQ};
 use kernel_refine::random::describe;
 use kernel_refine::world::{self, busy, invoke, invoke_label, slot, succeeded};
 use kernel_refine::{Pair, Step};
+use kernel_spec::cap::Cap;
+use kernel_spec::{Holder, Obj, Slot};
 
 /// Each step on a busy system of its own; some have to be taken, and some refused.
 fn each(steps: &[Step]) {
@@ -207,28 +209,55 @@ fn registers_and_debugging() {
     each(&steps);
 }
 
-/// Who becomes ready at the same time becomes so in the order in which it began to wait.
+/// Two threads whose budgets come back at the same time.
 #[test]
 fn equal_release_times() {
-    let mut pair = world::busy_system();
+    const BUDGET: u64 = 30;
+    const PERIOD: u64 = 1000;
+    // Sporadic: the next refill comes a period after the last one, whenever it was used.
     let configure = |sc| {
-        let words = [30, 1000, 0, 3, 0];
-        invoke(slot::SCHED_CONTROL, Invocation::SchedControlConfigureFlags, &words, &[sc])
+        let words = [BUDGET, PERIOD, 0, 3, 1];
+        invoke(slot::SCHED_CONTROL, Invocation::SchedControlConfigureFlags, &words, &[busy::SC + sc])
     };
-    for first in [0, 3] {
-        let second = 3 - first;
-        let mut pair = pair.clone();
+    let suspend = |tcb| invoke(busy::TCB + tcb, Invocation::TcbSuspend, &[], &[]);
+    // At one time.
+    let resume = |tcb| Step { advance: 0, ..invoke(busy::TCB + tcb, Invocation::TcbResume, &[], &[]) };
+    let priority = |to| invoke(slot::TCB, Invocation::TcbSetPriority, &[to], &[slot::TCB]);
+    for (first, second) in [(0, 3), (3, 0)] {
+        let mut pair = world::busy_system();
         for step in [
-            configure(busy::SC + first),
-            configure(busy::SC + second),
-            Step::timer(100 * sim::TICKS_PER_US),
-            Step::timer(100 * sim::TICKS_PER_US),
-            configure(busy::SC + second),
-            configure(busy::SC + first),
-            Step::timer(1000 * sim::TICKS_PER_US),
+            priority(255),
+            suspend(0),
+            suspend(3),
+            configure(0),
+            configure(3),
+            // It does not fault when its budget is used up.
+            invoke(busy::TCB + 3, Invocation::TcbSetTimeoutEndpoint, &[], &[0]),
+            resume(first),
+            resume(second),
+            priority(1),
         ] {
             pair.step(&step).unwrap_or_else(|error| panic!("{}\n{error}", describe(&step)));
         }
+        // One uses up its budget, then the other one; then both have it again.
+        for _ in 0..2 {
+            pair.step(&Step::timer((BUDGET + 1) * sim::TICKS_PER_US)).unwrap();
+        }
+        let times: Vec<u64> = [first, second]
+            .map(|at| tcb(&pair, busy::TCB + at))
+            .into_iter()
+            .filter_map(|tcb| pair.spec.sched_contexts.values().find(|sc| sc.tcb == Some(tcb)))
+            .map(|sc| sc.refills[0].time)
+            .collect();
+        assert!(times.len() == 2 && times[0] == times[1] && times[0] > pair.spec.now, "{times:?}");
+        pair.step(&Step::timer(PERIOD * sim::TICKS_PER_US)).unwrap();
     }
-    pair.step(&Step::timer(1)).unwrap();
+}
+
+/// The thread of a slot of the initial CNode.
+fn tcb(pair: &Pair, index: u64) -> Obj {
+    match pair.spec.cap(Slot { holder: Holder::CNode(pair.root.0, pair.root.1), index }) {
+        Some(Cap::Tcb { obj }) => obj,
+        other => panic!("{other:?} is no thread"),
+    }
 }
