@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::Event;
-use ring::mortal::Deaths;
+use ring::mortal::{self, Junk, Mortal, Way};
 
 /// A client's program: writes, a flush, a read back, with what it has not had an answer for.
 struct Program {
@@ -100,29 +100,44 @@ fn crash_everywhere(crash: impl Fn(&mut Bench)) {
     }
 }
 
-/// Runs the program with a death of the one whose `steps` these are in front of each of its stores to shared memory in turn, and
-/// of a second one so many stores later, in its next life.
-fn die_everywhere(steps: &[usize], crash: impl Fn(&mut Bench)) {
-    for again in [None, Some(0), Some(1), Some(5)] {
-        for point in 0.. {
-            let mut bench = Bench::new(&["extent:32+8", "extent:64+8"]);
-            let mut program = Program::start(&mut bench);
-            let mut deaths = Deaths::new(point, again);
-            for step in 0..400 {
-                let act = STEPS[step % STEPS.len()];
-                if steps.contains(&(step % STEPS.len())) {
-                    deaths.act(&mut bench, |bench| act(bench, &mut program), &crash);
-                } else {
-                    act(&mut bench, &mut program);
-                }
-            }
-            assert_done(&mut bench, &program, &format!("before store {point}, and {again:?}"));
-            if !deaths.died() {
-                assert!(point > 20, "it stores more than that");
-                break;
+/// Everything together, and who of it dies.
+struct Dying<C> {
+    bench: Bench,
+    crash: C,
+    scribbled: Vec<&'static Pages>,
+}
+
+impl<C: Fn(&mut Bench)> Mortal for Dying<C> {
+    fn begin(&mut self) {
+        (self.crash)(&mut self.bench);
+    }
+
+    fn scribble(&mut self, junk: &mut Junk) {
+        self.scribbled.iter().for_each(|pages| pages.scribble(junk));
+    }
+}
+
+/// Runs the program with deaths, everywhere, of the one whose `steps` these are and whose next life is `crash`. It shares the
+/// links to the driver and, if those are its own, to the clients.
+fn die_everywhere(steps: &[usize], serves_clients: bool, crash: impl Fn(&mut Bench)) {
+    mortal::everywhere(&[0, 1, 5], &Way::OTHERS, 20, |deaths| {
+        let bench = Bench::new(&["extent:32+8", "extent:64+8"]);
+        let mut scribbled = vec![bench.driver_pages()];
+        if serves_clients {
+            scribbled.extend(&bench.client_pages);
+        }
+        let mut dying = Dying { bench, crash: &crash, scribbled };
+        let mut program = Program::start(&mut dying.bench);
+        for step in 0..400 {
+            let act = STEPS[step % STEPS.len()];
+            if steps.contains(&(step % STEPS.len())) {
+                deaths.act(&mut dying, |dying| act(&mut dying.bench, &mut program));
+            } else {
+                act(&mut dying.bench, &mut program);
             }
         }
-    }
+        assert_done(&mut dying.bench, &program, "before stores");
+    });
 }
 
 #[test]
@@ -150,13 +165,13 @@ fn both_may_crash_at_once() {
 
 #[test]
 fn virtualiser_may_die_in_front_of_every_store() {
-    die_everywhere(&[1, 6], Bench::crash_virtualiser);
+    die_everywhere(&[1, 6], true, Bench::crash_virtualiser);
 }
 
 #[test]
 fn driver_may_die_in_front_of_every_store() {
     for done in [false, true] {
-        die_everywhere(&[2, 4, 5], |bench| bench.driver.crash(|_| done));
+        die_everywhere(&[2, 4, 5], false, |bench| bench.driver.crash(|_| done));
     }
 }
 

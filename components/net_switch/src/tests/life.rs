@@ -2,7 +2,7 @@
 //! Slow receivers, a full uplink, restarts.
 
 use super::*;
-use ring::mortal::Deaths;
+use ring::mortal::{self, Junk, Mortal, Way};
 
 #[test]
 fn slow_client_loses_its_own_packets_only() {
@@ -138,47 +138,53 @@ fn client_restart_begins_anew() {
     assert_eq!(net.wire.take().len(), 1);
 }
 
+impl Mortal for Network {
+    fn begin(&mut self) {
+        self.restart();
+    }
+
+    fn scribble(&mut self, junk: &mut Junk) {
+        self.guests
+            .iter()
+            .map(|guest| guest.pages)
+            .chain([self.wire.pages])
+            .for_each(|pages| pages.scribble(junk));
+    }
+}
+
 /// Packets may be lost, buffers not.
 #[test]
 fn switch_may_die_in_front_of_every_store() {
-    for again in [None, Some(0), Some(30)] {
-        for point in 0.. {
-            let mut net = Network::new(&["", ""], "");
-            let (mut deaths, mut died) = (Deaths::new(point, again), false);
-            let mut arrived = [0; 3];
-            for round in 1..=12 {
-                if round == 6 {
-                    // The rest shows that it goes on.
-                    died = deaths.died();
-                    deaths = Deaths::new(usize::MAX, None);
-                }
-                net.supply(BUFFERS);
-                net.guests[0].send(&frame(mac(0), OUTSIDE, round), PLAIN);
-                net.guests[1].send(&frame(mac(1), mac(0), round), PLAIN);
-                net.wire.receive(&frame(OUTSIDE, mac(1), round), PLAIN);
-                deaths.act(&mut net, Network::run, Network::restart);
-                let got = [net.wire.take(), net.guests[0].receive(), net.guests[1].receive()];
-                for (last, packets) in arrived.iter_mut().zip(got) {
-                    for packet in packets {
-                        // What follows the headers is `length` times 7.
-                        let length = packet.bytes.iter().rev().take_while(|&&byte| byte == 7).count();
-                        assert!(length > *last && length <= round, "{length} after {last} in round {round}");
-                        *last = length;
-                    }
-                }
-                net.wire.complete();
-                deaths.act(&mut net, Network::run, Network::restart);
+    mortal::everywhere(&[0, 30], &Way::OTHERS, 50, |deaths| {
+        let mut net = Network::new(&["", ""], "");
+        let mut arrived = [0; 3];
+        for round in 1..=12 {
+            if round == 6 {
+                // The rest shows that it goes on.
+                deaths.end(&mut net);
             }
-            assert_eq!(arrived, [12; 3], "it goes on after a death at {point}, {again:?}");
-            net.settle();
-            net.guests.iter_mut().for_each(Guest::poll);
-            let free: Vec<_> = net.guests.iter().map(|guest| guest.free.len()).collect();
-            assert_eq!(free, [BUFFERS; 2], "all came back after a death at {point}, {again:?}");
-            assert_eq!(net.wire.empty.len(), BUFFERS);
-            if !died {
-                assert!(point > 50, "it stores more than that");
-                break;
+            net.supply(BUFFERS);
+            net.guests[0].send(&frame(mac(0), OUTSIDE, round), PLAIN);
+            net.guests[1].send(&frame(mac(1), mac(0), round), PLAIN);
+            net.wire.receive(&frame(OUTSIDE, mac(1), round), PLAIN);
+            deaths.act(&mut net, Network::run);
+            let got = [net.wire.take(), net.guests[0].receive(), net.guests[1].receive()];
+            for (last, packets) in arrived.iter_mut().zip(got) {
+                for packet in packets {
+                    // What follows the headers is `length` times 7.
+                    let length = packet.bytes.iter().rev().take_while(|&&byte| byte == 7).count();
+                    assert!(length > *last && length <= round, "{length} after {last} in round {round}");
+                    *last = length;
+                }
             }
+            net.wire.complete();
+            deaths.act(&mut net, Network::run);
         }
-    }
+        assert_eq!(arrived, [12; 3], "it goes on");
+        net.settle();
+        net.guests.iter_mut().for_each(Guest::poll);
+        let free: Vec<_> = net.guests.iter().map(|guest| guest.free.len()).collect();
+        assert_eq!(free, [BUFFERS; 2], "all came back");
+        assert_eq!(net.wire.empty.len(), BUFFERS);
+    });
 }

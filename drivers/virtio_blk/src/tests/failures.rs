@@ -2,7 +2,7 @@
 //! Restarts of client and driver, devices that fail, peers that misbehave.
 
 use super::*;
-use ring::mortal::{Deaths, before_store};
+use ring::mortal::{self, Junk, Mortal, Way, Writer, before_store};
 
 #[test]
 fn client_that_restarts_finds_a_device_without_its_old_requests() {
@@ -134,68 +134,41 @@ fn client_that_breaks_the_link_is_reported_and_may_come_back() {
     assert_eq!(bench.settle(), [ok(1)]);
 }
 
-/// What a client wants done: writes, a flush, and a read of what was written.
-fn ask(bench: &mut Bench<'_>, id: u64) {
-    match id {
-        1..=3 => bench.submit(id, Code::Write, id, &[(512 * id, 512)]),
-        4 => bench.client.submit(&Request::flush(id), &[]).unwrap(),
-        _ => bench.submit(id, Code::Read, 1, &[(0x8000, 1536)]),
+impl Mortal for Bench<'_> {
+    fn begin(&mut self) {
+        self.notified = true;
+        self.driver = Bench::driver(&self.model, self.pages);
     }
-}
 
-/// The driver's next life.
-fn begin(bench: &mut Bench<'_>) {
-    bench.notified = true;
-    bench.driver = Bench::driver(&bench.model, bench.pages);
+    fn scribble(&mut self, junk: &mut Junk) {
+        self.pages.scribble(junk);
+    }
 }
 
 /// Of the driver's stores to the link and to the device's registers; its other memory is its own until the device is told.
 #[test]
 fn driver_may_die_in_front_of_every_store() {
-    let bytes: Vec<u8> = (0..1536u32).map(|index| (index / 7) as u8).collect();
-    for again in [None, Some(0), Some(3), Some(20), Some(40)] {
-        for point in 0.. {
-            let pages = Pages::new();
-            let mut bench = Bench::new(&pages, everything());
-            bench.model.memory().write(DATA + 512, &bytes);
-            bench.model.state().before_write = Some(before_store);
-            let mut deaths = Deaths::new(point, again);
-            let mut waiting = vec![1, 2, 3, 4];
-            (1..=4).for_each(|id| ask(&mut bench, id));
-            let mut reads = 0;
-            for _ in 0..100 {
-                if bench.client.poll() == State::Fresh {
-                    waiting.iter().for_each(|id| ask(&mut bench, *id));
-                }
-                while let Some(response) = bench.client.response() {
-                    assert_eq!(response.status, Status::OK);
-                    let place = waiting.iter().position(|id| *id == response.id);
-                    waiting.remove(place.expect("answered once"));
-                    if waiting.is_empty() && reads == 0 {
-                        waiting.push(5);
-                        ask(&mut bench, 5);
-                        reads += 1;
-                    }
-                }
-                bench.commit();
-                let _ = bench.client.wait();
-                deaths.act(&mut bench, |bench| _ = bench.service(), begin);
-                if bench.model.state().status & 4 != 0
-                    && let Some(chain) = bench.model.take(0)
-                {
-                    bench.perform(&chain);
-                }
-                if bench.model.state().interrupt != 0 {
-                    deaths.act(&mut bench, |bench| bench.driver.handle_interrupt(), begin);
-                }
+    let bytes: Vec<u8> = (0..Writer::LENGTH).map(|index| (index / 7) as u8).collect();
+    mortal::everywhere(&[0, 3, 20, 40], &Way::OTHERS, 15, |deaths| {
+        let pages = Pages::new();
+        let mut bench = Bench::new(&pages, everything());
+        bench.model.memory().write(DATA + 512, &bytes);
+        bench.model.state().before_write = Some(before_store);
+        let mut writer = Writer::start(&mut bench.client, DATA);
+        for _ in 0..100 {
+            bench.notified |= writer.look(&mut bench.client);
+            deaths.act(&mut bench, |bench| _ = bench.service());
+            if bench.model.state().status & 4 != 0
+                && let Some(chain) = bench.model.take(0)
+            {
+                bench.perform(&chain);
             }
-            assert!(waiting.is_empty() && reads == 1, "{waiting:?} after a death at {point}, {again:?}");
-            assert_eq!(bench.disk[512..2048], bytes);
-            assert_eq!(bench.model.memory().read(DATA + 0x8000, 1536), bytes);
-            if !deaths.died() {
-                assert!(point > 15, "it stores more than that");
-                break;
+            if bench.model.state().interrupt != 0 {
+                deaths.act(&mut bench, |bench| bench.driver.handle_interrupt());
             }
         }
-    }
+        assert!(writer.is_done(), "{writer:?}");
+        assert_eq!(bench.disk[512..512 + Writer::LENGTH], bytes);
+        assert_eq!(bench.model.memory().read(DATA + Writer::READ_TO, Writer::LENGTH), bytes);
+    });
 }

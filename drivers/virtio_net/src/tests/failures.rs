@@ -2,7 +2,7 @@
 //! Restarts, broken devices, and anything in any order.
 
 use super::*;
-use ring::mortal::{Deaths, before_store};
+use ring::mortal::{self, Junk, Mortal, Way, before_store};
 
 #[test]
 fn client_restart_takes_its_buffers_from_the_device() {
@@ -127,52 +127,53 @@ proptest! {
     }
 }
 
+impl Mortal for Bench {
+    fn begin(&mut self) {
+        self.driver = Bench::driver(&self.mock, self.pages);
+    }
+
+    fn scribble(&mut self, junk: &mut Junk) {
+        self.pages.scribble(junk);
+    }
+}
+
 /// Of the driver's stores to the link and to the device's registers. Packets may be lost, buffers not.
 #[test]
 fn driver_may_die_in_front_of_every_store() {
-    let begin = |bench: &mut Bench| bench.driver = Bench::driver(&bench.mock, bench.pages);
-    for again in [None, Some(0), Some(25)] {
-        for point in 0.. {
-            let mut bench = Bench::new(MAC | STATUS | EVENT_IDX);
-            bench.mock.state().before_write = Some(before_store);
-            let mut deaths = Deaths::new(point, again);
-            let (mut last, mut died) = (0, false);
-            for round in 1..=12 {
-                if round == 9 {
-                    // The rest shows that it goes on.
-                    died = deaths.died();
-                    deaths = Deaths::new(usize::MAX, None);
-                }
-                bench.poll();
-                bench.supply(3);
-                bench.send(&[60, 100], &Offload::default());
-                deaths.act(&mut bench, Bench::run, begin);
-                if bench.mock.state().status & 4 != 0 {
-                    for (header, length) in bench.transmit() {
-                        assert_eq!((header, length), (vec![0; 12], 160));
-                    }
-                    bench.arrive([0; 12], &[round; 60]);
-                }
-                if bench.mock.state().interrupt != 0 {
-                    deaths.act(&mut bench, |bench| bench.driver.handle_interrupt(), begin);
-                }
-                deaths.act(&mut bench, Bench::run, begin);
-                for (bytes, _) in bench.receive() {
-                    assert!(bytes[0] > last && bytes == [bytes[0]; 60], "{bytes:?} after {last}");
-                    last = bytes[0];
-                }
+    mortal::everywhere(&[0, 25], &Way::OTHERS, 50, |deaths| {
+        let mut bench = Bench::new(MAC | STATUS | EVENT_IDX);
+        bench.mock.state().before_write = Some(before_store);
+        let mut last = 0;
+        for round in 1..=12 {
+            if round == 9 {
+                // The rest shows that it goes on.
+                deaths.end(&mut bench);
             }
-            assert_eq!(last, 12, "it goes on after a death at {point}, {again:?}");
-            bench.transmit();
+            bench.poll();
+            bench.supply(3);
+            bench.send(&[60, 100], &Offload::default());
+            deaths.act(&mut bench, Bench::run);
+            if bench.mock.state().status & 4 != 0 {
+                for (header, length) in bench.transmit() {
+                    assert_eq!((header, length), (vec![0; 12], 160));
+                }
+                bench.arrive([0; 12], &[round; 60]);
+            }
             if bench.mock.state().interrupt != 0 {
-                bench.driver.handle_interrupt();
+                deaths.act(&mut bench, |bench| bench.driver.handle_interrupt());
             }
-            bench.settle();
-            assert_eq!(bench.free.len(), BUFFERS, "all came back after a death at {point}, {again:?}");
-            if !died {
-                assert!(point > 50, "it stores more than that");
-                break;
+            deaths.act(&mut bench, Bench::run);
+            for (bytes, _) in bench.receive() {
+                assert!(bytes[0] > last && bytes == [bytes[0]; 60], "{bytes:?} after {last}");
+                last = bytes[0];
             }
         }
-    }
+        assert_eq!(last, 12, "it goes on");
+        bench.transmit();
+        if bench.mock.state().interrupt != 0 {
+            bench.driver.handle_interrupt();
+        }
+        bench.settle();
+        assert_eq!(bench.free.len(), BUFFERS, "all came back");
+    });
 }

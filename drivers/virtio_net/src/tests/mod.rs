@@ -101,6 +101,9 @@ impl Bench {
 
     fn supply(&mut self, count: usize) {
         for _ in 0..count {
+            if !self.client.is_up() {
+                break;
+            }
             let Some(offset) = self.empty.pop_front() else { break };
             self.client.supply(Buffer { offset, length: BUFFER_SIZE as u16 }).unwrap();
         }
