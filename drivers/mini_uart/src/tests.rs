@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use pl011_driver::{Driver, Notify};
+use pl011_driver::{Driver, Notify, deaths};
 use ring::memory::LocalMemory;
+use ring::mortal::before_store;
 use ring::serial::{Consumer, Producer};
 
 use super::*;
@@ -22,6 +23,10 @@ struct Model {
     interrupts: u32,
     received: VecDeque<u8>,
     transmit: Vec<u8>,
+    /// What has left the FIFO because somebody waited for that.
+    gone: Vec<u8>,
+    /// Looks at the status since the last byte was written.
+    looks: usize,
 }
 
 impl Model {
@@ -36,7 +41,12 @@ struct Shared(Rc<RefCell<Model>>);
 
 impl Words for Shared {
     fn read(&self, register: Register) -> u32 {
-        let model = self.0.borrow();
+        let mut model = self.0.borrow_mut();
+        model.looks += 1;
+        if model.looks > 100 {
+            let mut sent = core::mem::take(&mut model.transmit);
+            model.gone.append(&mut sent);
+        }
         match register {
             Register::Enables => model.enables,
             Register::Status => {
@@ -50,11 +60,13 @@ impl Words for Shared {
     }
 
     fn take(&mut self, register: Register) -> u32 {
+        before_store();
         assert_eq!(register, Register::Data);
         self.0.borrow_mut().received.pop_front().unwrap_or(0).into()
     }
 
     fn write(&mut self, register: Register, value: u32) {
+        before_store();
         let mut model = self.0.borrow_mut();
         match register {
             Register::Enables => model.enables = value,
@@ -64,10 +76,42 @@ impl Words for Shared {
             Register::Data => {
                 assert!(model.transmit.len() < FIFO, "a byte too many");
                 model.transmit.push(value as u8);
+                model.looks = 0;
             }
             Register::Fifo | Register::Status => panic!("{register:?} is not written"),
         }
     }
+}
+
+impl deaths::Model for Shared {
+    type Registers = MiniUart<Self>;
+
+    fn registers(&self) -> MiniUart<Self> {
+        MiniUart::new(self.clone())
+    }
+
+    fn interrupts(&self) -> bool {
+        self.0.borrow().interrupts()
+    }
+
+    fn arrive(&self, byte: u8) {
+        let mut model = self.0.borrow_mut();
+        if model.received.len() < FIFO {
+            model.received.push_back(byte);
+        }
+    }
+
+    fn transmit(&self) -> Vec<u8> {
+        let mut model = self.0.borrow_mut();
+        let mut sent = core::mem::take(&mut model.gone);
+        sent.append(&mut model.transmit);
+        sent
+    }
+}
+
+#[test]
+fn driver_may_die_in_front_of_every_store() {
+    deaths::driver_may_die_everywhere(Shared::default);
 }
 
 #[test]
@@ -75,8 +119,8 @@ fn bytes_go_both_ways() {
     let rings = [LocalMemory::<64>::new(), LocalMemory::<64>::new()];
     let uart = Shared::default();
     uart.0.borrow_mut().enables = 4;
-    let mut driver =
-        Driver::new(MiniUart::new(uart.clone()), Consumer::new(&rings[0]), Producer::new(&rings[1]));
+    let (mut driver, _) =
+        Driver::start(MiniUart::new(uart.clone()), Consumer::new(&rings[0]), Producer::new(&rings[1]));
     let (mut to_driver, mut from_driver) = (Producer::new(&rings[0]), Consumer::new(&rings[1]));
     {
         let model = uart.0.borrow();

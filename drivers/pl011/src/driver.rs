@@ -43,8 +43,9 @@ pub struct Driver<R, M> {
 
 impl<R: Registers, M: RingMemory> Driver<R, M> {
     /// Sets the UART up: 8 data bits, no parity, one stop bit, FIFOs and receive interrupts on; the baud rate stays as the
-    /// firmware left it. To be followed by [`Self::handle_interrupt`], for what has been received and what is in the ring.
-    pub fn new(uart: R, transmit: Consumer<M>, receive: Producer<M>) -> Self {
+    /// firmware left it. Then does what there is to do: bytes that came before the interrupt was enabled do not raise it, and a peer
+    /// whose bytes are in the ring already does not notify again.
+    pub fn start(uart: R, transmit: Consumer<M>, receive: Producer<M>) -> (Self, Notify) {
         let mut this = Self { uart, transmit, receive, enabled: Interrupts::empty(), dropped: 0 };
         // 3.3.8: let what the firmware wrote go out, then disable before programming.
         for _ in 0..BUSY_BOUND {
@@ -59,7 +60,8 @@ impl<R: Registers, M: RingMemory> Driver<R, M> {
         this.uart.set_line_control(LineControl::WORD_8 | LineControl::FIFO_ENABLE);
         this.uart.set_control(Control::UART_ENABLE | Control::TX_ENABLE | Control::RX_ENABLE);
         this.enable(Interrupts::RX | Interrupts::RECEIVE_TIMEOUT);
-        this
+        let notify = this.handle_interrupt();
+        (this, notify)
     }
 
     /// The UART's interrupt has come. To be followed by its acknowledgement.

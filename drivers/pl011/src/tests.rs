@@ -6,10 +6,11 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use ring::memory::LocalMemory;
+use ring::mortal::before_store;
 use ring::serial::{Consumer, Producer};
 
 use crate::registers::{Control, Flags, Interrupts, LineControl, Registers};
-use crate::{Driver, Notify};
+use crate::{Driver, Notify, deaths};
 
 const FIFO: usize = 16;
 
@@ -23,6 +24,8 @@ struct Model {
     cleared: Vec<u32>,
     control: u32,
     line_control: u32,
+    /// Looks at the flags since the last byte was written.
+    looks: usize,
 }
 
 impl Model {
@@ -55,6 +58,7 @@ struct Uart(Rc<RefCell<Model>>);
 
 impl Registers for Uart {
     fn read_data(&mut self) -> u32 {
+        before_store();
         let mut model = self.0.borrow_mut();
         let data = model.rx_fifo.pop_front().expect("read of an empty FIFO");
         if model.rx_fifo.is_empty() {
@@ -64,41 +68,85 @@ impl Registers for Uart {
     }
 
     fn write_data(&mut self, byte: u8) {
+        before_store();
         let mut model = self.0.borrow_mut();
         assert!(model.tx_fifo.len() < FIFO, "write to a full FIFO");
         assert_eq!(model.control, 0x301, "written while off");
         model.tx_fifo.push_back(byte);
+        model.looks = 0;
     }
 
     fn flags(&self) -> Flags {
-        let model = self.0.borrow();
+        let mut model = self.0.borrow_mut();
+        model.looks += 1;
+        if model.looks > 100 {
+            // Somebody waits.
+            model.transmit(1);
+        }
         let mut flags = Flags::empty();
+        flags.set(Flags::BUSY, !model.tx_fifo.is_empty());
         flags.set(Flags::RXFE, model.rx_fifo.is_empty());
         flags.set(Flags::TXFF, model.tx_fifo.len() == FIFO);
         flags
     }
 
     fn set_line_control(&mut self, value: LineControl) {
+        before_store();
         let mut model = self.0.borrow_mut();
         assert_eq!(model.control, 0, "programmed while on");
         model.line_control = value.bits();
     }
 
     fn set_control(&mut self, value: Control) {
-        self.0.borrow_mut().control = value.bits();
+        before_store();
+        let mut model = self.0.borrow_mut();
+        assert!(model.tx_fifo.is_empty() || value != Control::empty(), "switched off while it transmits");
+        model.control = value.bits();
     }
 
     fn set_levels(&mut self, _value: u32) {}
 
     fn set_interrupt_mask(&mut self, value: Interrupts) {
+        before_store();
         self.0.borrow_mut().mask = value.bits();
     }
 
     fn clear_interrupts(&mut self, value: Interrupts) {
+        before_store();
         let mut model = self.0.borrow_mut();
         model.raised &= !value.bits();
         model.cleared.push(value.bits());
     }
+}
+
+impl deaths::Model for Uart {
+    type Registers = Self;
+
+    fn registers(&self) -> Self {
+        self.clone()
+    }
+
+    fn interrupts(&self) -> bool {
+        self.0.borrow().interrupt()
+    }
+
+    fn arrive(&self, byte: u8) {
+        let mut model = self.0.borrow_mut();
+        if model.rx_fifo.len() < FIFO && model.control & 1 != 0 {
+            model.arrive([byte.into()]);
+        }
+    }
+
+    fn transmit(&self) -> Vec<u8> {
+        let mut model = self.0.borrow_mut();
+        model.transmit(FIFO);
+        core::mem::take(&mut model.line)
+    }
+}
+
+#[test]
+fn driver_may_die_in_front_of_every_store() {
+    deaths::driver_may_die_everywhere(Uart::default);
 }
 
 /// A driver with its peer's ends of the rings.
@@ -112,8 +160,7 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(rings: &'a [LocalMemory<64>; 2]) -> Self {
         let uart = Uart::default();
-        let mut driver = Driver::new(uart.clone(), Consumer::new(&rings[0]), Producer::new(&rings[1]));
-        driver.handle_interrupt();
+        let (driver, _) = Driver::start(uart.clone(), Consumer::new(&rings[0]), Producer::new(&rings[1]));
         Self { uart, driver, to_driver: Producer::new(&rings[0]), from_driver: Consumer::new(&rings[1]) }
     }
 
@@ -230,8 +277,8 @@ fn input_that_was_there_before_the_driver_is_taken() {
     let rings = rings();
     let uart = Uart::default();
     uart.0.borrow_mut().arrive(b"early".map(u32::from));
-    let mut driver = Driver::new(uart, Consumer::new(&rings[0]), Producer::new(&rings[1]));
-    assert_eq!(driver.handle_interrupt(), Notify::Peer);
+    let (_, notify) = Driver::start(uart, Consumer::new(&rings[0]), Producer::new(&rings[1]));
+    assert_eq!(notify, Notify::Peer);
     let mut buffer = [0; 64];
     assert_eq!(Consumer::new(&rings[1]).read(&mut buffer), 5);
 }
