@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+#[cfg(test)]
+mod deaths;
 pub mod input;
 pub mod output;
 #[cfg(test)]

@@ -6,6 +6,8 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod deaths;
 mod driver;
 #[cfg(test)]
 mod tests;

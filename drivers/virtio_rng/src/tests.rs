@@ -8,10 +8,10 @@ use virtio_driver::{Device, DeviceType, Error};
 
 use crate::{DMA_SIZE, Driver, Event, Work};
 
-const DMA: u64 = 0x8000_0000;
+pub const DMA: u64 = 0x8000_0000;
 type Ring = LocalMemory<64>;
 
-fn model(kind: u32) -> MockDevice {
+pub fn model(kind: u32) -> MockDevice {
     let mut memory = Memory::new();
     memory.add(DMA, DMA_SIZE.next_multiple_of(8));
     MockDevice::new(kind, 1 << 32, &[8], memory)
@@ -27,7 +27,7 @@ fn driver<'a>(model: &MockDevice, rings: &[&'a Ring]) -> Driver<MockDevice, &'a 
 }
 
 /// The device answers its request with `bytes`. Gives whether there was a request.
-fn answer(model: &MockDevice, bytes: &[u8]) -> bool {
+pub fn answer(model: &MockDevice, bytes: &[u8]) -> bool {
     let Some(chain) = model.take(0) else { return false };
     assert!(bytes.len() <= chain.buffers[0].length as usize);
     model.memory().write(chain.buffers[0].address, bytes);
