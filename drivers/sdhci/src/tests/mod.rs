@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The driver between a client and a model of controller and card.
 
+mod deaths;
 mod hostile;
 mod model;
 
 use ring::blk::{Abilities, Client, Code, Request, Segment, Server, Status as Answer};
 use ring::link::State;
-use ring::pages::LocalPages;
+use ring::mortal::MortalPages;
 use virtio_driver::mock::Memory;
 
 use crate::card::CardError;
@@ -14,7 +15,7 @@ use crate::registers::Status;
 use crate::{DMA_SIZE, Driver, Event, HostError};
 use model::{CardModel, REAL, Shared, WITHOUT_DMA};
 
-type Pages = LocalPages<0x4000>;
+type Pages = MortalPages<0x4000>;
 
 const PORT: u32 = 0x7e34_0020;
 const DMA: u64 = 0x10_0000;
@@ -22,6 +23,8 @@ const DATA: u64 = 0x20_0000;
 const DATA_SIZE: usize = 0x4_0000;
 
 struct Bench<'a> {
+    pages: &'a Pages,
+    engine: bool,
     hardware: Shared,
     driver: Driver<Shared, Shared, &'a Pages>,
     client: Client<&'a Pages>,
@@ -41,12 +44,17 @@ impl<'a> Bench<'a> {
     }
 
     fn with(pages: &'a Pages, hardware: Shared, engine: bool) -> Self {
-        let dma = hardware.state().memory.dma(DMA);
-        let engine = engine.then(|| hardware.clone());
-        let driver = Driver::new(hardware.clone(), engine, PORT, dma, Server::new(pages).unwrap());
-        let mut this = Self { hardware, driver, client: Client::new(pages).unwrap(), next: 1 };
+        let driver = Self::driver(&hardware, engine, pages);
+        let client = Client::new(pages).unwrap();
+        let mut this = Self { pages, engine, hardware, driver, client, next: 1 };
         this.settle();
         this
+    }
+
+    fn driver(hardware: &Shared, engine: bool, pages: &'a Pages) -> Driver<Shared, Shared, &'a Pages> {
+        let dma = hardware.state().memory.dma(DMA);
+        let engine = engine.then(|| hardware.clone());
+        Driver::new(hardware.clone(), engine, PORT, dma, Server::new(pages).unwrap())
     }
 
     /// Lets the driver and, if `work`, the hardware go on until nothing moves.

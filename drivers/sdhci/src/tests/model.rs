@@ -5,6 +5,7 @@ use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use ring::mortal::before_store;
 use virtio_driver::mock::Memory;
 
 use crate::registers::{Engine, Present, Register, Registers, Status, clock, mode};
@@ -255,6 +256,7 @@ impl Registers for Shared {
     }
 
     fn write(&mut self, register: Register, value: u32) {
+        before_store();
         let mut model = self.state();
         match register {
             Register::Status => model.status &= !value,
@@ -287,6 +289,7 @@ impl Registers for Shared {
 impl Engine for Shared {
     fn start(&mut self, control_block: u64) {
         const MEMORY: u64 = 0xc000_0000;
+        before_store();
         let mut model = self.state();
         model.engine_started += 1;
         let Some(transfer) = model.transfer.take() else { return };
@@ -304,5 +307,7 @@ impl Engine for Shared {
         model.move_data(transfer, &pieces);
     }
 
-    fn stop(&mut self) {}
+    fn stop(&mut self) {
+        before_store();
+    }
 }
