@@ -4,21 +4,14 @@
 //! Where the comparator's interrupt does not reach the processor (QEMU's `raspi4b` leaves the line unconnected), time-outs
 //! end at **ticks**: somebody calls every few milliseconds, until the first interrupt has come.
 
-use timer_driver::clock::Clock;
 use timer_driver::protocol::Request;
-use timer_driver::timeouts::Timeouts;
 
 use crate::{Comparator, FREQUENCY_HZ, Registers};
-
-/// Clients: channels of a PD.
-const CLIENTS: usize = 62;
 
 /// Time-outs of all clients. Functions that take `notify` call it for each client whose time has come.
 #[derive(Debug)]
 pub struct Driver<R> {
-    clock: Clock,
-    comparator: Comparator<R>,
-    timeouts: Timeouts<CLIENTS>,
+    driver: timer_driver::driver::Driver<Comparator<R>>,
     /// Whether an interrupt has ever come.
     interrupted: bool,
 }
@@ -26,53 +19,27 @@ pub struct Driver<R> {
 impl<R: Registers> Driver<R> {
     /// Takes the timer over; nobody has a time-out.
     pub fn new(registers: R) -> Option<Self> {
-        Some(Self {
-            clock: Clock::new(FREQUENCY_HZ)?,
-            comparator: Comparator::new(registers),
-            timeouts: Timeouts::new(),
-            interrupted: false,
-        })
+        let driver = timer_driver::driver::Driver::new(Comparator::new(registers), FREQUENCY_HZ)?;
+        Some(Self { driver, interrupted: false })
     }
 
     /// The comparator's interrupt has come.
     pub fn interrupt(&mut self, notify: impl FnMut(usize)) {
         self.interrupted = true;
-        self.comparator.acknowledge();
-        self.update(notify);
+        self.driver.interrupt(notify);
     }
 
     /// A tick has come. Gives whether further ones are of no use, because there are interrupts.
     pub fn tick(&mut self, notify: impl FnMut(usize)) -> bool {
         if !self.interrupted {
-            self.update(notify);
+            self.driver.update(notify);
         }
         self.interrupted
     }
 
     /// A client's request. Gives the time in nanoseconds if it asked for that.
     pub fn request(&mut self, client: usize, request: Request, notify: impl FnMut(usize)) -> Option<u64> {
-        let now = self.comparator.now();
-        match request {
-            Request::GetTime => return Some(self.clock.to_ns(now)),
-            Request::SetTimeout(ns) => self.timeouts.set_once(client, now, self.clock.to_ticks(ns)),
-            Request::SetPeriodic(ns) => self.timeouts.set_every(client, now, self.clock.to_ticks(ns)),
-            Request::Cancel => self.timeouts.cancel(client),
-        }
-        self.update(notify);
-        None
-    }
-
-    /// Notifies everybody whose time has come and sets the comparator to the next deadline.
-    fn update(&mut self, mut notify: impl FnMut(usize)) {
-        // Bounded: each round ends a time-out, and periods are much longer than a round.
-        for _ in 0..CLIENTS {
-            let now = self.comparator.now();
-            self.timeouts.expire(now, &mut notify);
-            let Some(deadline) = self.timeouts.next_deadline() else { return };
-            if self.comparator.arm(deadline) {
-                return;
-            }
-        }
+        self.driver.request(client, request, notify)
     }
 }
 
@@ -89,10 +56,10 @@ mod tests {
     /// when, and how many ticks there were until they were of no use.
     fn run(driver: &mut Driver<Model>, until: u64, connected: bool) -> (Vec<(u64, usize)>, u32) {
         let (mut notified, mut ticks, mut ticking) = (Vec::new(), 0, true);
-        while driver.comparator.registers().counter < until {
-            driver.comparator.registers().advance(100);
-            let now = driver.comparator.registers().counter;
-            if connected && driver.comparator.registers().matched {
+        while driver.driver.hardware().registers().counter < until {
+            driver.driver.hardware().registers().advance(100);
+            let now = driver.driver.hardware().registers().counter;
+            if connected && driver.driver.hardware().registers().matched {
                 driver.interrupt(|client| notified.push((now, client)));
             }
             if ticking && now % 1000 < 100 {
@@ -101,6 +68,13 @@ mod tests {
             }
         }
         (notified, ticks)
+    }
+
+    #[test]
+    fn driver_may_die_at_every_point() {
+        use crate::model::Shared;
+        use std::{cell::RefCell, rc::Rc};
+        timer_driver::deaths::driver_may_die_everywhere(|| Shared(Rc::new(RefCell::new(at(0)))));
     }
 
     #[test]

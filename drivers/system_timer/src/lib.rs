@@ -11,6 +11,8 @@ pub mod driver;
 #[cfg(test)]
 mod model;
 
+use timer_driver::driver::Hardware;
+
 /// Ticks a second.
 pub const FREQUENCY_HZ: u64 = 1_000_000;
 
@@ -44,9 +46,10 @@ impl<R: Registers> Comparator<R> {
     pub(crate) const fn registers(&mut self) -> &mut R {
         &mut self.0
     }
+}
 
-    /// The counter.
-    pub fn now(&mut self) -> u64 {
+impl<R: Registers> Hardware for Comparator<R> {
+    fn now(&mut self) -> u64 {
         // The upper half is from the same moment as the lower one if it is the same before and after. It moves once in 71
         // minutes, so a third look is not needed; hardware that is broken is not waited for.
         let (_, before) = self.0.counter();
@@ -55,15 +58,10 @@ impl<R: Registers> Comparator<R> {
         u64::from(high) << 32 | u64::from(low)
     }
 
-    /// Takes a match back. The counter may not have reached what was waited for: then it is to be [armed](Self::arm) again.
-    pub fn acknowledge(&mut self) {
-        self.0.clear_match();
-    }
-
-    /// Makes a match come at `deadline`, or before it if that is far away. Gives `false` when the deadline has passed: then no
-    /// match may come.
-    #[must_use = "without a match nobody comes back to it"]
-    pub fn arm(&mut self, deadline: u64) -> bool {
+    /// A match that nobody needs any more costs less than taking it back. The counter may not have reached what was waited for
+    /// when one comes: then this is called again.
+    fn arm(&mut self, deadline: Option<u64>) -> bool {
+        let Some(deadline) = deadline else { return true };
         let now = self.now();
         let target = deadline.min(now.saturating_add(HORIZON));
         if target <= now {
@@ -72,6 +70,10 @@ impl<R: Registers> Comparator<R> {
         self.0.set_compare(target as u32);
         // The counter may have passed the value before it was there.
         self.now() < target
+    }
+
+    fn acknowledge(&mut self) {
+        self.0.clear_match();
     }
 }
 
@@ -93,10 +95,10 @@ mod tests {
     fn deadline_that_has_passed_is_told() {
         let mut model = Model { counter: 1000, step: 1, compare: None, matched: false };
         let mut comparator = Comparator::new(&mut model);
-        assert!(!comparator.arm(1000));
+        assert!(!comparator.arm(Some(1000)));
         // Passed between the look at the counter and the writing of the comparator, or so soon after that nobody can tell.
-        assert!(!comparator.arm(1006));
-        assert!(comparator.arm(1100));
+        assert!(!comparator.arm(Some(1006)));
+        assert!(comparator.arm(Some(1100)));
     }
 
     #[test]
@@ -113,7 +115,7 @@ mod tests {
         ) {
             let mut model = Model { counter: start, step, compare: None, matched: false };
             let deadline = start + ahead;
-            if Comparator::new(&mut model).arm(deadline) {
+            if Comparator::new(&mut model).arm(Some(deadline)) {
                 let first = deadline.min(start + HORIZON);
                 model.advance(first - 1 - model.counter);
                 prop_assert!(!model.matched, "not early");

@@ -12,23 +12,11 @@ use sel4_microkit::{
     Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo, get_mr,
     protection_domain, restarted, set_mr, var,
 };
-use timer_driver::clock::Clock;
+use timer_driver::driver::{Driver, Hardware};
 use timer_driver::protocol::{BAD_REQUEST, OK, Request};
-use timer_driver::timeouts::Timeouts;
-
-/// Channels of a PD.
-const CLIENTS: usize = 62;
 
 /// `CNTP_CTL_EL0.ENABLE`; with `IMASK` (bit 1) clear the interrupt is delivered.
 const ENABLE: u64 = 1;
-
-/// The counter; later reads are not done before it.
-fn now() -> u64 {
-    let value;
-    // SAFETY: reads a counter.
-    unsafe { asm!("isb", "mrs {}, cntpct_el0", out(reg) value, options(nomem, nostack, preserves_flags)) };
-    value
-}
 
 /// Ticks a second.
 fn frequency() -> u64 {
@@ -38,37 +26,48 @@ fn frequency() -> u64 {
     value
 }
 
-/// Makes the interrupt come at `deadline`, or not at all.
-fn program(deadline: Option<u64>) {
-    // SAFETY: the timer is this PD's alone; its only effect is an interrupt to this PD.
-    unsafe {
-        match deadline {
-            Some(deadline) => asm!(
-                "msr cntp_cval_el0, {deadline}",
-                "msr cntp_ctl_el0, {enable}",
-                "isb",
-                deadline = in(reg) deadline,
-                enable = in(reg) ENABLE,
-                options(nomem, nostack, preserves_flags),
-            ),
-            None => asm!("msr cntp_ctl_el0, xzr", "isb", options(nomem, nostack, preserves_flags)),
+/// The timer. It is this PD's alone.
+struct Generic;
+
+impl Hardware for Generic {
+    /// Later reads are not done before it.
+    fn now(&mut self) -> u64 {
+        let value;
+        // SAFETY: reads a counter.
+        unsafe {
+            asm!("isb", "mrs {}, cntpct_el0", out(reg) value, options(nomem, nostack, preserves_flags))
+        };
+        value
+    }
+
+    /// A deadline that has passed interrupts at once.
+    fn arm(&mut self, deadline: Option<u64>) -> bool {
+        // SAFETY: the only effect is an interrupt to this PD.
+        unsafe {
+            match deadline {
+                Some(deadline) => asm!(
+                    "msr cntp_cval_el0, {deadline}",
+                    "msr cntp_ctl_el0, {enable}",
+                    "isb",
+                    deadline = in(reg) deadline,
+                    enable = in(reg) ENABLE,
+                    options(nomem, nostack, preserves_flags),
+                ),
+                None => asm!("msr cntp_ctl_el0, xzr", "isb", options(nomem, nostack, preserves_flags)),
+            }
         }
+        true
     }
 }
 
 struct TimerDriver {
-    clock: Clock,
-    timeouts: Timeouts<CLIENTS>,
+    driver: Driver<Generic>,
     interrupt: Channel,
     deferred: DeferredActionSlot,
 }
 
-impl TimerDriver {
-    /// Notifies everybody whose time has come and programs the next deadline.
-    fn update(&mut self) {
-        self.timeouts.expire(now(), |client| Channel::new(client).notify());
-        program(self.timeouts.next_deadline());
-    }
+fn notify(client: usize) {
+    Channel::new(client).notify();
 }
 
 impl Handler for TimerDriver {
@@ -77,7 +76,7 @@ impl Handler for TimerDriver {
     fn notified(&mut self, channels: ChannelSet) -> Result<(), IrqAckError> {
         // Clients that notify instead of calling get nothing.
         if channels.contains(self.interrupt) {
-            self.update();
+            self.driver.interrupt(notify);
             // The timer's condition is gone or in the future now, so the level is low when this unmasks it.
             self.deferred.defer_irq_ack(self.interrupt)?;
         }
@@ -88,18 +87,11 @@ impl Handler for TimerDriver {
         let Some(request) = Request::decode(info.label(), info.count(), get_mr(0)) else {
             return Ok(MessageInfo::new(BAD_REQUEST, 0));
         };
-        let client = channel.index();
-        match request {
-            Request::GetTime => {
-                set_mr(0, self.clock.to_ns(now()));
-                return Ok(MessageInfo::new(OK, 1));
-            }
-            Request::SetTimeout(ns) => self.timeouts.set_once(client, now(), self.clock.to_ticks(ns)),
-            Request::SetPeriodic(ns) => self.timeouts.set_every(client, now(), self.clock.to_ticks(ns)),
-            Request::Cancel => self.timeouts.cancel(client),
-        }
-        program(self.timeouts.next_deadline());
-        Ok(MessageInfo::new(OK, 0))
+        let Some(time) = self.driver.request(channel.index(), request, notify) else {
+            return Ok(MessageInfo::new(OK, 0));
+        };
+        set_mr(0, time);
+        Ok(MessageInfo::new(OK, 1))
     }
 
     fn take_deferred_action(&mut self) -> Option<DeferredAction> {
@@ -109,15 +101,15 @@ impl Handler for TimerDriver {
 
 #[protection_domain]
 fn init() -> impl Handler {
-    program(None);
+    let Some(driver) = Driver::new(Generic, frequency()) else {
+        panic!("the counter's frequency is not set")
+    };
     if restarted() {
         // Their time-outs are forgotten (see the protocol).
         ChannelSet::all_notifiable().iter().for_each(|client| client.notify());
     }
-    let Some(clock) = Clock::new(frequency()) else { panic!("the counter's frequency is not set") };
     TimerDriver {
-        clock,
-        timeouts: Timeouts::new(),
+        driver,
         interrupt: Channel::new(*var!(timer_irq_ch: usize = 0)),
         deferred: DeferredActionSlot::new(),
     }

@@ -4,7 +4,8 @@
 //! Requests 0 and 1 are those of sDDF's timer class. A client has one time-out: setting one replaces the one before. A
 //! notification may still be under way when its time-out is replaced or cancelled, so a client compares times itself.
 //! A driver that was restarted has forgotten all time-outs, and notifies every client: one that is notified before its time
-//! sets its time-out again. A call during which the driver was restarted may simply be made again.
+//! sets its time-out again. That may fall together with the end of a periodic time-out; who must not miss the rest of them asks again
+//! each time. A call during which the driver was restarted may simply be made again.
 
 /// Label: the time. Answer: message register 0, nanoseconds since an arbitrary start, never going back.
 pub const GET_TIME: u64 = 0;
