@@ -30,6 +30,9 @@ impl<R: Registers> Rtc<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ring::mortal::{Junk, Mortal, Way, before_store, everywhere};
+    use std::cell::RefCell;
+    use std::rc::Rc;
 
     /// A clock that stands still.
     #[derive(Debug)]
@@ -97,5 +100,61 @@ mod tests {
         let rtc = Rtc::new(Model::new(CONTROL_START));
         assert_eq!(rtc.answer(1), None);
         assert_eq!(rtc.answer(u64::MAX), None);
+    }
+
+    /// A clock that goes on when its driver dies.
+    #[derive(Clone)]
+    struct Shared(Rc<RefCell<Model>>);
+
+    impl Registers for Shared {
+        fn seconds(&self) -> u32 {
+            self.0.borrow().seconds()
+        }
+
+        fn control(&self) -> u32 {
+            self.0.borrow().control()
+        }
+
+        fn set_control(&mut self, value: u32) {
+            before_store();
+            self.0.borrow_mut().set_control(value);
+        }
+
+        fn set_interrupt_mask(&mut self, value: u32) {
+            before_store();
+            self.0.borrow_mut().set_interrupt_mask(value);
+        }
+
+        fn clear_interrupts(&mut self, value: u32) {
+            before_store();
+            self.0.borrow_mut().clear_interrupts(value);
+        }
+    }
+
+    struct Bench {
+        clock: Shared,
+        rtc: Option<Rtc<Shared>>,
+    }
+
+    impl Mortal for Bench {
+        fn begin(&mut self) {
+            self.rtc = Some(Rtc::new(self.clock.clone()));
+        }
+
+        fn scribble(&mut self, _junk: &mut Junk) {
+            unreachable!("it shares no memory");
+        }
+    }
+
+    #[test]
+    fn driver_may_die_at_every_point_and_callers_get_the_time() {
+        everywhere(&[0, 1, 2], &[Way::HANG], 3, |deaths| {
+            let mut bench = Bench { clock: Shared(Rc::new(RefCell::new(Model::new(0)))), rtc: None };
+            deaths.act(&mut bench, Mortal::begin);
+            for _ in 0..3 {
+                let time = deaths.call(&mut bench, |bench| bench.rtc.as_ref().unwrap().answer(GET_TIME));
+                assert_eq!(time, Some(1_700_000_000));
+            }
+        });
     }
 }
