@@ -13,6 +13,7 @@ mod standard {
     mod life;
     mod network;
     mod serial;
+    mod timer_deaths;
     mod traps;
     mod virtio;
     mod waiting;
@@ -27,6 +28,7 @@ mod extended {
     mod life;
     mod network;
     mod serial;
+    mod timer_deaths;
     mod traps;
     mod virtio;
     mod waiting;
