@@ -126,7 +126,9 @@ impl<R: Registers, M: RingMemory> Driver<R, M> {
         let mut notify = 0;
         for (index, client) in self.clients.iter_mut().enumerate() {
             let Some(ring) = client else { continue };
-            if filled & 1 << index != 0 && ring.should_notify() {
+            // After a restart also one whose ring is full: it may not have heard of that.
+            let notified = if filled & 1 << index != 0 { ring.should_notify() } else { ring.should_tell() };
+            if notified {
                 notify |= 1 << index;
             }
             if let Some(error) = ring.take_error() {
