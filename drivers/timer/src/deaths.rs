@@ -3,7 +3,9 @@
 
 extern crate std;
 
+use core::cell::Cell;
 use std::boxed::Box;
+use std::rc::Rc;
 use std::vec::Vec;
 
 use ring::mortal::{Deaths, Junk, Mortal, Way, before_store, everywhere};
@@ -28,6 +30,52 @@ pub trait Model: Clone {
     fn advance(&self, ticks: u64);
     /// Whether its interrupt line is up.
     fn interrupts(&self) -> bool;
+}
+
+/// The count of a timer, and where it interrupts; level-triggered, as the generic timer. Clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub struct LevelTimer(Rc<(Cell<u64>, Cell<Option<u64>>)>);
+
+impl LevelTimer {
+    /// The counter.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.0.get()
+    }
+}
+
+impl Hardware for LevelTimer {
+    fn now(&mut self) -> u64 {
+        self.count()
+    }
+
+    fn arm(&mut self, deadline: Option<u64>) -> bool {
+        before_store();
+        self.0.1.set(deadline);
+        true
+    }
+}
+
+impl Model for LevelTimer {
+    type Hardware = Self;
+
+    const FREQUENCY_HZ: u64 = 62_500_000;
+
+    fn hardware(&self) -> Self {
+        self.clone()
+    }
+
+    fn now(&self) -> u64 {
+        self.count()
+    }
+
+    fn advance(&self, ticks: u64) {
+        self.0.0.set(self.count() + ticks);
+    }
+
+    fn interrupts(&self) -> bool {
+        self.0.1.get().is_some_and(|deadline| deadline <= self.count())
+    }
 }
 
 /// A client that wants to be told every `period` nanoseconds.
@@ -147,4 +195,10 @@ pub fn driver_may_die_everywhere<T: Model>(timer: impl Fn() -> T) {
         // The hang takes a while; a new life's notification begins a period anew.
         assert!(bench.clients.iter().all(|client| client.count >= 5), "{:?}", bench.clients);
     });
+}
+
+#[cfg(test)]
+#[test]
+fn driver_may_die_at_every_point() {
+    driver_may_die_everywhere(LevelTimer::default);
 }

@@ -12,6 +12,4 @@ pub mod clock;
 pub mod deaths;
 pub mod driver;
 pub mod protocol;
-#[cfg(test)]
-mod tests;
 pub mod timeouts;

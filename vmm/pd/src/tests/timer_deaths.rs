@@ -5,37 +5,20 @@ use super::fake::*;
 use crate::machine::Run;
 use crate::{Exit, Host, Reply, SystemRegister};
 use ring::mortal::{Deaths, Junk, Mortal, Way, before_store, everywhere};
-use std::cell::Cell;
-use std::rc::Rc;
 use timer_driver::clock::Clock;
-use timer_driver::driver::{Driver, Hardware};
+use timer_driver::deaths::{LevelTimer, Model as _};
+use timer_driver::driver::Driver;
 use timer_driver::protocol::Request;
 
 const WFI: Exit = Exit::Trapped(0x07e0_0000);
 /// Ticks until the guest's timer is due.
 const SLEEP: u64 = 500;
 
-/// A level-triggered timer: the count, and where it interrupts.
-#[derive(Clone, Default)]
-struct Timer(Rc<(Cell<u64>, Cell<Option<u64>>)>);
-
-impl Hardware for Timer {
-    fn now(&mut self) -> u64 {
-        self.0.0.get()
-    }
-
-    fn arm(&mut self, deadline: Option<u64>) -> bool {
-        before_store();
-        self.0.1.set(deadline);
-        true
-    }
-}
-
 struct Bench {
     guest: TestGuest,
     clock: Clock,
-    timer: Timer,
-    driver: Driver<Timer>,
+    timer: LevelTimer,
+    driver: Driver<LevelTimer>,
     told: bool,
     /// Requests of the guest's monitor that have been made.
     asked: usize,
@@ -45,13 +28,13 @@ impl Bench {
     fn new() -> Self {
         let guest = guest(1);
         let frequency = guest.host().frequency_hz();
-        let timer = Timer::default();
+        let timer = LevelTimer::default();
         let driver = Driver::new(timer.clone(), frequency).unwrap();
         Self { guest, clock: Clock::new(frequency).unwrap(), timer, driver, told: false, asked: 0 }
     }
 
     fn event(&mut self) {
-        if self.timer.0.1.get().is_some_and(|deadline| deadline <= self.timer.0.0.get()) {
+        if self.timer.interrupts() {
             let told = &mut self.told;
             self.driver.interrupt(|_| tell(told));
         }
@@ -59,13 +42,13 @@ impl Bench {
 
     /// The monitor has its turn, and its requests are made.
     fn monitor(&mut self, deaths: &mut Deaths) {
-        self.guest.host_mut().now = self.timer.0.0.get();
+        self.guest.host_mut().now = self.timer.count();
         if core::mem::take(&mut self.told) {
             self.guest.timeout();
         }
         while let Some(&deadline) = self.guest.host().timeouts.get(self.asked) {
             self.asked += 1;
-            let now = self.timer.0.0.get();
+            let now = self.timer.count();
             let request = match deadline {
                 Some(deadline) => Request::SetTimeout(self.clock.to_ns(deadline.saturating_sub(now)) + 1),
                 None => Request::Cancel,
@@ -103,19 +86,19 @@ fn sleeping_guest_wakes_in_time_whenever_the_timers_driver_dies() {
     everywhere(&[0, 1, 2, 3], &[Way::HANG], 10, |deaths| {
         let mut bench = Bench::new();
         for _ in 0..4 {
-            let due = bench.timer.0.0.get() + SLEEP;
+            let due = bench.timer.count() + SLEEP;
             *cpu(&bench.guest, 0).system(SystemRegister::CntvCtl) = 1;
             *cpu(&bench.guest, 0).system(SystemRegister::CntvCval) = due;
-            bench.guest.host_mut().now = bench.timer.0.0.get();
+            bench.guest.host_mut().now = bench.timer.count();
             assert_eq!(take(&mut bench.guest, 0, WFI), Reply::Hold);
             while bench.sleeps() {
                 bench.monitor(deaths);
                 deaths.act(&mut bench, Bench::event);
-                bench.timer.0.0.set(bench.timer.0.0.get() + 50);
+                bench.timer.advance(50);
                 let patience = if deaths.hung() { 30 * 50 } else { 5 * 50 };
-                assert!(bench.timer.0.0.get() < due + patience, "it sleeps on");
+                assert!(bench.timer.count() < due + patience, "it sleeps on");
             }
-            assert!(bench.timer.0.0.get() >= due, "too early");
+            assert!(bench.timer.count() >= due, "too early");
         }
     });
 }
