@@ -4,7 +4,7 @@
 //! Symbols: `driver_ch`, `driver_link`, `driver_link_size`, and the regions that the device reaches, `driver_rx_data` (read),
 //! `driver_tx_data` (written), each with `_size` and `_paddr`; without `driver_ch` there is no uplink. For each client n = 0..=7 that
 //! there is, `client<n>_ch`, `client<n>_link`, `client<n>_link_size`, `client<n>_tx_data` (read) and `client<n>_rx_data` (written),
-//! each with `_size`. `config`, `config_size`: text, see `policy`. A console for its messages, see [`console_log`].
+//! each with `_size`. `config`, `config_size`: text, see `policy`; `dma_cached=false` if the device does not see the processor's caches. A console for its messages, see [`console_log`].
 #![no_std]
 #![no_main]
 
@@ -119,18 +119,22 @@ fn region(address: usize, size: usize) -> Option<Region> {
     Some(unsafe { Region::new(start, size) })
 }
 
-/// What the configuration says about `port`; `None` when that is wrong: then the port stays closed.
-fn configured(port: Port) -> Option<Policy> {
+/// The configuration's text.
+fn config() -> &'static [u8] {
     let (address, size) = (*var!(config: usize = 0), *var!(config_size: usize = 0));
-    let text: &[u8] = match NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)) {
+    match NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)) {
         // SAFETY: a region of at least this size that is mapped read-only for the PD's whole life and never changes.
         Some(text) => unsafe { core::slice::from_raw_parts(text.as_ptr(), size) },
         None => &[],
-    };
+    }
+}
+
+/// What the configuration says about `port`; `None` when that is wrong: then the port stays closed.
+fn configured(port: Port) -> Option<Policy> {
     let mut name = heapless::String::<16>::new();
     // The names of ports fit.
     let _ = core::fmt::Write::write_fmt(&mut name, format_args!("{port}"));
-    match Policy::parse(port, policy::value(text, &name).unwrap_or_default()) {
+    match Policy::parse(port, policy::value(config(), &name).unwrap_or_default()) {
         Ok(policy) => Some(policy),
         Err((error, option)) => {
             log::error!("{port} stays closed: `{option}`: {error}");
@@ -144,8 +148,9 @@ fn uplink() -> Option<Uplink<SharedPages>> {
     let link = link(*var!(driver_link: usize = 0), *var!(driver_link_size: usize = 0))?;
     let rx = region(*var!(driver_rx_data: usize = 0), *var!(driver_rx_data_size: usize = 0))?;
     let tx = region(*var!(driver_tx_data: usize = 0), *var!(driver_tx_data_size: usize = 0))?;
-    let rx = DmaRegion { region: rx, bus: *var!(driver_rx_data_paddr: u64 = 0) };
-    let tx = DmaRegion { region: tx, bus: *var!(driver_tx_data_paddr: u64 = 0) };
+    let coherent = policy::value(config(), "dma_cached") != Some("false");
+    let rx = DmaRegion { region: rx, bus: *var!(driver_rx_data_paddr: u64 = 0), coherent };
+    let tx = DmaRegion { region: tx, bus: *var!(driver_tx_data_paddr: u64 = 0), coherent };
     let policy = configured(Port::Uplink)?;
     let end = ClientEnd::new(link).map_err(|error| log::error!("uplink: {error}")).ok()?;
     Uplink::new(end, rx, tx, policy).map_err(|error| log::error!("{error}")).ok()

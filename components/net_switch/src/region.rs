@@ -14,6 +14,9 @@ use crate::checksum::Sum;
 pub struct Region {
     start: NonNull<u8>,
     size: usize,
+    /// In tests: the memory behind a cache. `start` is what the processor sees.
+    #[cfg(test)]
+    memory: Option<NonNull<u8>>,
 }
 
 // SAFETY: the memory is valid for every thread (1 of `new`), and shared access is what it is made for.
@@ -27,7 +30,12 @@ impl Region {
     ///    the region is ever written to.
     /// 2. This program accesses them only through regions. (Other programs may do what they like.)
     pub const unsafe fn new(start: NonNull<u8>, size: usize) -> Self {
-        Self { start, size }
+        Self {
+            start,
+            size,
+            #[cfg(test)]
+            memory: None,
+        }
     }
 
     /// A region of zeroes that lives for the rest of the program.
@@ -36,6 +44,14 @@ impl Region {
         let memory = Box::leak(vec![0u8; size].into_boxed_slice());
         // SAFETY: leaked, and used through regions alone.
         unsafe { Self::new(NonNull::from(memory).cast(), size) }
+    }
+
+    /// A region as a processor sees it, and as a device does that does not see its cache, which holds all of it: what one
+    /// of them writes reaches the other when the cache is maintained, in whole lines.
+    #[cfg(test)]
+    pub fn cached(size: usize) -> (Self, Self) {
+        let memory = Self::leaked(size);
+        (Self { memory: Some(memory.start), ..Self::leaked(size) }, memory)
     }
 
     /// Number of bytes.
@@ -51,6 +67,22 @@ impl Region {
         }
         // SAFETY: inside the region, or one past its end.
         Some(unsafe { self.start.add(offset) })
+    }
+
+    /// What was written can be read by a device that does not see the processor's caches.
+    pub fn clean(&self, offset: usize, length: usize) {
+        let Some(start) = self.at(offset, length) else { return };
+        dma_cache::clean(start.as_ptr(), length);
+        #[cfg(test)]
+        tests::maintain(self, offset, length, |memory, cache| (memory, cache));
+    }
+
+    /// What a device has written that does not see the processor's caches can be read. The processor has not written there.
+    pub fn discard(&self, offset: usize, length: usize) {
+        let Some(start) = self.at(offset, length) else { return };
+        dma_cache::discard(start.as_ptr(), length);
+        #[cfg(test)]
+        tests::maintain(self, offset, length, |memory, cache| (cache, memory));
     }
 
     /// Copies the bytes at `offset` out; `false`, and nothing is done, when they are not all inside.
@@ -391,6 +423,23 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Copies the lines with `length` bytes at `offset` from the second to the first that `direction` gives of memory and cache.
+    pub(super) fn maintain(
+        region: &Region,
+        offset: usize,
+        length: usize,
+        direction: impl Fn(NonNull<u8>, NonNull<u8>) -> (NonNull<u8>, NonNull<u8>),
+    ) {
+        const LINE: usize = 64;
+        let Some(memory) = region.memory else { return };
+        let (first, end) = (offset / LINE * LINE, (offset + length).next_multiple_of(LINE).min(region.size));
+        // SAFETY: both have the region's size, and are different memory.
+        unsafe {
+            let (to, from) = direction(memory.add(first), region.start.add(first));
+            copy(to, from, end - first);
+        }
+    }
 
     /// See [`Region::leaked`].
     pub fn region(size: usize) -> Region {

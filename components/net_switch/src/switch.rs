@@ -253,9 +253,13 @@ impl<M: Memory> Switch<M> {
             && let Some(uplink) = &mut self.uplink
         {
             let count = uplink.needs(frame);
-            if !uplink.is_up() {
+            if !uplink.is_up() || !uplink.is_connected() {
                 to = to.without(Ports::one(Port::Uplink));
                 uplink.lose(Loss::Down);
+                // Nobody waits for room there, now or when it is back.
+                if self.first_in_line.take().is_some() {
+                    uplink.stop_asking();
+                }
             } else if count > MIN_BUFFERS - KEPT {
                 return Err(Loss::Oversize);
             } else if self.first_in_line.is_some_and(|first| first != from) {

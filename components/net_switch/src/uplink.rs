@@ -38,6 +38,8 @@ pub struct DmaRegion {
     pub region: Region,
     /// Bus address of its first byte.
     pub bus: u64,
+    /// Whether the device sees what the processor has in its caches. Otherwise they are maintained around packets.
+    pub coherent: bool,
 }
 
 impl DmaRegion {
@@ -45,6 +47,22 @@ impl DmaRegion {
     #[inline]
     fn offset(&self, bus: u64) -> Option<usize> {
         usize::try_from(bus.checked_sub(self.bus)?).ok().filter(|offset| *offset < self.region.size())
+    }
+
+    /// A packet has been written.
+    #[inline]
+    fn clean(&self, offset: usize, length: usize) {
+        if !self.coherent {
+            self.region.clean(offset, length);
+        }
+    }
+
+    /// A packet is going to be read. This program never writes where packets are received.
+    #[inline]
+    fn discard(&self, offset: usize, length: usize) {
+        if !self.coherent {
+            self.region.discard(offset, length);
+        }
     }
 }
 
@@ -199,6 +217,7 @@ impl<M: Memory> Uplink<M> {
                 is_good = false;
                 continue;
             }
+            self.rx.discard(offset, buffer.length.into());
             let within = offset % BUFFER_SIZE;
             is_good &= usize::from(buffer.length) <= BUFFER_SIZE - within;
             // Both have the same capacity.
@@ -311,6 +330,9 @@ impl<M: Memory> Uplink<M> {
         }
         let places = Places { region: self.tx.region, offsets: &offsets, room: BUFFER_SIZE };
         let written = left == 0 && write_whole(frame, places, complete);
+        for (offset, buffer) in offsets.iter().zip(&buffers) {
+            self.tx.clean(*offset, buffer.length.into());
+        }
         if written && self.link.transmit(&buffers, &offload).is_ok() {
             self.counters.to += 1;
             return Ok(());
@@ -331,6 +353,7 @@ impl<M: Memory> Uplink<M> {
             let offset = self.tx_out.take().ok_or(Loss::Down)?;
             let sent =
                 segments.write(index, &mut reader, &self.tx.region, offset as usize).is_some_and(|length| {
+                    self.tx.clean(offset as usize, length);
                     let buffer = Buffer { offset: self.tx.bus + offset, length: length as u16 };
                     self.link.transmit(&[buffer], &Offload::default()).is_ok()
                 });

@@ -188,3 +188,49 @@ fn switch_may_die_in_front_of_every_store() {
         assert_eq!(net.wire.empty.len(), BUFFERS);
     });
 }
+
+/// More packets than the uplink has buffers: none waits for a line that is not there, and other guests are still reached.
+#[test]
+fn line_that_is_not_connected_holds_nobody_up() {
+    let mut net = Network::new(&["", ""], "");
+    let publish = |net: &mut Network, abilities| {
+        net.wire.link.publish_info(&Info { mac: [2; 6], mtu: 1500, speed: 0, abilities });
+        net.settle();
+    };
+    // Somebody waits for room when the line is lost.
+    for _ in 0..BUFFERS + 1 {
+        assert!(net.guests[0].send(&frame(mac(0), OUTSIDE, 100), PLAIN));
+        net.run();
+    }
+    publish(&mut net, Abilities::empty());
+    let bytes = frame(mac(0), Mac::BROADCAST, 100);
+    for _ in 0..2 * BUFFERS {
+        assert!(net.guests[0].send(&bytes, PLAIN));
+        net.run();
+        assert_eq!(net.guests[1].receive(), plain(bytes.clone()));
+        net.supply(1);
+    }
+    assert_eq!(net.switch.uplink().unwrap().counters().lost(Loss::Down), 2 * BUFFERS as u64 + 1);
+    net.wire.take();
+    net.wire.complete();
+    publish(&mut net, Abilities::LINK_UP);
+    // The other one does not stand behind the one that waited.
+    let outside = frame(mac(1), OUTSIDE, 100);
+    assert!(net.guests[1].send(&outside, PLAIN));
+    net.run();
+    assert_eq!(net.wire.take(), plain(outside));
+}
+
+/// All other tests have a device that does not see the processor's caches; this is what they would find if nothing were done
+/// about it.
+#[test]
+fn caches_that_are_not_maintained_show() {
+    let mut net = Network::told(&[""], "", true);
+    let bytes = frame(mac(0), OUTSIDE, 100);
+    assert!(net.guests[0].send(&bytes, PLAIN));
+    net.run();
+    assert_eq!(net.wire.take(), plain(vec![0; bytes.len()]));
+    assert!(net.wire.receive(&frame(OUTSIDE, mac(0), 100), PLAIN));
+    net.run();
+    assert_eq!(net.guests[0].receive(), []);
+}

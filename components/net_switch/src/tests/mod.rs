@@ -141,6 +141,9 @@ impl Guest {
 pub(crate) struct Wire {
     link: Server<Pages>,
     pages: Pages,
+    /// Receive and transmit regions as the switch has them.
+    dma: [DmaRegion; 2],
+    /// As the device does.
     rx: Region,
     tx: Region,
     /// Buffers sent and not given back.
@@ -219,12 +222,22 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// A switch with these clients, configured so, and an uplink that is.
+    /// A switch with these clients, configured so, and an uplink that is. Its device does not see the processor's caches.
     pub(crate) fn new(clients: &[&str], uplink: &str) -> Self {
+        Self::told(clients, uplink, false)
+    }
+
+    /// Likewise; the switch is told whether the device sees the caches, which it does not.
+    fn told(clients: &[&str], uplink: &str, coherent: bool) -> Self {
         let size = BUFFERS * BUFFER_SIZE;
-        let (rx, tx, link) = (region(size), region(size), pages());
+        let ((cached_rx, rx), (cached_tx, tx), link) = (Region::cached(size), Region::cached(size), pages());
+        let dma = [
+            DmaRegion { region: cached_rx, bus: RX_BUS, coherent },
+            DmaRegion { region: cached_tx, bus: TX_BUS, coherent },
+        ];
         let server = Server::new(link).unwrap();
-        let wire = Wire { link: server, pages: link, rx, tx, sent: VecDeque::new(), empty: VecDeque::new() };
+        let (sent, empty) = (VecDeque::new(), VecDeque::new());
+        let wire = Wire { link: server, pages: link, dma, rx, tx, sent, empty };
         let (mut guests, mut policies) = (Vec::new(), Vec::new());
         for (number, options) in clients.iter().enumerate() {
             let (tx, rx, pages) = (region(size), region(size), pages());
@@ -249,9 +262,8 @@ impl Network {
     /// A life of the switch.
     fn switch(policies: &(Vec<Policy>, Policy), guests: &[Guest], wire: &Wire) -> Switch<Pages> {
         let end = ClientEnd::new(wire.pages).unwrap();
-        let rx_dma = DmaRegion { region: wire.rx, bus: RX_BUS };
-        let tx_dma = DmaRegion { region: wire.tx, bus: TX_BUS };
-        let mut switch = Switch::new(Some(Uplink::new(end, rx_dma, tx_dma, policies.1.clone()).unwrap()));
+        let [rx, tx] = wire.dma;
+        let mut switch = Switch::new(Some(Uplink::new(end, rx, tx, policies.1.clone()).unwrap()));
         for (number, (guest, policy)) in guests.iter().zip(&policies.0).enumerate() {
             let end = Server::new(guest.pages).unwrap();
             switch.add_client(Client::new(number as u8, end, guest.tx, guest.rx, policy.clone())).unwrap();

@@ -48,7 +48,7 @@ pub fn switch(data: &[u8]) {
 
     let end = ClientEnd::new(&pages[2]).expect("a region that is large enough");
     let policy = Policy::parse(Port::Uplink, "").expect("a policy");
-    let dma = |region, bus| DmaRegion { region, bus };
+    let dma = |region, bus| DmaRegion { region, bus, coherent: true };
     let uplink = Uplink::new(end, dma(wire_rx, RX_BUS), dma(wire_tx, TX_BUS), policy).expect("large enough");
     let mut switch = Switch::new(Some(uplink));
     let mut wire = Server::new(&pages[2]).expect("a region that is large enough");

@@ -3,7 +3,6 @@
 //! kernel's standard interface.
 
 pub mod bytes;
-pub mod cache;
 pub mod console;
 pub mod host;
 pub mod links;

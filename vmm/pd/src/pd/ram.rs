@@ -4,7 +4,7 @@
 //! No reference to such memory exists, see [`super::bytes`]. A window is only where the memory is; every access is checked
 //! against its size first.
 
-use crate::pd::{bytes, cache};
+use crate::pd::bytes;
 use core::arch::asm;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, Ordering, fence};
@@ -169,7 +169,7 @@ impl DataRegion<GuestRam> for Shared {
         // SAFETY: all of both is inside, and regions do not overlap each other.
         unsafe { bytes::copy(to, from, length as usize) };
         if self.maintained {
-            cache::clean(to, length as usize);
+            dma_cache::clean(to, length as usize);
         }
         Some(())
     }
@@ -179,7 +179,7 @@ impl DataRegion<GuestRam> for Shared {
         let from = self.window.place(offset, length.into())?;
         let to = memory.place(address, length.into())?;
         if self.maintained {
-            cache::discard(from, length as usize);
+            dma_cache::discard(from, length as usize);
         }
         // SAFETY: as in `fill`.
         unsafe { bytes::copy(to, from, length as usize) };

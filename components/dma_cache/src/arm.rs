@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Cache maintenance around DMA of devices that do not see the processor's caches, to the point of coherency (Arm ARM, DDI
-//! 0487, D7.5.9). The kernel lets user level do it (`SCTLR_EL1.UCI`), as seL4's does.
+//! The instructions on Arm.
 
 use core::arch::asm;
 
