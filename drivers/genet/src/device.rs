@@ -19,6 +19,9 @@ const RING: u32 = 1 << 16;
 /// Why the device cannot be driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
+    /// There is no device.
+    #[error("there is no device")]
+    Absent,
     /// It is another device, or another version.
     #[error("the device says version {0}, not 6 (GENET v5)")]
     Version(u32),
@@ -116,7 +119,11 @@ pub struct Device<R> {
 impl<R: Registers> Device<R> {
     /// Takes a device over: whatever it was doing ends.
     pub fn new(mut registers: R) -> Result<Self, DeviceError> {
-        let version = registers.read(system::REVISION) >> 24 & 0xf;
+        let revision = registers.read(system::REVISION);
+        let version = revision >> 24 & 0xf;
+        if revision == 0 || revision == u32::MAX {
+            return Err(DeviceError::Absent);
+        }
         if version != 6 {
             return Err(DeviceError::Version(version));
         }
@@ -319,6 +326,11 @@ impl<R: Registers> Device<R> {
         self.stop()?;
         self.set_up();
         Ok(())
+    }
+
+    /// Microseconds since some moment.
+    pub fn now_us(&mut self) -> u64 {
+        self.registers.now_us()
     }
 
     fn wait(&mut self, holds: impl Fn(&mut R) -> bool) -> bool {

@@ -2,6 +2,7 @@
 //! The driver's logic: packets between link and device.
 
 use heapless::Vec;
+use net_pd::{Logic, Outcome};
 use ring::link::{LinkError, State};
 use ring::net::{Abilities, BUFFER_SIZE, Buffer, Info, MAX_BUFFERS, Offload, Server};
 use ring::pages::Memory;
@@ -15,6 +16,9 @@ const BATCH: usize = 256;
 /// How often a device may be reset without having received or sent anything in between before it is given up.
 const MAX_FAILURES: u32 = 8;
 
+/// How often the line is looked at, at most.
+const LINE_PERIOD_US: u64 = 1_000_000;
+
 /// First address that the descriptors cannot express.
 const REACH: u64 = 1 << 40;
 
@@ -22,7 +26,7 @@ const REACH: u64 = 1 << 40;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Event {
     /// The device cannot be driven: nothing is sent or received.
-    #[error("no device: {0}")]
+    #[error("no network: {0}")]
     NoDevice(DeviceError),
     /// The device was reset because of what it claimed.
     #[error("the device is reset: {0}")]
@@ -38,15 +42,6 @@ pub enum Event {
     Line(Option<u32>),
 }
 
-/// What is to be done after [`Driver::service`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Outcome {
-    /// Notify the client.
-    pub notify: bool,
-    /// Call again at once: there is more to do.
-    pub again: bool,
-}
-
 /// A network device that serves a link.
 #[derive(Debug)]
 pub struct Driver<R, M> {
@@ -57,6 +52,8 @@ pub struct Driver<R, M> {
     packet: Vec<Buffer, MAX_BUFFERS>,
     waiting: bool,
     failures: u32,
+    /// When the line was looked at.
+    line_looked_at_us: u64,
     events: Vec<Event, 8>,
 }
 
@@ -70,6 +67,7 @@ impl<R: Registers, M: Memory> Driver<R, M> {
             packet: Vec::new(),
             waiting: false,
             failures: 0,
+            line_looked_at_us: 0,
             events: Vec::new(),
         };
         match Device::new(registers) {
@@ -88,54 +86,33 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         &self.info
     }
 
-    /// Something to report, oldest first.
-    pub fn take_event(&mut self) -> Option<Event> {
-        (!self.events.is_empty()).then(|| self.events.remove(0))
-    }
-
     fn report(&mut self, event: Event) {
         // Beyond the first few they are lost.
         let _ = self.events.push(event);
     }
 
-    /// The device's interrupt has come; [`service`](Self::service) follows.
-    pub fn handle_interrupt(&mut self) {
+    /// Whether its PHY interrupts is a board's business, so it is also asked every second.
+    fn look_after_line(&mut self) {
         let Some(device) = &mut self.device else { return };
-        if device.interrupts() & interrupt::LINK != 0 {
-            self.follow_line();
+        if device.now_us().wrapping_sub(self.line_looked_at_us) >= LINE_PERIOD_US && self.follow_line() {
             self.link.publish_info(&self.info);
         }
     }
 
-    fn follow_line(&mut self) {
-        let Some(device) = &mut self.device else { return };
+    /// Gives whether there is something new to publish.
+    fn follow_line(&mut self) -> bool {
+        let Some(device) = &mut self.device else { return false };
+        self.line_looked_at_us = device.now_us();
         let speed = device.follow_line();
         let mut abilities = Abilities::TX_CHAIN;
         abilities.set(Abilities::LINK_UP, speed.is_some());
         let info = Info { mac: device.address(), mtu: 1500, speed: speed.unwrap_or(0), abilities };
-        if info != self.info {
-            self.info = info;
-            self.report(Event::Line(speed));
+        if info == self.info {
+            return false;
         }
-    }
-
-    /// Does what there is to do in both directions.
-    pub fn service(&mut self) -> Outcome {
-        if self.link.poll() == State::PeerRestarted {
-            self.drop_in_flight();
-            self.link.accept();
-            self.link.poll();
-        }
-        if let Err(error) = self.move_packets() {
-            self.fail(Event::Misbehaved(error));
-        }
-        let notify = self.link.commit();
-        if let Some(error) = self.link.take_error() {
-            self.report(Event::Client(error));
-        }
-        // Sent and received packets interrupt. While a packet waits for room, that comes first.
-        let idle = self.waiting || self.link.wait();
-        Outcome { notify, again: !idle }
+        self.info = info;
+        self.report(Event::Line(speed));
+        true
     }
 
     fn move_packets(&mut self) -> Result<(), DeviceError> {
@@ -226,6 +203,41 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         }
         self.info = Info::default();
         self.link.publish_info(&self.info);
+    }
+}
+
+impl<R: Registers, M: Memory> Logic for Driver<R, M> {
+    type Event = Event;
+
+    fn handle_interrupt(&mut self) {
+        let Some(device) = &mut self.device else { return };
+        if device.interrupts() & interrupt::LINK != 0 && self.follow_line() {
+            self.link.publish_info(&self.info);
+        }
+    }
+
+    fn service(&mut self) -> Outcome {
+        if self.link.poll() == State::PeerRestarted {
+            self.drop_in_flight();
+            self.link.accept();
+            self.link.poll();
+        }
+        self.look_after_line();
+        if let Err(error) = self.move_packets() {
+            self.fail(Event::Misbehaved(error));
+        }
+        let notify = self.link.commit();
+        if let Some(error) = self.link.take_error() {
+            self.report(Event::Client(error));
+        }
+        // Sent and received packets interrupt. While a packet waits for room, that comes first.
+        let idle = self.waiting || self.link.wait();
+        Outcome { notify, again: !idle }
+    }
+
+    fn take_event(&mut self) -> Option<(Event, bool)> {
+        let event = (!self.events.is_empty()).then(|| self.events.remove(0))?;
+        Some((event, !matches!(event, Event::Line(_))))
     }
 }
 

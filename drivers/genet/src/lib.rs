@@ -7,7 +7,8 @@
 //!
 //! One ring in each direction (number 16, the default one) with 256 descriptors, which are registers: there is no memory to be
 //! shared with the device but packets', which are not mapped here. Indices that the device reports are checked; a device that
-//! claims what it cannot have done is stopped.
+//! claims what it cannot have done is stopped. Whether the PHY's interrupt arrives differs between boards, so the line is also
+//! looked at whenever there is something to do, once a second at most.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -18,4 +19,4 @@ pub mod registers;
 mod tests;
 
 pub use device::DeviceError;
-pub use driver::{Driver, Event, Outcome};
+pub use driver::{Driver, Event};

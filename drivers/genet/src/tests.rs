@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::vec::Vec;
 
+use net_pd::Logic;
 use ring::link::State;
 use ring::net::{Abilities, Buffer, Client, Offload, Server};
 use ring::pages::LocalPages;
@@ -168,7 +169,7 @@ impl<'a> Bench<'a> {
     }
 
     fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.driver.take_event()).collect()
+        std::iter::from_fn(|| self.driver.take_event()).map(|(event, _)| event).collect()
     }
 
     /// Address and length of a packet that the client has received.
@@ -202,6 +203,20 @@ fn line_and_address_are_told() {
     bench.device.state().raise(1 << 4);
     bench.settle();
     assert_eq!(bench.client.info().unwrap().speed, 100);
+}
+
+#[test]
+fn line_is_looked_at_every_second() {
+    let pages = Pages::new();
+    let mut bench = Bench::new(&pages);
+    bench.events();
+    bench.device.state().phy.insert(1, 0);
+    bench.settle();
+    assert_eq!(bench.events(), []);
+    bench.device.state().time += 1_000_000;
+    bench.settle();
+    assert_eq!(bench.events(), [Event::Line(None)]);
+    assert!(!bench.client.info().unwrap().abilities.contains(Abilities::LINK_UP));
 }
 
 #[test]
@@ -277,6 +292,9 @@ fn other_devices_and_ones_that_do_not_stop_are_refused() {
     let device = Shared::new();
     device.state().registers.insert(system::REVISION, 5 << 24);
     assert_eq!(Bench::with(&pages, device).events(), [Event::NoDevice(DeviceError::Version(5))]);
+    let device = Shared::new();
+    device.state().registers.insert(system::REVISION, 0);
+    assert_eq!(Bench::with(&pages, device).events(), [Event::NoDevice(DeviceError::Absent)]);
     let device = Shared::new();
     device.state().stuck = true;
     assert_eq!(Bench::with(&pages, device).events(), [Event::NoDevice(DeviceError::Busy)]);

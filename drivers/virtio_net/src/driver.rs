@@ -2,6 +2,7 @@
 //! The driver's logic: packets between link and device.
 
 use heapless::Vec;
+use net_pd::{Logic, Outcome};
 use ring::link::{LinkError, State};
 use ring::net::{Buffer, Info, MAX_BUFFERS, Offload, Server};
 use ring::pages::Memory;
@@ -50,15 +51,6 @@ pub enum Event {
     Line(bool),
 }
 
-/// What is to be done after [`Driver::service`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Outcome {
-    /// Notify the client.
-    pub notify: bool,
-    /// Call again at once: there is more to do.
-    pub again: bool,
-}
-
 /// A network device that serves a link.
 #[derive(Debug)]
 pub struct Driver<R, M> {
@@ -101,23 +93,9 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         &self.info
     }
 
-    /// Something to report, oldest first.
-    pub fn take_event(&mut self) -> Option<Event> {
-        (!self.events.is_empty()).then(|| self.events.remove(0))
-    }
-
     fn report(&mut self, event: Event) {
         // Beyond the first few they are lost.
         let _ = self.events.push(event);
-    }
-
-    /// The device's interrupt has come; [`service`](Self::service) follows.
-    #[inline]
-    pub fn handle_interrupt(&mut self) {
-        let Some(hardware) = &mut self.hardware else { return };
-        if hardware.device().acknowledge_interrupt().contains(InterruptStatus::CONFIG_CHANGE) {
-            self.handle_change();
-        }
     }
 
     #[cold]
@@ -136,23 +114,6 @@ impl<R: Registers, M: Memory> Driver<R, M> {
             self.info = info;
             self.link.publish_info(&info);
         }
-    }
-
-    /// Does what there is to do in both directions.
-    pub fn service(&mut self) -> Outcome {
-        if self.link.poll() == State::PeerRestarted {
-            self.drop_in_flight();
-            self.link.accept();
-            self.link.poll();
-        }
-        if let Err(error) = self.move_packets() {
-            self.fail(Event::Misbehaved(error));
-        }
-        let notify = self.link.commit();
-        if let Some(error) = self.link.take_error() {
-            self.report(Event::Client(error));
-        }
-        Outcome { notify, again: !self.may_sleep() }
     }
 
     #[inline]
@@ -265,5 +226,38 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         }
         self.info = Info::default();
         self.link.publish_info(&self.info);
+    }
+}
+
+impl<R: Registers, M: Memory> Logic for Driver<R, M> {
+    type Event = Event;
+
+    #[inline]
+    fn handle_interrupt(&mut self) {
+        let Some(hardware) = &mut self.hardware else { return };
+        if hardware.device().acknowledge_interrupt().contains(InterruptStatus::CONFIG_CHANGE) {
+            self.handle_change();
+        }
+    }
+
+    fn service(&mut self) -> Outcome {
+        if self.link.poll() == State::PeerRestarted {
+            self.drop_in_flight();
+            self.link.accept();
+            self.link.poll();
+        }
+        if let Err(error) = self.move_packets() {
+            self.fail(Event::Misbehaved(error));
+        }
+        let notify = self.link.commit();
+        if let Some(error) = self.link.take_error() {
+            self.report(Event::Client(error));
+        }
+        Outcome { notify, again: !self.may_sleep() }
+    }
+
+    fn take_event(&mut self) -> Option<(Event, bool)> {
+        let event = (!self.events.is_empty()).then(|| self.events.remove(0))?;
+        Some((event, !matches!(event, Event::Line(_))))
     }
 }

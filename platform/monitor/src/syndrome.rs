@@ -64,7 +64,7 @@ impl fmt::Display for Status {
             0x0c..=0x0f => "permission fault",
             0x14..=0x17 => "external abort on a table walk",
             0x1c..=0x1f => "parity or ECC error on a table walk",
-            0x10 => return f.write_str("external abort"),
+            0x10 => return f.write_str("external abort (nothing answers there)"),
             0x11 => return f.write_str("tag check fault"),
             0x18 => return f.write_str("parity or ECC error"),
             0x21 => return f.write_str("alignment fault"),

@@ -28,7 +28,7 @@ pub enum Attachment {
 pub struct Devices {
     /// A disk.
     pub disk: Option<Disk>,
-    /// A network: QEMU's `-netdev`, without its `id`.
+    /// A network: QEMU's `-netdev`, without its `id`. Machines whose disk is a card have none: QEMU does not have their device.
     pub network: Option<String>,
     /// A source of random numbers: this machine's own.
     pub entropy: bool,
@@ -73,8 +73,9 @@ impl Disk {
 impl Devices {
     /// Adds QEMU's arguments.
     pub(crate) fn apply(&self, attachment: Attachment, command: &mut Command) {
-        let virtio_disk = self.disk.is_some() && attachment == Attachment::Virtio;
-        if virtio_disk || self.network.is_some() || self.entropy {
+        let virtio = attachment == Attachment::Virtio;
+        let network = self.network.as_ref().filter(|_| virtio);
+        if virtio && self.disk.is_some() || network.is_some() || self.entropy {
             // Version 2 of the transport (virtio 1.2, section 4.2), which is the only one that the drivers know.
             command.args(["-global", "virtio-mmio.force-legacy=false"]);
         }
@@ -86,7 +87,7 @@ impl Devices {
             };
             command.args(["-device", &device]);
         }
-        if let Some(network) = &self.network {
+        if let Some(network) = network {
             command.args(["-netdev", &format!("{network},id=network")]);
             let device = format!(
                 "virtio-net-device,netdev=network,bus=virtio-mmio-bus.{NETWORK_BUS},mac=52:54:00:00:00:01"
@@ -168,8 +169,8 @@ mod tests {
 
     #[test]
     fn disk_can_be_a_card() {
-        let devices = Devices { disk: Some(Disk::keeping("d")), ..Devices::default() };
-        let arguments = attached(&devices, Attachment::SdCard);
+        let (disk, network) = (Some(Disk::keeping("d")), Some("user".into()));
+        let arguments = attached(&Devices { disk, network, entropy: false }, Attachment::SdCard);
         assert!(arguments.contains("sd-card,drive=disk"), "{arguments}");
         assert!(!arguments.contains("virtio"), "{arguments}");
     }

@@ -70,7 +70,7 @@ fn shipped_system_has_no_warnings() {
     assert_eq!(system(&[("INITRD", "initrd.cpio"), ("VCPUS", "4"), ("RAM", "128M")]).warnings, []);
 }
 
-/// The second board has another timer and another disk, and neither network, clock nor entropy.
+/// The second board has another timer and another disk, another network, and neither clock nor entropy.
 #[test]
 fn shipped_system_fits_boards_with_other_devices() {
     for board in ["rpi4b_1gb", "rpi4b_2gb", "rpi4b_4gb", "rpi4b_8gb"] {
@@ -81,20 +81,23 @@ fn shipped_system_fits_boards_with_other_devices() {
             ("timer_driver", "system_timer_driver.elf"),
             ("uart_driver", "uart_driver.elf"),
             ("blk_driver", "sdhci_driver.elf"),
+            ("net_driver", "genet_driver.elf"),
             ("tick", "heartbeat.elf"),
+            ("line", "heartbeat.elf"),
         ] {
             assert_eq!(pd(name).unwrap().program_image.path, Path::new(program));
         }
-        for absent in ["net_driver", "rng_driver", "rtc_driver"] {
+        for absent in ["rng_driver", "rtc_driver"] {
             assert!(pd(absent).is_none(), "{absent}");
         }
         let region = |name: &str| system.memory_regions.iter().find(|region| region.name == name);
         assert_eq!(region("blk_registers").unwrap().phys_addr, Some(0xfe34_0000));
         assert_eq!(region("timer_registers").unwrap().phys_addr, Some(0xfe00_3000));
+        assert_eq!(region("net_registers").unwrap().phys_addr, Some(0xfd58_0000));
     }
     let first = system(&[]);
     assert!(first.memory_regions.iter().all(|region| region.name != "timer_registers"));
-    assert!(first.protection_domain("tick").is_none());
+    assert!(first.protection_domain("tick").is_none() && first.protection_domain("line").is_none());
 }
 
 #[test]
