@@ -62,20 +62,25 @@ at_el2:
     msr     cnthctl_el2, x0             // EL1 may use the physical counter and timer
     msr     hcr_el2, xzr
     isb
-    // A boot loader that leaves its caches and translation on (U-Boot's `go`): the image goes to memory, then both go off.
+    // A boot loader that leaves its caches and translation on (U-Boot's `go`): the image goes to memory, and what is cached of
+    // where it will be moved goes too, or it would hide what is written there past the caches. Then both go off.
     mrs     x3, sctlr_el2
     tbz     x3, #2, 9f
     adr     x0, _start
     ldr     x1, =LINK_ADDRESS
     ldr     x2, =_image_end
     sub     x2, x2, x1                  // loader bytes
-    add     x2, x0, x2                  // header
-    ldr     x4, [x2, #8]                // header.size: everything behind the loader
-    add     x2, x2, x4
+    add     x4, x0, x2                  // header
+    ldr     x4, [x4, #8]                // header.size: everything behind the loader
+    add     x2, x2, x4                  // bytes of all
+    add     x2, x2, x0                  // its end
 8:  dc      civac, x0
+    dc      civac, x1
     add     x0, x0, #64
+    add     x1, x1, #64
     cmp     x0, x2
     b.lo    8b
+    dc      civac, x1                   // x0 may have begun inside a line
     dsb     sy
     bic     x3, x3, #1                  // MMU
     bic     x3, x3, #4                  // data cache
