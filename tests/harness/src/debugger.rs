@@ -6,7 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Most bytes of memory in one packet; QEMU's packets have 4096 characters.
@@ -20,15 +20,6 @@ pub const PC: u32 = 32;
 pub struct Debugger {
     stream: UnixStream,
     received: Vec<u8>,
-}
-
-/// Where a machine's debugger port is, and the argument that gives it one.
-#[must_use]
-pub fn port(name: &str) -> (PathBuf, String) {
-    // Not in the folder of the tests: the path of a socket has at most 107 bytes.
-    let path = std::env::temp_dir().join(format!("bulkhead-{}-{name}", std::process::id()));
-    let argument = format!("unix:{},server=on,wait=off", path.display());
-    (path, argument)
 }
 
 fn broken(what: impl Into<String>) -> io::Error {
@@ -87,6 +78,14 @@ impl Debugger {
     /// The machine has ended.
     pub fn step(&mut self) -> io::Result<()> {
         self.request("s").map(|_| ())
+    }
+
+    /// Has registers and memory be those of this CPU, counted from 0.
+    ///
+    /// # Errors
+    /// The machine has ended, or has no such CPU.
+    pub fn select_cpu(&mut self, number: u32) -> io::Result<()> {
+        self.expect_ok(&format!("Hg{:x}", number + 1))
     }
 
     /// A register.

@@ -16,6 +16,9 @@ pub fn guests_disk() -> PathBuf {
     root().join("build/disk/disk.raw")
 }
 
+/// Sectors of a guest's partition in it, as `xtask disk` makes them.
+pub const GUEST_SECTORS: u64 = 768 << 11;
+
 /// A folder for what a test writes, empty.
 ///
 /// # Panics
@@ -89,6 +92,19 @@ impl SmallDisk {
     }
 }
 
+/// Copies a part of one disk to another, in sectors, each a multiple of 1 MiB.
+///
+/// # Panics
+/// It cannot be copied.
+pub fn copy_into(from: &Path, first: u64, to: &Path, target: u64, sectors: u64) {
+    let megabytes = |name: &str, sectors: u64| format!("{name}={}", (sectors * gpt::SECTOR) >> 20);
+    let (from, to) = (format!("if={}", text(from)), format!("of={}", text(to)));
+    let place = [megabytes("skip", first), megabytes("seek", target), megabytes("count", sectors)];
+    let mut arguments = vec!["bs=1M", "conv=sparse,notrunc", "status=none", &from, &to];
+    arguments.extend(place.iter().map(String::as_str));
+    run("dd", &arguments);
+}
+
 /// Replays a file system's journal, and nothing else.
 ///
 /// # Panics
@@ -114,10 +130,16 @@ pub fn assert_clean(file_system: &Path, when: &str) {
 /// # Panics
 /// One is not clean.
 pub fn assert_guests_clean(disk: &Path, count: u64) {
-    // As `xtask disk` makes them.
-    const SECTORS: u64 = 768 << 11;
+    assert_guests_clean_from(disk, gpt::FIRST, count);
+}
+
+/// Likewise, in a disk where they begin at another sector.
+///
+/// # Panics
+/// One is not clean.
+pub fn assert_guests_clean_from(disk: &Path, first: u64, count: u64) {
     for number in 0..count {
-        let offset = (gpt::FIRST + number * SECTORS) * gpt::SECTOR;
+        let offset = (first + number * GUEST_SECTORS) * gpt::SECTOR;
         assert_clean(Path::new(&format!("{}?offset={offset}", text(disk))), &format!("guest {number}"));
     }
 }

@@ -9,11 +9,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod card;
 pub mod debugger;
 pub mod disk;
 mod guest;
 pub mod jobs;
 mod system;
+pub mod terminal;
 pub mod victim;
 mod writes;
 

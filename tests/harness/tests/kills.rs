@@ -11,9 +11,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use harness::debugger::{self, Debugger};
+use harness::debugger::Debugger;
 use harness::disk::guests_disk;
 use harness::peer::{ADDRESS, Peer};
+use harness::terminal;
 use harness::victim::{Junk, Victim, Way, next};
 use harness::{Devices, Disk, Guest, System};
 
@@ -63,7 +64,7 @@ fn boot(test: &str) -> (Guest, PathBuf) {
     let system =
         supervision.iter().fold(System::standard(), |system, (name, value)| system.define(name, value));
     let mut machine = system.machine();
-    let (port, argument) = debugger::port(test);
+    let (port, argument) = terminal::port(test);
     machine.extra = vec!["-gdb".into(), argument.into()];
     // The emulator flushes a disk that is kept whenever the debugger stops the machine, which takes its time.
     let disk = Disk::discarding(guests_disk());

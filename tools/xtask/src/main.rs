@@ -21,6 +21,7 @@ mod root_task;
 mod run;
 mod sdk;
 mod test;
+mod u_boot;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

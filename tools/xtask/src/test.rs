@@ -67,6 +67,7 @@ pub fn test(options: &Options) -> Result<()> {
         for (board, config) in others {
             sdk::build(board, &[config])?;
         }
+        crate::u_boot::provide()?;
         emulator::program::of(&sdk::board(RASPBERRY_PI)?, &paths::root()).context("the emulator")?;
         let platforms = Config::ALL.into_iter().chain([Config::Paranoid]).map(|config| (BOARD, config));
         for (board, config) in platforms.chain(others) {

@@ -144,7 +144,10 @@ pub fn fetch(kernel: &Kernel) -> Result<Guest> {
 }
 
 /// Unpacks the files of a Debian package that match one of `patterns` (of which some may match nothing).
-fn unpack<'a>(deb: &Path, folder: &Path, patterns: impl IntoIterator<Item = &'a str>) -> Result<()> {
+///
+/// # Errors
+/// The package cannot be read.
+pub fn unpack<'a>(deb: &Path, folder: &Path, patterns: impl IntoIterator<Item = &'a str>) -> Result<()> {
     fs::create_dir_all(folder)?;
     let tar = folder.join("package.tar");
     let file = fs::File::create(&tar)?;
