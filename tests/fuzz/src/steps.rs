@@ -27,6 +27,11 @@ impl Steps<'_> {
         u32::from(self.half()) | u32::from(self.half()) << 16
     }
 
+    /// Eight.
+    pub fn double(&mut self) -> u64 {
+        u64::from(self.word()) | u64::from(self.word()) << 32
+    }
+
     /// One of some.
     ///
     /// # Panics

@@ -34,7 +34,7 @@ macro_rules! targets {
 
 targets! {
     virtio_queue virtio_block virtio_net virtio_console virtio_entropy
-    pl011 pl031 distributor
+    pl011 pl031 distributor gicv3
     ring_block ring_net ring_serial
     network_switch
 }

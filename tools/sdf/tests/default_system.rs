@@ -100,6 +100,25 @@ fn shipped_system_fits_boards_with_other_devices() {
     assert!(first.protection_domain("tick").is_none() && first.protection_domain("line").is_none());
 }
 
+/// Guests have the board's GIC; only version 2 has a CPU interface that could be mapped.
+#[test]
+fn guests_of_a_board_with_a_gicv3_map_no_cpu_interface() {
+    let system = system_on("qemu_virt_aarch64_gicv3", &[]);
+    assert_eq!(system.warnings, []);
+    for (_, vm) in guests(&system) {
+        let names: Vec<_> = vm.maps.iter().map(|map| &*system.memory_regions[map.region].name).collect();
+        assert!(names.len() == 1 && names[0].ends_with("_ram"), "{names:?}");
+    }
+    let text = std::fs::read_to_string(root().join("system.xml")).unwrap();
+    for (name, line) in [("qemu_virt_aarch64", "gic=2"), ("qemu_virt_aarch64_gicv3", "gic=3")] {
+        let board = Board::load(&root().join(format!("kernel-config/{name}.toml"))).unwrap();
+        let resolved = sdf::resolve("system.xml", &text, &board, &Variables::new()).unwrap();
+        let config = resolved.files.iter().find(|file| file.name == "vmm_0_config.txt").unwrap();
+        let config = &config.content;
+        assert!(config.lines().any(|found| found == line), "{config}");
+    }
+}
+
 #[test]
 fn drivers_go_before_virtualisers_before_monitors_before_guests() {
     let system = system(&[]);

@@ -251,6 +251,7 @@ fn bare_machine(guest: &Guest, cmdline: &str) -> Result<Machine> {
     let machine = vmm_fdt::Machine {
         memory_size: GUEST_RAM_MIB << 20,
         vcpus: 1,
+        gic: vmm_fdt::GicVersion::V2,
         cpu: "arm,cortex-a53",
         bootargs: cmdline,
         initrd: None,

@@ -46,6 +46,14 @@ impl SysReg {
     pub const CNTP_CTL_EL0: Self = Self::new(3, 3, 14, 2, 1);
     /// Physical timer compare value.
     pub const CNTP_CVAL_EL0: Self = Self::new(3, 3, 14, 2, 2);
+    /// GICv3: which interface to the interrupt controller is used.
+    pub const ICC_SRE_EL1: Self = Self::new(3, 0, 12, 12, 5);
+    /// GICv3: sends an interrupt of group 1.
+    pub const ICC_SGI1R_EL1: Self = Self::new(3, 0, 12, 11, 5);
+    /// GICv3: sends an interrupt of group 1 of the other security state.
+    pub const ICC_ASGI1R_EL1: Self = Self::new(3, 0, 12, 11, 6);
+    /// GICv3: sends an interrupt of group 0.
+    pub const ICC_SGI0R_EL1: Self = Self::new(3, 0, 12, 11, 7);
 }
 
 impl core::fmt::Debug for SysReg {

@@ -15,4 +15,5 @@ pub mod writer;
 pub use image::{Image, ImageError};
 pub use layout::{Layout, LayoutError};
 pub use machine::Machine;
+pub use vgic::Version as GicVersion;
 pub use writer::{Full, Writer};

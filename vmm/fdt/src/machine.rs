@@ -3,19 +3,22 @@
 
 use crate::writer::{Full, Writer};
 use core::ops::Range;
+use vgic::Version;
 
-/// Guest physical addresses and interrupts of the machine: those of QEMU's `virt` (GICv2).
+/// Guest physical addresses and interrupts of the machine: those of QEMU's `virt`, with a GICv2 or a GICv3.
 pub mod map {
     /// First byte of RAM.
     pub const RAM: u64 = 0x4000_0000;
-    /// GICv2 distributor.
+    /// GIC distributor.
     pub const GICD: u64 = 0x0800_0000;
-    /// Bytes of the distributor's window, as QEMU describes it; its registers fill the first page.
+    /// Bytes of the distributor's window, as QEMU describes it; a GICv2's registers fill the first page.
     pub const GICD_SIZE: u64 = 0x1_0000;
     /// GICv2 CPU interface.
     pub const GICC: u64 = 0x0801_0000;
     /// Bytes of the CPU interface.
     pub const GICC_SIZE: u64 = 0x2000;
+    /// GICv3 redistributors, one for each vCPU.
+    pub const GICR: u64 = 0x080a_0000;
     /// PL011.
     pub const UART: u64 = 0x0900_0000;
     /// PL031.
@@ -47,6 +50,8 @@ pub struct Machine<'a> {
     pub memory_size: u64,
     /// vCPUs, at most 8.
     pub vcpus: u32,
+    /// Interrupt controller.
+    pub gic: Version,
     /// `compatible` of the processor, for example `arm,cortex-a53`.
     pub cpu: &'a str,
     /// Kernel command line.
@@ -57,6 +62,7 @@ pub struct Machine<'a> {
     pub virtio: u32,
 }
 
+const MAX_VCPUS: u32 = vgic::MAX_VCPUS as u32;
 const GIC_PHANDLE: u32 = 1;
 const CLOCK_PHANDLE: u32 = 2;
 /// Interrupt types of the GIC binding.
@@ -88,7 +94,7 @@ impl Machine<'_> {
             self.cpus(root);
             psci(root);
             self.timer(root);
-            gic(root);
+            self.gic(root);
             clock(root);
             uart(root);
             rtc(root);
@@ -124,12 +130,36 @@ impl Machine<'_> {
     }
 
     fn timer(&self, root: &mut Writer<'_>) {
-        // PPI flags carry the vCPUs in bits 15:8. Secure, non-secure physical, virtual, hypervisor.
-        let flags = ((1 << self.vcpus.min(8)) - 1) << 8 | LEVEL_LOW;
+        // PPI flags of a GICv2 carry the vCPUs in bits 15:8. Secure, non-secure physical, virtual, hypervisor.
+        let vcpus = match self.gic {
+            Version::V2 => (1 << self.vcpus.min(MAX_VCPUS)) - 1,
+            Version::V3 => 0,
+        };
+        let flags = vcpus << 8 | LEVEL_LOW;
         root.node("timer", |node| {
             node.strings("compatible", &["arm,armv8-timer", "arm,armv7-timer"]);
             node.empty("always-on");
             node.cells("interrupts", &[PPI, 13, flags, PPI, 14, flags, PPI, 11, flags, PPI, 10, flags]);
+        });
+    }
+
+    fn gic(&self, root: &mut Writer<'_>) {
+        root.node_at("intc", map::GICD, |node| {
+            node.cells("phandle", &[GIC_PHANDLE]);
+            node.empty("interrupt-controller");
+            node.cells("#interrupt-cells", &[3]);
+            match self.gic {
+                Version::V2 => {
+                    node.strings("compatible", &["arm,cortex-a15-gic"]);
+                    node.wide("reg", &[map::GICD, map::GICD_SIZE, map::GICC, map::GICC_SIZE]);
+                }
+                Version::V3 => {
+                    let size = Version::V3.redistributor_size() * u64::from(self.vcpus.min(MAX_VCPUS));
+                    node.strings("compatible", &["arm,gic-v3"]);
+                    node.cells("#redistributor-regions", &[1]);
+                    node.wide("reg", &[map::GICD, map::GICD_SIZE, map::GICR, size]);
+                }
+            }
         });
     }
 
@@ -151,16 +181,6 @@ fn psci(root: &mut Writer<'_>) {
     root.node("psci", |node| {
         node.strings("compatible", &["arm,psci-1.0", "arm,psci-0.2"]);
         node.strings("method", &["smc"]);
-    });
-}
-
-fn gic(root: &mut Writer<'_>) {
-    root.node_at("intc", map::GICD, |node| {
-        node.strings("compatible", &["arm,cortex-a15-gic"]);
-        node.cells("phandle", &[GIC_PHANDLE]);
-        node.empty("interrupt-controller");
-        node.cells("#interrupt-cells", &[3]);
-        node.wide("reg", &[map::GICD, map::GICD_SIZE, map::GICC, map::GICC_SIZE]);
     });
 }
 
@@ -204,6 +224,7 @@ mod tests {
         Machine {
             memory_size: 512 << 20,
             vcpus: 2,
+            gic: Version::V2,
             cpu: "arm,cortex-a53",
             bootargs: "console=ttyAMA0 quiet",
             initrd: Some(0x4221_0000..0x4232_2345),
@@ -251,6 +272,17 @@ mod tests {
             assert_eq!(cells(&uart, "interrupts"), [0, 1, 4]);
             let timer = root.child("timer").expect("timer");
             assert_eq!(cells(&timer, "interrupts")[6..9], [1, 11, 0x308]);
+        });
+    }
+
+    #[test]
+    fn a_gicv3_has_a_redistributor_for_each_vcpu() {
+        with_tree(&Machine { gic: Version::V3, ..machine() }, |root| {
+            let gic = root.child("intc@8000000").expect("gic");
+            assert_eq!(gic.property("compatible").expect("compatible").value_as::<&str>(), Ok("arm,gic-v3"));
+            assert_eq!(cells(&gic, "reg"), [0, 0x800_0000, 0, 0x1_0000, 0, 0x80a_0000, 0, 0x4_0000]);
+            let timer = root.child("timer").expect("timer");
+            assert_eq!(cells(&timer, "interrupts")[6..9], [1, 11, 8], "no vCPUs in the flags");
         });
     }
 

@@ -22,6 +22,8 @@ pub struct Images<'a> {
 pub struct Description<'a> {
     /// vCPUs.
     pub vcpus: usize,
+    /// Interrupt controller.
+    pub gic: vgic::Version,
     /// `compatible` of the processor.
     pub cpu: &'a str,
     /// Bit k: virtio-mmio slot k has a device.
@@ -68,6 +70,7 @@ pub fn load(
     let machine = Machine {
         memory_size: size,
         vcpus: u32::try_from(description.vcpus).unwrap_or(1),
+        gic: description.gic,
         cpu: description.cpu,
         bootargs: text_of(images.command_line),
         initrd: layout.initrd.clone(),
@@ -94,7 +97,8 @@ fn at(memory: &mut [u8], address: u64, length: u64) -> Option<&mut [u8]> {
 mod tests {
     use super::*;
 
-    const MACHINE: Description<'_> = Description { vcpus: 2, cpu: "arm,cortex-a53", virtio: 1 };
+    const MACHINE: Description<'_> =
+        Description { vcpus: 2, gic: vgic::Version::V2, cpu: "arm,cortex-a53", virtio: 1 };
 
     fn images() -> Images<'static> {
         Images { kernel: &[7; 5000], initrd: &[9; 3000], command_line: b"quiet\n" }

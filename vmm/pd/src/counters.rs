@@ -3,9 +3,14 @@
 
 use crate::exit::Exit;
 use core::fmt;
+use vgic::{MAX_VCPUS, Version};
 use vmm_arm::{Class, DataAbort, Syndrome, WaitKind};
 use vmm_fdt::machine::map;
 use vmm_virtio::mmio::registers;
+
+/// First addresses behind the distributor and behind a GICv3's redistributors.
+const GICD_END: u64 = map::GICD + map::GICD_SIZE;
+const GICR_END: u64 = map::GICR + Version::V3.redistributor_size() * MAX_VCPUS as u64;
 
 /// Names of the reasons, in the order of [`Reason`].
 const NAMES: [&str; 17] = [
@@ -92,6 +97,7 @@ fn reason(exit: &Exit) -> Reason {
                 registers::INTERRUPT_ACK => Reason::VirtioAcknowledge,
                 _ => Reason::Virtio,
             },
+            map::GICD..GICD_END | map::GICR..GICR_END => Reason::Distributor,
             _ => Reason::Abort,
         },
         Exit::Memory { .. } => Reason::Abort,

@@ -5,13 +5,13 @@
 //! |---|---|
 //! | load or store to a device | the device's answer |
 //! | the same, while the device's back end is not there or not done | is held, and tries again |
-//! | the same without a decodable syndrome (ISV = 0), unaligned, or 64 bits wide | synchronous External abort |
+//! | the same without a decodable syndrome (ISV = 0), unaligned, or wider than any of the device's registers | synchronous External abort |
 //! | load, store or instruction fetch where nothing is | synchronous External abort |
 //! | cache maintenance by address where nothing is | nothing happens |
 //! | HVC, SMC | PSCI and SMCCC; NOT_SUPPORTED for unknown functions |
 //! | WFI | is held until an interrupt is pending |
 //! | WFE | nothing happens |
-//! | trapped system register | see [`vmm_arm::emulated`]; Undefined Instruction for unknown ones |
+//! | trapped system register | see [`vmm_arm::emulated`], of a GICv3 `interface.rs`; Undefined Instruction for unknown ones |
 //! | anything else that traps | Undefined Instruction |
 //! | an exception vector that cannot be fetched, an event that no guest can cause | stopped, with a report |
 
@@ -217,6 +217,10 @@ impl<H: Host> Guest<H> {
         let access = SysRegAccess::new(syndrome);
         // Asking for the value first fetches all that is needed at once.
         let value = trap.gpr(access.register);
+        if self.interrupt_register(index, access, value, &mut trap) {
+            trap.advance(syndrome.instruction_bytes());
+            return trap.resume();
+        }
         let (pstate, now) = (trap.pstate(), self.host.now());
         let Some(cpu) = self.machine.cpus.get_mut(index) else { return Reply::Hold };
         match cpu.system.access(access, value, now, pstate) {

@@ -18,6 +18,7 @@ pub mod device;
 pub mod exit;
 pub mod guest;
 pub mod host;
+mod interface;
 pub mod machine;
 mod mmio;
 mod power;

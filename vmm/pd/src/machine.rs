@@ -3,7 +3,7 @@
 
 use crate::virtio::Devices;
 use serde::{Deserialize, Serialize};
-use vgic::{Config as VgicConfig, Vgic};
+use vgic::{Config as VgicConfig, Version, Vgic};
 use vmm_arm::SystemRegisters;
 use vmm_devices::{Pl011, Pl031};
 use vmm_fdt::machine::map;
@@ -82,13 +82,15 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine after power-on with `vcpus` vCPUs (cut to what is possible) and `memory_size` bytes of RAM.
+    /// A machine after power-on with `vcpus` vCPUs (cut to what is possible), a GIC of this version, which has to be the
+    /// board's, and `memory_size` bytes of RAM.
     ///
     /// # Errors
     /// The interrupt controller refuses such a machine.
-    pub fn new(vcpus: usize, memory_size: u64) -> Result<Self, vgic::Error> {
+    pub fn new(vcpus: usize, gic: Version, memory_size: u64) -> Result<Self, vgic::Error> {
         let psci = Psci::new(vcpus, map::RAM..map::RAM.saturating_add(memory_size));
-        let config = VgicConfig { vcpus: psci.count() as u8, list_registers: LIST_REGISTERS, spis: SPIS };
+        let vcpus = psci.count() as u8;
+        let config = VgicConfig { version: gic, vcpus, list_registers: LIST_REGISTERS, spis: SPIS };
         Ok(Self {
             gic: Vgic::new(config)?,
             psci,

@@ -6,7 +6,8 @@
 //! with the data regions' `_size`s, `console_ch`; `timer_ch`; `rtc_ch`, the real-time clock's driver.
 //! Each virtio device is there iff its channel is: `blk_ch`, `blk_link`, `blk_data` (without it requests name the guest's
 //! RAM); `net_ch`, `net_link`, `net_tx_data`, `net_rx_data`; `rng_ch`, `rng_queue`, `rng_data`; `vconsole_ch` and the rings as
-//! for the console; each region with its `_size`. The configuration text knows `vcpus` (1) and `cpu` (`arm,cortex-a53`), the `compatible` of the processor.
+//! for the console; each region with its `_size`. The configuration text knows `vcpus` (1), `gic` (2, or 3: the version of
+//! the board's interrupt controller) and `cpu` (`arm,cortex-a53`), the `compatible` of the processor.
 #![no_std]
 #![no_main]
 
@@ -19,6 +20,7 @@ use sel4_microkit::{
     Channel, ChannelSet, Child, Fault, Handler, Infallible, MessageInfo, Vcpu, VcpuExit, exit_answer,
     protection_domain, restarted, set_log_sink,
 };
+use vgic::Version;
 use vmm::boot::Description;
 use vmm::host::Memory;
 use vmm::{Answer, Config, Exit, Guest, Machine, REGISTERS, Reply, Slot, Told};
@@ -122,14 +124,19 @@ fn init() -> impl Handler {
     let regions = unsafe { memory::Regions::new(&symbols) };
     let config = Config::new(regions.config);
     let vcpus = config.number("vcpus", 1);
-    let machine = match Machine::new(vcpus, symbols.guest_ram.size as u64) {
+    let gic = match config.get("gic") {
+        None | Some("2") => Version::V2,
+        Some("3") => Version::V3,
+        Some(other) => panic!("no guest can have a GIC of version {other}"),
+    };
+    let machine = match Machine::new(vcpus, gic, symbols.guest_ram.size as u64) {
         Ok(machine) => machine,
         Err(error) => panic!("{error}"),
     };
     let cpu = config.get("cpu").unwrap_or("arm,cortex-a53");
     // SAFETY: the system description maps them, and this function runs once.
     let links = unsafe { links::connect(&symbols, config.get("dma_cached") != Some("false")) };
-    let description = Description { vcpus: machine.vcpus(), cpu, virtio: links.slots() };
+    let description = Description { vcpus: machine.vcpus(), gic, cpu, virtio: links.slots() };
     let told = (0..machine.vcpus()).filter(|index| Vcpu::new(index % 64).tell_exits()).count();
     log::debug!("{told} vCPUs tell registers with their exits");
     let host = PdHost::new(regions, description, &symbols);

@@ -25,6 +25,9 @@ impl<H: Host> Guest<H> {
             map::RTC..=RTC_END if access.width != Width::Double => {
                 self.rtc(address - map::RTC, access, value)
             }
+            map::GICR.. if address - map::GICR < self.machine.gic.redistributors_size() => {
+                self.redistributor(address - map::GICR, access, value)
+            }
             _ => Accessed::Nobody,
         }
     }
@@ -59,18 +62,32 @@ impl<H: Host> Guest<H> {
     }
 
     fn distributor(&mut self, index: usize, offset: u64, access: &Access, value: u64) -> Accessed {
-        let width = match access.width {
-            Width::Byte => vgic::Width::Byte,
-            Width::Half => vgic::Width::Half,
-            Width::Word => vgic::Width::Word,
-            Width::Double => vgic::Width::Double,
-        };
+        let width = gic_width(access);
         if access.write {
             self.with_gic(|gic, lines| gic.mmio_write(index, offset, width, value, lines));
             Accessed::Stored
         } else {
             Accessed::Loaded(self.machine.gic.mmio_read(index, offset, width))
         }
+    }
+
+    fn redistributor(&mut self, offset: u64, access: &Access, value: u64) -> Accessed {
+        let width = gic_width(access);
+        if access.write {
+            self.with_gic(|gic, lines| gic.redistributor_write(offset, width, value, lines));
+            Accessed::Stored
+        } else {
+            Accessed::Loaded(self.machine.gic.redistributor_read(offset, width))
+        }
+    }
+}
+
+const fn gic_width(access: &Access) -> vgic::Width {
+    match access.width {
+        Width::Byte => vgic::Width::Byte,
+        Width::Half => vgic::Width::Half,
+        Width::Word => vgic::Width::Word,
+        Width::Double => vgic::Width::Double,
     }
 }
 

@@ -16,19 +16,8 @@ use vmm_psci::{Action, Call};
 const SCTLR_RESET: u64 = 0x30d0_0800;
 /// MPIDR_EL1: bit 31 is RES1; affinity 0 is the vCPU's number.
 const MPIDR: u64 = 1 << 31;
-/// [`vgic::QUIESCE`], then a loop of WFI.
-const QUIESCE_AND_WAIT: [u32; vgic::QUIESCE.len() + 2] = {
-    let mut code = [0xd503_207f; vgic::QUIESCE.len() + 2]; // wfi
-    let mut at = 0;
-    while at < vgic::QUIESCE.len() {
-        code[at] = vgic::QUIESCE[at];
-        at += 1;
-    }
-    code[at + 1] = 0x17ff_ffff; // b to the instruction before
-    code
-};
-/// Where that loop is when the code is at the start of the guest's RAM.
-const QUIESCED: u64 = map::RAM + 4 * vgic::QUIESCE.len() as u64;
+/// X0 to X2 of the code that empties list registers ([`vgic::Version::quiesce`]).
+const QUIESCE_ARGUMENTS: [u64; 3] = [0, 0, map::GICC];
 /// Bytes of memory that are scrubbed without a pause.
 const SCRUB_STEP: u64 = 2 << 20;
 /// X0.
@@ -128,7 +117,7 @@ impl<H: Host> Guest<H> {
     }
 
     /// SYSTEM_RESET. List registers first: what is pending in them is withdrawn, if the kernel can; all else can only be
-    /// ended by the vCPU itself, see [`vgic::QUIESCE`].
+    /// ended by the vCPU itself, see [`vgic::Version::quiesce`].
     fn reboot(&mut self) {
         self.stop_all();
         log::info!("{}", self.exits);
@@ -144,11 +133,11 @@ impl<H: Host> Guest<H> {
         self.reset_devices();
         self.update_lines();
         self.arm_timeout();
-        self.host.place(&QUIESCE_AND_WAIT);
+        self.host.place(self.machine.gic.config().version.quiesce());
         for index in 0..self.machine.vcpus() {
             self.withdraw(index);
             if self.machine.gic.held(index).next().is_some() {
-                self.power_on(index, map::RAM, &[0, QUIESCED, map::GICC]);
+                self.power_on(index, map::RAM, &QUIESCE_ARGUMENTS);
             }
         }
         self.reboot_when_quiet();
@@ -197,11 +186,11 @@ impl<H: Host> Guest<H> {
         self.stop_all();
         self.life = Life::Rebooting;
         self.recovering = true;
-        self.host.place(&QUIESCE_AND_WAIT);
+        self.host.place(self.machine.gic.config().version.quiesce());
         for index in 0..self.machine.vcpus() {
             // The kernel may wait for the end of an event of the timer that nobody knows of.
             self.host.vcpu(index).rearm_virtual_timer();
-            self.power_on(index, map::RAM, &[0, QUIESCED, map::GICC]);
+            self.power_on(index, map::RAM, &QUIESCE_ARGUMENTS);
         }
         self.connect();
     }

@@ -10,6 +10,7 @@ mod standard {
     pub const TELLS: bool = false;
     mod disk;
     mod fake;
+    mod gicv3;
     mod life;
     mod network;
     mod serial;
@@ -25,6 +26,7 @@ mod extended {
     pub const TELLS: bool = true;
     mod disk;
     mod fake;
+    mod gicv3;
     mod life;
     mod network;
     mod serial;

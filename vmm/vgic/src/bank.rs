@@ -2,9 +2,10 @@
 //! The state of 32 consecutive interrupts, one bit (or byte) each, as the distributor's registers group them.
 
 use crate::intid::IntId;
+use crate::model::Version;
 use serde::{Deserialize, Serialize};
 
-/// Implemented bits of a priority: list registers hold five (IHI 0048B.b, GICH_LRn).
+/// Implemented bits of a priority: list registers hold five at least (IHI 0048B.b, GICH_LRn; IHI 0069H, ICH_VTR_EL2.PRIbits).
 pub(crate) const PRIORITY_MASK: u8 = 0xf8;
 
 /// No CPU interface ever signals an interrupt of this priority.
@@ -33,11 +34,13 @@ pub(crate) struct Bank {
     pub priority: [u8; 32],
     /// Target vCPUs, one bit each (shared banks only).
     pub targets: [u8; 32],
+    /// GICD_IROUTER of a GICv3 as it was written, of which the targets follow.
+    pub routes: [u32; 32],
 }
 
 impl Bank {
-    /// All disabled, level sensitive, priority 0, group 0, without target.
-    pub const fn shared() -> Self {
+    /// All disabled, level sensitive, priority 0, group 0, without target; of a GICv3, routed to the first vCPU.
+    pub const fn shared(version: Version) -> Self {
         Self {
             group: 0,
             enabled: 0,
@@ -48,13 +51,21 @@ impl Bank {
             active: 0,
             in_list: 0,
             priority: [0; 32],
-            targets: [0; 32],
+            targets: match version {
+                Version::V2 => [0; 32],
+                Version::V3 => [1; 32],
+            },
+            routes: [0; 32],
         }
     }
 
-    /// A vCPU's private interrupts: SGIs always enabled and edge triggered.
-    pub const fn private() -> Self {
-        Self { enabled: Self::SGIS, edge: Self::SGIS, ..Self::shared() }
+    /// A vCPU's private interrupts: SGIs always edge triggered, and of a GICv2 always enabled.
+    pub const fn private(version: Version) -> Self {
+        let enabled = match version {
+            Version::V2 => Self::SGIS,
+            Version::V3 => 0,
+        };
+        Self { enabled, edge: Self::SGIS, ..Self::shared(version) }
     }
 
     /// The SGIs in the private bank.

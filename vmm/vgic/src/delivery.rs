@@ -9,7 +9,7 @@
 
 use crate::bank::LOWEST_PRIORITY;
 use crate::intid::IntId;
-use crate::model::{Error, MAX_LIST_REGISTERS, Vcpu, VcpuSet, Vgic};
+use crate::model::{Error, MAX_LIST_REGISTERS, Vcpu, VcpuSet, Version, Vgic};
 use serde::{Deserialize, Serialize};
 
 /// One interrupt on its way into a list register.
@@ -173,7 +173,7 @@ impl Vgic {
     }
 
     /// The interrupts in list registers of `vcpu`. They survive [`Vgic::reset`]: before a rebooted guest starts, each has
-    /// to end; [`crate::QUIESCE`] does that.
+    /// to end; [`Version::quiesce`] does that.
     pub fn held(&self, vcpu: usize) -> impl Iterator<Item = IntId> + '_ {
         self.vcpus.get(vcpu).into_iter().flat_map(|cpu| cpu.slots.iter()).filter_map(|slot| match slot {
             Slot::Holds { irq, .. } => Some(*irq),
@@ -247,7 +247,7 @@ impl Vgic {
                     continue;
                 }
                 let priority = bank.priority_of(slot_index);
-                // The mask register's highest value still masks it (GICC_PMR), so that it would stay for ever.
+                // The mask register's highest value still masks it (GICC_PMR, ICC_PMR_EL1), so that it would stay for ever.
                 if priority == LOWEST_PRIORITY {
                     continue;
                 }
@@ -259,9 +259,10 @@ impl Vgic {
         best.map(|(_, irq)| irq)
     }
 
-    /// With one vCPU the target registers read as zero and all goes to it (IHI 0048B.b, GICD_ITARGETSRn).
-    fn target_of(&self, first_target: Option<usize>) -> Option<usize> {
-        if self.config.vcpus == 1 { Some(0) } else { first_target }
+    /// With one vCPU the target registers of a GICv2 read as zero and all goes to it (IHI 0048B.b, GICD_ITARGETSRn).
+    #[inline]
+    pub(crate) fn target_of(&self, first_target: Option<usize>) -> Option<usize> {
+        if self.config.vcpus == 1 && self.config.version == Version::V2 { Some(0) } else { first_target }
     }
 
     /// Latch and event, or one source of an SGI, have become an entry of a list register.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Interrupt numbers (INTIDs) of GICv2: SGI 0 to 15, PPI 16 to 31, SPI from 32 (IHI 0048B.b, 2.2.1).
+//! Interrupt numbers (INTIDs) of GICv2, and of GICv3 without LPIs: SGI 0 to 15, PPI 16 to 31, SPI from 32 (IHI 0048B.b, 2.2.1).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! GICv2 as a guest sees it: distributor model and list-register policy.
+//! GICv2 or GICv3 as a guest sees it: distributor and redistributor model, and list-register policy.
 //!
-//! The per-guest VMM owns one [`Vgic`]. It forwards the guest's accesses to the distributor page
-//! ([`Vgic::mmio_read`], [`Vgic::mmio_write`]), the lines of its device models ([`Vgic::set_level`],
+//! The per-guest VMM owns one [`Vgic`]. It forwards the guest's accesses to the distributor ([`Vgic::mmio_read`],
+//! [`Vgic::mmio_write`]) and to redistributors ([`Vgic::redistributor_read`], [`Vgic::redistributor_write`]), its writes to the
+//! system registers that send interrupts ([`Vgic::send_sgi`]), the lines of its device models ([`Vgic::set_level`],
 //! [`Vgic::pulse`]), virtual timer events ([`Vgic::pulse_ppi`]) and maintenance events
 //! ([`Vgic::maintenance`]). The model answers through the [`ListRegisters`] trait, behind which the VMM makes the
-//! kernel load a list register or wakes a vCPU that waits. The guest's CPU interface is the hardware's (GICV).
+//! kernel load a list register or wakes a vCPU that waits. The guest's CPU interface is the hardware's: GICV, or the ICC
+//! registers.
 //!
-//! Specification: Arm IHI 0048B.b (GIC architecture, version 2.0), cited by register name. What an implementation may
-//! choose is as in Arm's GIC-400, which is also what QEMU's `virt` machine shows: the identification registers, SGIs
-//! that are always enabled, 32 priorities (bits 7:3).
+//! Both versions are one model: what an interrupt is, when it may be delivered, and by which list register. They differ in
+//! [`Version`]'s registers and in SGIs, which in a GICv3 have no source.
+//!
+//! Specification: Arm IHI 0048B.b (GIC architecture, version 2.0) and IHI 0069H (versions 3 and 4), cited by register name. What
+//! an implementation may choose is as in Arm's GIC-400, or GIC-500 without LPIs, which is also what QEMU's `virt` machine
+//! shows: the identification registers, a GICv2's SGIs that are always enabled, 32 priorities (bits 7:3).
 //!
 //! # What is trusted
 //!
@@ -29,7 +34,7 @@
 //!   retargeting it, or a level line that drops, has no effect on that one delivery.
 //! * An edge that arrives while the interrupt is in a list register is kept and delivered afterwards, even when the
 //!   hardware would have merged the two. (It cannot be known whether the guest has acknowledged the first.)
-//! * The source CPU of an SGI reads as 0 in `GICV_IAR`. The model keeps the right one, delivers one interrupt per
+//! * The source CPU of a GICv2's SGI reads as 0 in `GICV_IAR`. The model keeps the right one, delivers one interrupt per
 //!   source as the architecture wants, and passes the source to [`ListRegisters::inject`] for a kernel that can show it.
 //! * An interrupt that the guest marks active by `GICD_ISACTIVER` is held back until `GICD_ICACTIVER`; ending it
 //!   at the CPU interface is not seen.
@@ -43,11 +48,12 @@ mod intid;
 mod model;
 mod quiesce;
 mod registers;
+mod sgi;
 #[cfg(test)]
 mod tests;
 
 pub use delivery::{Ended, InjectError, Injection, ListRegisters};
 pub use intid::IntId;
-pub use model::{Config, Error, MAX_LIST_REGISTERS, MAX_SPIS, MAX_VCPUS, Vgic};
-pub use quiesce::QUIESCE;
-pub use registers::{DISTRIBUTOR_SIZE, Width, register_name};
+pub use model::{Config, Error, MAX_LIST_REGISTERS, MAX_SPIS, MAX_VCPUS, Version, Vgic};
+pub use registers::Width;
+pub use sgi::SgiRegister;

@@ -6,6 +6,16 @@ use crate::delivery::{ListRegisters, Slot};
 use crate::intid::IntId;
 use serde::{Deserialize, Serialize};
 
+/// Which architecture a guest's interrupt controller has: that of the machine, whose CPU interface the guest uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// GICv2: the CPU interface is in memory.
+    #[default]
+    V2,
+    /// GICv3: the CPU interface is in system registers, private interrupts are in redistributors.
+    V3,
+}
+
 /// vCPUs of a guest at most: a GICv2 target field has eight bits.
 pub const MAX_VCPUS: usize = 8;
 /// Shared peripheral interrupts at most, as on QEMU's `virt`.
@@ -18,6 +28,8 @@ const SPI_BANKS: usize = (MAX_SPIS / IntId::PER_BANK) as usize;
 /// What is fixed for the life of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
+    /// Architecture.
+    pub version: Version,
     /// Number of vCPUs, 1 to [`MAX_VCPUS`].
     pub vcpus: u8,
     /// List registers of the machine, 1 to [`MAX_LIST_REGISTERS`]. More than it really has does no harm: the first
@@ -51,6 +63,8 @@ pub(crate) struct Vcpu {
     /// For each SGI the vCPUs that have requested it, one bit each.
     pub sgi_sources: [u8; 16],
     pub slots: [Slot; MAX_LIST_REGISTERS],
+    /// GICR_WAKER.ProcessorSleep.
+    pub asleep: bool,
 }
 
 /// A set of vCPUs: those whose deliverable interrupts may have changed.
@@ -114,10 +128,19 @@ impl Vgic {
         if !fits {
             return Err(Error::BadConfig);
         }
-        const VCPU: Vcpu =
-            Vcpu { private: Bank::private(), sgi_sources: [0; 16], slots: [Slot::Free; MAX_LIST_REGISTERS] };
-        const SHARED: Bank = Bank::shared();
-        Ok(Self { config, ctlr: 0, vcpus: [VCPU; MAX_VCPUS], shared: [SHARED; SPI_BANKS], wild: 0 })
+        let vcpu = Vcpu {
+            private: Bank::private(config.version),
+            sgi_sources: [0; 16],
+            slots: [Slot::Free; MAX_LIST_REGISTERS],
+            asleep: true,
+        };
+        Ok(Self {
+            config,
+            ctlr: 0,
+            vcpus: core::array::from_fn(|_| vcpu.clone()),
+            shared: core::array::from_fn(|_| Bank::shared(config.version)),
+            wild: 0,
+        })
     }
 
     /// What the controller was made with.
@@ -131,16 +154,17 @@ impl Vgic {
     }
 
     /// A guest reboot: all registers as after power-on. Lines keep their devices' level, events stay pending, list registers
-    /// that are in use stay so until their maintenance event (see [`Vgic::held`], [`crate::QUIESCE`]).
+    /// that are in use stay so until their maintenance event (see [`Vgic::held`], [`Version::quiesce`]).
     pub fn reset(&mut self) {
         self.ctlr = 0;
         self.wild = 0;
         for vcpu in &mut self.vcpus {
-            vcpu.private.reset(Bank::private());
+            vcpu.private.reset(Bank::private(self.config.version));
             vcpu.sgi_sources = [0; 16];
+            vcpu.asleep = true;
         }
         for bank in &mut self.shared {
-            bank.reset(Bank::shared());
+            bank.reset(Bank::shared(self.config.version));
         }
     }
 
@@ -202,8 +226,7 @@ impl Vgic {
     }
 
     fn deliver_shared(&mut self, irq: IntId, out: &mut impl ListRegisters) {
-        let target = self.bank(0, irq.bank()).and_then(|bank| bank.first_target(irq.slot()));
-        let target = if self.config.vcpus == 1 { Some(0) } else { target };
+        let target = self.bank(0, irq.bank()).and_then(|bank| self.target_of(bank.first_target(irq.slot())));
         self.deliver(target.map_or(VcpuSet::NONE, VcpuSet::one), out);
     }
 
@@ -232,6 +255,11 @@ impl Vgic {
             n if n as usize >= MAX_VCPUS => 0xff,
             n => 1u8.wrapping_shl(n as u32).wrapping_sub(1),
         })
+    }
+
+    /// The vCPU whose affinity (levels 2, 1, 0) this is, or nobody: levels 2 and 1 are 0, level 0 is its number.
+    pub(crate) fn vcpu_at(&self, affinity: u32) -> VcpuSet {
+        VcpuSet::one(affinity as usize).intersection(self.config_vcpus())
     }
 
     /// Banks that this guest has, the private one included.

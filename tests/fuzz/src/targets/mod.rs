@@ -23,6 +23,7 @@ pub const TARGETS: &[Target] = &[
     ("pl011", devices::pl011),
     ("pl031", devices::pl031),
     ("distributor", distributor::distributor),
+    ("gicv3", distributor::gicv3),
     ("ring_block", block_link::block),
     ("ring_net", net_link::net),
     ("ring_serial", serial::serial),

@@ -6,7 +6,7 @@ use board::Board;
 
 /// The variables with, for each role of the board, `BOARD_<ROLE>`: the driver's program, or `device` for one without a
 /// driver of its own; and `BOARD_<ROLE>_REGISTERS` if the device has registers in memory. `BOARD_DMA_CACHED` is `true` or
-/// `false`: whether devices see the processor's caches. What the user sets goes first.
+/// `false`: whether devices see the processor's caches; `BOARD_GIC` the version of the interrupt controller. What the user sets goes first.
 pub(super) fn variables(board: &Board, variables: &Variables) -> Variables {
     let mut all = Variables::new();
     for (name, role) in &board.roles {
@@ -17,6 +17,7 @@ pub(super) fn variables(board: &Board, variables: &Variables) -> Variables {
         all.insert(name, role.driver.clone().unwrap_or_else(|| "device".to_owned()));
     }
     all.insert("BOARD_DMA_CACHED".to_owned(), (!board.dma.incoherent).to_string());
+    all.insert("BOARD_GIC".to_owned(), board.gic.version.to_string());
     all.extend(variables.iter().map(|(name, value)| (name.clone(), value.clone())));
     all
 }

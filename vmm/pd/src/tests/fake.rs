@@ -11,7 +11,7 @@ use ring::pages::LocalPages;
 use std::cell::{Ref, RefCell, RefMut};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use vgic::{InjectError, Injection};
+use vgic::{InjectError, Injection, Version};
 use vmm_arm::{Pstate, Syndrome};
 use vmm_devices::Transmit;
 use vmm_fdt::machine::map;
@@ -283,7 +283,12 @@ pub type TestGuest = Guest<FakeHost>;
 
 /// A started guest whose vCPU 0 is at [`PC`] at EL1 with its MMU off and vectors at [`VBAR`].
 pub fn guest(vcpus: usize) -> TestGuest {
-    let mut guest = unstarted(vcpus);
+    started(vcpus, Version::V2)
+}
+
+/// The same, with a GIC of this version.
+pub fn started(vcpus: usize, gic: Version) -> TestGuest {
+    let mut guest = with_gic(vcpus, gic, Links::none());
     guest.start(Memory::Zeroed);
     {
         let mut cpu = cpu(&guest, 0);
@@ -301,6 +306,11 @@ pub fn unstarted(vcpus: usize) -> TestGuest {
 
 /// A guest that is not started, with devices.
 pub fn connected(vcpus: usize, links: Links<FakeHost>) -> TestGuest {
+    with_gic(vcpus, Version::V2, links)
+}
+
+/// The same, with a GIC of this version.
+pub fn with_gic(vcpus: usize, gic: Version, links: Links<FakeHost>) -> TestGuest {
     let cpus = (0..8)
         .map(|_| {
             FakeVcpu(Rc::new(RefCell::new(CpuLog { registers: vec![0; REGISTERS], ..CpuLog::default() })))
@@ -320,7 +330,7 @@ pub fn connected(vcpus: usize, links: Links<FakeHost>) -> TestGuest {
         to_scrub: 0,
         broken: false,
     };
-    Guest::new(host, Machine::new(vcpus, 512 << 20).expect("possible"), links)
+    Guest::new(host, Machine::new(vcpus, gic, 512 << 20).expect("possible"), links)
 }
 
 pub fn cpu(guest: &TestGuest, index: usize) -> RefMut<'_, CpuLog> {

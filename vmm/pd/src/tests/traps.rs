@@ -4,6 +4,7 @@
 use super::fake::*;
 use crate::vcpu::Then;
 use crate::{Exit, Life, Reply, SystemRegister};
+use vgic::Version;
 use vmm_fdt::machine::map;
 
 /// ELR, ESR and FAR of EL1 after an injected exception, having checked that the guest is at its vector.
@@ -189,30 +190,39 @@ fn events_that_no_guest_causes_stop_it() {
 
 #[test]
 fn no_exit_panics() {
+    for version in [Version::V2, Version::V3] {
+        random_exits(version);
+    }
+}
+
+fn random_exits(version: Version) {
     // A linear congruential generator (Knuth's MMIX constants).
     let mut state = 1u64;
     let mut random = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state >> 16 ^ state << 40
     };
-    let mut guest = guest(2);
-    for round in 0..50_000u64 {
+    let mut guest = started(2, version);
+    for round in 0..25_000u64 {
         let index = random() as usize % 2;
         for register in &mut cpu(&guest, index).registers {
             *register = random();
         }
-        let address = match random() % 4 {
+        let address = match random() % 5 {
             0 => map::GICD + random() % 0x1_0000,
+            4 => map::GICR + random() % 0x5_0000,
             1 => map::UART + random() % 0x1000,
             2 => map::RTC + random() % 0x1000,
             _ => random(),
         };
-        let exit = match random() % 8 {
+        let exit = match random() % 9 {
             0..3 => Exit::Memory { pc: random(), address, fetch: false, syndrome: random() },
             3 => Exit::Trapped(random()),
             4 => Exit::Trapped(0x6200_0000 | random() & 0x1ff_ffff),
             5 => Exit::Maintenance(Some(random() as usize % 6)),
             6 => Exit::PrivateInterrupt(27),
+            // ICC registers of all kinds.
+            7 => Exit::Trapped(0x6230_3000 | random() & 0xe_03ff),
             _ => Exit::Hypercall(random()),
         };
         let _ = take(&mut guest, index, exit);

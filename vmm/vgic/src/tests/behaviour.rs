@@ -2,7 +2,7 @@
 //! What a guest and its devices can rely on, one behaviour a test.
 
 use super::machine::Machine;
-use crate::{Config, Ended, Error, InjectError, IntId, Vgic, Width};
+use crate::{Config, Ended, Error, InjectError, IntId, Version, Vgic, Width};
 
 const CTLR: u64 = 0x000;
 const IGROUPR: u64 = 0x080;
@@ -32,7 +32,7 @@ struct Guest {
 impl Guest {
     /// 64 SPIs, all enabled, level sensitive, priority 0xa0, for vCPU 0; the distributor is on.
     fn new(vcpus: u8, list_registers: u8) -> Self {
-        let gic = Vgic::new(Config { vcpus, list_registers, spis: 64 }).unwrap();
+        let gic = Vgic::new(Config { version: Version::V2, vcpus, list_registers, spis: 64 }).unwrap();
         let mut guest = Self { gic, machine: Machine::new(vcpus.into(), list_registers.into()) };
         for n in 0..64 {
             guest.write_byte(0, IPRIORITYR + 32 + n, 0xa0);
@@ -537,7 +537,7 @@ fn events_for_interrupts_of_the_wrong_kind_are_errors() {
 #[test]
 fn linux_finds_what_its_driver_looks_for() {
     // drivers/irqchip/irq-gic.c in order: TYPER, own CPU mask, distributor set-up, CPU set-up.
-    let gic = Vgic::new(Config { vcpus: 2, list_registers: 4, spis: 256 }).unwrap();
+    let gic = Vgic::new(Config { version: Version::V2, vcpus: 2, list_registers: 4, spis: 256 }).unwrap();
     let mut guest = Guest { gic, machine: Machine::new(2, 4) };
     assert_eq!(((guest.read(0, 0x004) & 0x1f) + 1) * 32, 288);
     guest.write(0, CTLR, 0);

@@ -5,4 +5,6 @@ mod behaviour;
 mod machine;
 mod properties;
 mod reference;
+mod reference_v3;
 mod registers;
+mod v3;

@@ -5,7 +5,7 @@
 
 use super::machine::Machine;
 use super::reference::Reference;
-use crate::{Config, Error, IntId, Vgic, Width};
+use crate::{Config, Error, IntId, SgiRegister, Version, Vgic, Width};
 use proptest::collection::vec;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
@@ -14,10 +14,14 @@ use proptest::test_runner::TestCaseError;
 
 const SPIS: u16 = 64;
 
+/// Offsets from here on are those of redistributors.
+const REDISTRIBUTORS: u64 = 0x10_0000;
+
 #[derive(Clone, Debug)]
 enum Step {
     Read(usize, u64, Width),
     Write(usize, u64, Width, u64),
+    Send(usize, SgiRegister, u64),
     Level(u16, bool),
     Pulse(u16),
     PrivateLevel(usize, u16, bool),
@@ -40,6 +44,12 @@ fn offsets() -> impl Strategy<Value = u64> {
         2 => (0u64..8).prop_map(|n| 0xc00 + n * 4),
         4 => Just(0xf00u64),
         2 => 0xf10u64..0xf30,
+        3 => (30u64..100, prop_oneof![Just(0u64), Just(4)]).prop_map(|(n, half)| 0x6000 + 8 * n + half),
+        3 => (0u64..4, 0u64..0x20).prop_map(|(vcpu, n)| REDISTRIBUTORS + vcpu * 0x2_0000 + 4 * n),
+        6 => (0u64..4, 0u64..7).prop_map(|(vcpu, n)| REDISTRIBUTORS + 0x1_0080 + vcpu * 0x2_0000 + 0x80 * n),
+        2 => (0u64..4, 0u64..0x22).prop_map(|(vcpu, n)| REDISTRIBUTORS + 0x1_0400 + vcpu * 0x2_0000 + n),
+        1 => (0u64..4, 0u64..0x2_0000).prop_map(|(vcpu, n)| REDISTRIBUTORS + vcpu * 0x2_0000 + n),
+        1 => 0u64..0x1_0010,
         1 => 0u64..0x1010,
         1 => any::<u64>(),
     ]
@@ -59,11 +69,29 @@ fn values() -> impl Strategy<Value = u64> {
     ]
 }
 
+/// Mostly to vCPUs that exist, sometimes anything at all.
+fn sends() -> impl Strategy<Value = Step> {
+    let register = prop_oneof![3 => Just(SgiRegister::Group1), 1 => Just(SgiRegister::Group0)];
+    let named = (0u64..16, 0u64..16).prop_map(|(sgi, list)| sgi << 24 | list);
+    let value = prop_oneof![
+        6 => named.clone(),
+        1 => named.clone().prop_map(|value| value | 1 << 40),
+        1 => (named, 0u32..56).prop_map(|(value, bit)| value | 1 << bit),
+        1 => any::<u64>(),
+    ];
+    (0usize..3, register, value).prop_map(|(v, register, value)| Step::Send(v, register, value))
+}
+
+fn versions() -> impl Strategy<Value = Version> {
+    prop_oneof![Just(Version::V2), Just(Version::V3)]
+}
+
 fn steps() -> impl Strategy<Value = Step> {
     let vcpu = 0usize..3;
     prop_oneof![
         2 => (vcpu.clone(), offsets(), widths()).prop_map(|(v, o, w)| Step::Read(v, o, w)),
         6 => (vcpu.clone(), offsets(), widths(), values()).prop_map(|(v, o, w, x)| Step::Write(v, o, w, x)),
+        3 => sends(),
         3 => (0..SPIS, any::<bool>()).prop_map(|(n, on)| Step::Level(n, on)),
         3 => (0..SPIS).prop_map(Step::Pulse),
         1 => (vcpu.clone(), 16u16..32, any::<bool>()).prop_map(|(v, n, on)| Step::PrivateLevel(v, n, on)),
@@ -75,6 +103,27 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn read(gic: &mut Vgic, vcpu: usize, offset: u64, width: Width) -> u64 {
+    match offset.checked_sub(REDISTRIBUTORS) {
+        Some(offset) => gic.redistributor_read(offset, width),
+        None => gic.mmio_read(vcpu, offset, width),
+    }
+}
+
+fn write(
+    gic: &mut Vgic,
+    vcpu: usize,
+    offset: u64,
+    width: Width,
+    value: u64,
+    out: &mut impl crate::ListRegisters,
+) {
+    match offset.checked_sub(REDISTRIBUTORS) {
+        Some(offset) => gic.redistributor_write(offset, width, value, out),
+        None => gic.mmio_write(vcpu, offset, width, value, out),
+    }
+}
+
 struct Pair {
     gic: Vgic,
     reference: Reference,
@@ -83,8 +132,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(vcpus: u8, list_registers: u8, switched_on: bool) -> Self {
-        let config = Config { vcpus, list_registers, spis: SPIS };
+    fn new(version: Version, vcpus: u8, list_registers: u8, switched_on: bool) -> Self {
+        let config = Config { version, vcpus, list_registers, spis: SPIS };
         let mut pair = Self {
             gic: Vgic::new(config).unwrap(),
             reference: Reference::new(config),
@@ -100,22 +149,29 @@ impl Pair {
     /// Both groups forwarded, everything enabled, nothing marked active; shared interrupts go round the vCPUs.
     fn switch_everything_on(&mut self) {
         self.write(0, 0, Width::Word, 3);
+        let v3 = self.gic.config().version == Version::V3;
         for vcpu in 0..self.vcpus {
-            self.write(vcpu, 0x380, Width::Word, u64::MAX);
-            self.write(vcpu, 0x100, Width::Word, u64::MAX);
+            let private = if v3 { REDISTRIBUTORS + 0x1_0000 + 0x2_0000 * vcpu as u64 } else { 0 };
+            self.write(vcpu, private + 0x380, Width::Word, u64::MAX);
+            self.write(vcpu, private + 0x100, Width::Word, u64::MAX);
         }
         for word in 1..=u64::from(SPIS / 32) {
             self.write(0, 0x380 + 4 * word, Width::Word, u64::MAX);
             self.write(0, 0x100 + 4 * word, Width::Word, u64::MAX);
         }
         for n in 32..u64::from(SPIS) + 32 {
-            self.write(0, 0x800 + n, Width::Byte, 1 << (n as usize % self.vcpus));
+            let vcpu = n as usize % self.vcpus;
+            if v3 {
+                self.write(0, 0x6000 + 8 * n, Width::Double, vcpu as u64);
+            } else {
+                self.write(0, 0x800 + n, Width::Byte, 1 << vcpu);
+            }
         }
     }
 
     fn write(&mut self, vcpu: usize, offset: u64, width: Width, value: u64) {
-        self.gic.mmio_write(vcpu, offset, width, value, &mut self.machine);
-        self.reference.write(vcpu, offset, width, value);
+        write(&mut self.gic, vcpu, offset, width, value, &mut self.machine);
+        self.reference.write_any(vcpu, offset, width, value);
         self.same_deliveries().unwrap();
     }
 
@@ -151,12 +207,16 @@ impl Pair {
         let vcpu = |v: &usize| v % self.vcpus;
         match step {
             Step::Read(v, offset, width) => {
-                let value = gic.mmio_read(vcpu(v), *offset, *width);
-                prop_assert_eq!(value, reference.read(vcpu(v), *offset, *width), "{:#x}", offset);
+                let value = read(gic, vcpu(v), *offset, *width);
+                prop_assert_eq!(value, reference.read_any(vcpu(v), *offset, *width), "{:#x}", offset);
             }
             Step::Write(v, offset, width, value) => {
-                gic.mmio_write(vcpu(v), *offset, *width, *value, machine);
-                reference.write(vcpu(v), *offset, *width, *value);
+                write(gic, vcpu(v), *offset, *width, *value, machine);
+                reference.write_any(vcpu(v), *offset, *width, *value);
+            }
+            Step::Send(v, register, value) => {
+                gic.send_sgi(vcpu(v), *register, *value, machine);
+                reference.send(vcpu(v), *register, *value);
             }
             Step::Level(n, asserted) => {
                 let irq = IntId::spi(*n).unwrap();
@@ -236,12 +296,13 @@ proptest! {
 
     #[test]
     fn any_history_delivers_what_the_reference_delivers(
+        version in versions(),
         vcpus in 1u8..4,
         list_registers in 1u8..5,
         switched_on in prop::bool::weighted(0.8),
         history in vec(steps(), 0..250),
     ) {
-        let mut pair = Pair::new(vcpus, list_registers, switched_on);
+        let mut pair = Pair::new(version, vcpus, list_registers, switched_on);
         for step in &history {
             pair.step(step)?;
         }
@@ -253,10 +314,11 @@ proptest! {
 
     #[test]
     fn every_edge_is_followed_by_a_delivery(
+        version in versions(),
         list_registers in 1u8..4,
         edges in vec((0u16..SPIS, any::<bool>()), 1..100),
     ) {
-        let mut pair = Pair::new(2, list_registers, true);
+        let mut pair = Pair::new(version, 2, list_registers, true);
         let mut delivered = [0u32; SPIS as usize];
         let mut raised = [0u32; SPIS as usize];
         let mut owed = [false; SPIS as usize];
@@ -287,10 +349,11 @@ proptest! {
 
     #[test]
     fn no_saved_state_however_wrong_makes_it_panic(
+        version in versions(),
         flips in vec((any::<prop::sample::Index>(), any::<u8>()), 1..60),
         history in vec(steps(), 0..40),
     ) {
-        let mut bytes = postcard::to_allocvec(&Pair::new(3, 4, true).gic).unwrap();
+        let mut bytes = postcard::to_allocvec(&Pair::new(version, 3, 4, true).gic).unwrap();
         for (index, value) in &flips {
             let index = index.index(bytes.len());
             bytes[index] = *value;
@@ -298,8 +361,9 @@ proptest! {
         if let Ok(mut gic) = postcard::from_bytes::<Vgic>(&bytes) {
             for step in &history {
                 match *step {
-                    Step::Read(v, offset, width) => { gic.mmio_read(v, offset, width); }
-                    Step::Write(v, offset, width, x) => gic.mmio_write(v, offset, width, x, &mut Anything),
+                    Step::Read(v, offset, width) => { read(&mut gic, v, offset, width); }
+                    Step::Write(v, offset, width, x) => write(&mut gic, v, offset, width, x, &mut Anything),
+                    Step::Send(v, register, x) => gic.send_sgi(v, register, x, &mut Anything),
                     Step::Level(n, on) => { let _ = gic.set_level(IntId::spi(n).unwrap(), on, &mut Anything); }
                     Step::Pulse(n) => { let _ = gic.pulse(IntId::spi(n).unwrap(), &mut Anything); }
                     Step::BogusMaintenance(v, lr) => { let _ = gic.maintenance(v, lr, &mut Anything); }

@@ -2,25 +2,27 @@
 //! The same distributor written a second time, as plainly as possible: one record an interrupt, registers taken apart
 //! bit by bit, everything looked at after every event. Shares nothing with the model but the public types.
 
-use crate::{Config, IntId, Width};
+use crate::{Config, IntId, Version, Width};
 
 #[derive(Clone, Debug, Default)]
-struct Interrupt {
-    group: bool,
-    enabled: bool,
-    edge: bool,
-    latch: bool,
+pub(super) struct Interrupt {
+    pub group: bool,
+    pub enabled: bool,
+    pub edge: bool,
+    pub latch: bool,
     event: bool,
     sources: [bool; 8],
     line: bool,
-    active: bool,
-    in_list: bool,
-    priority: u8,
+    pub active: bool,
+    pub in_list: bool,
+    pub priority: u8,
     targets: u8,
+    /// Of a GICv3: affinity.
+    pub route: u32,
 }
 
 impl Interrupt {
-    fn pending(&self) -> bool {
+    pub fn pending(&self) -> bool {
         self.latch || self.event || self.sources.contains(&true) || (self.line && !self.edge)
     }
 
@@ -37,19 +39,21 @@ pub(super) type Delivery = (usize, u16, u8, u8, u8);
 
 #[derive(Debug)]
 pub(super) struct Reference {
-    config: Config,
-    forward: [bool; 2],
-    private: Vec<Vec<Interrupt>>,
+    pub config: Config,
+    pub forward: [bool; 2],
+    pub private: Vec<Vec<Interrupt>>,
     shared: Vec<Interrupt>,
     /// INTID and priority in each list register.
     held: Vec<Vec<Option<(u16, u8)>>>,
+    /// Of a GICv3: redistributors that sleep.
+    pub asleep: Vec<bool>,
 }
 
 impl Reference {
     pub fn new(config: Config) -> Self {
         let mut bank = vec![Interrupt::default(); 32];
         for sgi in &mut bank[..16] {
-            (sgi.enabled, sgi.edge) = (true, true);
+            (sgi.enabled, sgi.edge) = (config.version == Version::V2, true);
         }
         let vcpus = usize::from(config.vcpus);
         Self {
@@ -58,10 +62,11 @@ impl Reference {
             private: vec![bank; vcpus],
             shared: vec![Interrupt::default(); config.spis.into()],
             held: vec![vec![None; config.list_registers.into()]; vcpus],
+            asleep: vec![true; vcpus],
         }
     }
 
-    fn irq(&mut self, vcpu: usize, number: usize) -> Option<&mut Interrupt> {
+    pub fn irq(&mut self, vcpu: usize, number: usize) -> Option<&mut Interrupt> {
         if number < 32 { self.private[vcpu].get_mut(number) } else { self.shared.get_mut(number - 32) }
     }
 
@@ -116,7 +121,11 @@ impl Reference {
             .filter(|(number, irq)| {
                 let ready = irq.pending() && irq.enabled && !irq.active && !irq.in_list;
                 let lowest_target = (0..8).find(|cpu| irq.targets & (1 << cpu) != 0);
-                let here = *number < 32 || self.config.vcpus == 1 || lowest_target == Some(vcpu);
+                let here = match self.config.version {
+                    _ if *number < 32 => true,
+                    Version::V2 => self.config.vcpus == 1 || lowest_target == Some(vcpu),
+                    Version::V3 => irq.route as usize == vcpu,
+                };
                 ready && irq.priority < 0xf8 && here && self.forward[usize::from(irq.group)]
             })
             .map(|(number, irq)| (irq.priority, number))

@@ -2,8 +2,8 @@
 //! Every register row: order, reset value, access sizes, last byte and one past it, what sticks after a write.
 
 use super::machine::Machine;
-use crate::registers::REGISTERS;
-use crate::{Config, DISTRIBUTOR_SIZE, Vgic, Width, register_name};
+use crate::registers::v2::REGISTERS;
+use crate::{Config, Version, Vgic, Width};
 
 /// What the architecture (with GIC-400's choices) says about a row, for two vCPUs and 64 SPIs, seen by vCPU 1.
 struct Expected {
@@ -57,7 +57,7 @@ const EXPECTED: [Expected; 18] = [
 const WIDTHS: [Width; 4] = [Width::Byte, Width::Half, Width::Word, Width::Double];
 
 fn fresh() -> (Vgic, Machine) {
-    let config = Config { vcpus: 2, list_registers: 4, spis: 64 };
+    let config = Config { version: Version::V2, vcpus: 2, list_registers: 4, spis: 64 };
     (Vgic::new(config).unwrap(), Machine::new(2, 4))
 }
 
@@ -76,7 +76,7 @@ fn rows_are_sorted_disjoint_and_word_aligned() {
     }
     for row in &REGISTERS {
         assert!(row.start < row.end && row.start % 4 == 0 && row.end % 4 == 0, "{}", row.name);
-        assert!(u64::from(row.end) <= DISTRIBUTOR_SIZE);
+        assert!(u64::from(row.end) <= Version::V2.distributor_size());
     }
 }
 
@@ -88,7 +88,7 @@ fn the_table_has_exactly_the_expected_rows() {
             (row.name, u64::from(row.start), u64::from(row.end) - 1),
             (expected.name, expected.start, expected.last)
         );
-        assert_eq!(register_name(expected.last), Some(expected.name));
+        assert_eq!(Version::V2.register_name(expected.last), Some(expected.name));
     }
 }
 
@@ -120,7 +120,7 @@ fn only_implemented_bits_keep_what_is_written() {
 
 #[test]
 fn every_byte_of_the_page_takes_exactly_the_defined_access_sizes() {
-    for offset in 0..DISTRIBUTOR_SIZE {
+    for offset in 0..Version::V2.distributor_size() {
         for width in WIDTHS {
             let (mut gic, mut machine) = fresh();
             let wild = u64::from(!defined(offset, width));
@@ -142,14 +142,12 @@ fn every_byte_of_the_page_takes_exactly_the_defined_access_sizes() {
 fn one_past_the_page_and_the_far_end_of_the_address_space_are_nothing() {
     let (mut gic, mut machine) = fresh();
     let before = gic.clone();
-    for offset in
-        [DISTRIBUTOR_SIZE, DISTRIBUTOR_SIZE + 4, 0x1_0000, 0x1_0100, 1 << 32, u64::MAX - 3, u64::MAX]
-    {
+    for offset in [Version::V2.distributor_size() + 4, 0x1_0000, 0x1_0100, 1 << 32, u64::MAX - 3, u64::MAX] {
         for width in WIDTHS {
             gic.mmio_write(0, offset, width, u64::MAX, &mut machine);
             assert_eq!(gic.mmio_read(0, offset, width), 0);
         }
-        assert_eq!(register_name(offset), None);
+        assert_eq!(Version::V2.register_name(offset), None);
     }
     gic.wild = 0;
     assert_eq!(gic, before);
@@ -197,7 +195,7 @@ fn bytes_and_halfwords_of_a_word_are_the_words_parts() {
 #[test]
 fn typer_counts_banks_and_vcpus() {
     for (vcpus, spis, typer) in [(1, 0, 0x00), (1, 256, 0x08), (8, 256, 0xe8), (4, 32, 0x61)] {
-        let mut gic = Vgic::new(Config { vcpus, list_registers: 4, spis }).unwrap();
+        let mut gic = Vgic::new(Config { version: Version::V2, vcpus, list_registers: 4, spis }).unwrap();
         assert_eq!(gic.mmio_read(0, 4, Width::Word), typer);
     }
 }
@@ -228,7 +226,7 @@ fn configurations_outside_the_limits_are_refused() {
     for (vcpus, list_registers, spis) in
         [(0, 4, 32), (9, 4, 32), (1, 0, 32), (1, 17, 32), (1, 4, 33), (1, 4, 288), (1, 4, 65_535)]
     {
-        assert!(Vgic::new(Config { vcpus, list_registers, spis }).is_err());
+        assert!(Vgic::new(Config { version: Version::V2, vcpus, list_registers, spis }).is_err());
     }
-    assert!(Vgic::new(Config { vcpus: 8, list_registers: 16, spis: 256 }).is_ok());
+    assert!(Vgic::new(Config { version: Version::V2, vcpus: 8, list_registers: 16, spis: 256 }).is_ok());
 }
