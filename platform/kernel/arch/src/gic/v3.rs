@@ -44,9 +44,9 @@ const WAKER_SLEEP: u32 = 1 << 1;
 const WAKER_ASLEEP: u32 = 1 << 2;
 /// Reads of a status register until a device is given up on.
 const PATIENCE: u32 = 1_000_000;
-/// ICC_SRE: system register access (0), no bypass (1, 2), also below (3, EL2 only).
+/// ICC_SRE: system register access (0), no bypass (1, 2). EL2's has another bit, Enable (3), clear here: a guest's access to its
+/// own traps. It is not switched, and where it can be written a guest could take the interface away from the next one.
 const SRE: u64 = 0b111;
-const SRE_LOWER: u64 = 1 << 3;
 /// MPIDR_EL1: affinity levels 3 and 2 to 0.
 const AFFINITY: u64 = 0xff_00ff_ffff;
 
@@ -129,7 +129,7 @@ impl Controller for Gic {
         distributor.write(GICD_CTLR, CTLR_AFFINITY | CTLR_GROUP1);
         wait_clear(distributor, GICD_CTLR, CTLR_WRITE_PENDING);
 
-        write!("icc_sre_el2", SRE | SRE_LOWER);
+        write!("icc_sre_el2", SRE);
         isb();
         write!("icc_sre_el1", SRE);
         isb();
