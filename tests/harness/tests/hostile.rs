@@ -48,15 +48,18 @@ fn passes(emulator: &mut Emulator) {
 
 #[test]
 fn expectations_hold_on_the_bare_machine() {
-    let mut machine = Machine::bare(image(), "", "mode=all", 256);
-    if let harness::Payload::Linux { initrd, .. } = &mut machine.payload {
-        *initrd = None;
+    for gic in ["2", "3"] {
+        let mut machine = Machine::bare(image(), "", "mode=all", 256);
+        machine.machine = format!("{},gic-version={gic}", machine.machine);
+        if let harness::Payload::Linux { initrd, .. } = &mut machine.payload {
+            *initrd = None;
+        }
+        let mut emulator = harness::start(&machine);
+        expect(&mut emulator, "HOSTILE DONE ");
+        expect(&mut emulator, "skipped");
+        let text = emulator.console().text();
+        assert!(text.contains(" 0 failed,"), "GICv{gic}: {text}");
     }
-    let mut emulator = harness::start(&machine);
-    expect(&mut emulator, "HOSTILE DONE ");
-    expect(&mut emulator, "skipped");
-    let text = emulator.console().text();
-    assert!(text.contains(" 0 failed,"), "{text}");
 }
 
 #[test]
@@ -69,12 +72,32 @@ fn odd_guest_gets_architectural_answers_from_a_debug_platform() {
     passes(&mut alone("mode=all").debug().start());
 }
 
-#[test]
-fn two_vcpus_get_architectural_answers() {
-    let mut emulator = alone("mode=all").vcpus(2).start();
+fn two_vcpus(system: System) {
+    let mut emulator = system.vcpus(2).start();
     passes(&mut emulator);
     let text = emulator.console().text();
     assert!(text.contains("TEST psci.cpu_off ok"), "the second vCPU took part: {text}");
+}
+
+#[test]
+fn two_vcpus_get_architectural_answers() {
+    two_vcpus(alone("mode=all"));
+}
+
+#[test]
+fn two_vcpus_with_a_gicv3_get_architectural_answers() {
+    two_vcpus(alone("mode=all").gicv3());
+}
+
+/// Whatever was active or pending before a reset is not missing after it.
+#[test]
+fn interrupts_of_a_gicv3_arrive_after_a_reset_in_the_middle_of_some() {
+    let mut emulator = alone("mode=reset-active").gicv3().start();
+    for _ in 0..3 {
+        expect(&mut emulator, "TEST gic.works_after_a_boot ok");
+        expect(&mut emulator, "TEST gic.two_interrupts_are_active ok");
+        expect(&mut emulator, "guest reboots");
+    }
 }
 
 #[test]
@@ -128,15 +151,25 @@ fn guests_that_never_let_go_do_not_starve_their_neighbour() {
 /// What the kernel does not switch between vCPUs must be trapped or switched by somebody.
 #[test]
 fn nothing_leaks_from_one_guest_into_another() {
-    let mut emulator = System::of("tests/systems/two_guests.xml")
+    leaks(System::of("tests/systems/two_guests.xml"), 10);
+}
+
+/// Here the CPU interface is in system registers.
+#[test]
+fn nothing_leaks_from_one_guest_with_a_gicv3_into_another() {
+    leaks(System::of("tests/systems/two_guests.xml").gicv3(), 4);
+}
+
+fn leaks(system: System, seconds: u32) {
+    let mut emulator = system
         .kernel(&image())
         .initrd("none")
         .ram("64M")
-        .cmdline("mode=leak-write seconds=20")
+        .cmdline(&format!("mode=leak-write seconds={}", 2 * seconds))
         .define("KERNEL_1", &image())
         .define("INITRD_1", "")
         .define("RAM_1", "64M")
-        .define_text("CMDLINE_FILE_1", "mode=leak-read seconds=10")
+        .define_text("CMDLINE_FILE_1", &format!("mode=leak-read seconds={seconds}"))
         .start();
     expect(&mut emulator, "TEST leak.nothing_of_the_other_guest ");
     expect(&mut emulator, "HOSTILE DONE ");

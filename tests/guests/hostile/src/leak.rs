@@ -4,7 +4,7 @@
 
 use crate::exception::probe;
 use crate::machine::Machine;
-use crate::registers::{INTERFACE, READABLE, Register, TIMERS, WRITABLE};
+use crate::registers::{INTERFACE, INTERFACE_V3, READABLE, Register, TIMERS, WRITABLE};
 use crate::report::check;
 use crate::{println, read_register, timer, write_register};
 use core::arch::global_asm;
@@ -65,10 +65,10 @@ const ALL_SIMD: u64 = 66;
 
 /// Everything that is written; the first lists' indices are stable.
 fn written() -> impl Iterator<Item = &'static Register> {
-    WRITABLE.iter().chain(&TIMERS).chain(&INTERFACE)
+    WRITABLE.iter().chain(&TIMERS).chain(&INTERFACE).chain(&INTERFACE_V3)
 }
 
-const MOST_REGISTERS: usize = 96;
+const MOST_REGISTERS: usize = 128;
 
 fn write_all(value: u64) {
     for register in written() {

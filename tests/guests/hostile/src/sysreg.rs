@@ -3,9 +3,9 @@
 
 use crate::exception::{Fault, class, fault_count, probe};
 use crate::machine::Machine;
-use crate::registers::{FORBIDDEN, READABLE, Register, TIMERS, WRITABLE};
+use crate::registers::{FORBIDDEN, INTERFACE_V3, READABLE, Register, TIMERS, WRITABLE};
 use crate::report::{check, check_value, skip};
-use crate::{cpu, println, read_register, timer, write_register};
+use crate::{cpu, gic, println, read_register, timer, write_register};
 use core::arch::global_asm;
 
 /// What a register did.
@@ -31,7 +31,8 @@ pub fn run(machine: &Machine) {
         check("sysreg.access_is_answered", fine, format_args!("{} {fault:x?}", register.name));
         println!("# {} {what}", register.name);
     }
-    for register in &FORBIDDEN {
+    let absent: &[Register] = if gic::is_v3() { &[] } else { &INTERFACE_V3 };
+    for register in FORBIDDEN.iter().chain(absent) {
         let undefined = |fault: Result<(), Fault>| fault.is_err_and(Fault::is_undefined);
         let fine = undefined(register.read().map(|_| ())) && undefined(register.write(0));
         check("sysreg.forbidden_is_undefined", fine, format_args!("{}", register.name));

@@ -1,48 +1,60 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The interrupt controller (IHI 0048B.b): wild registers with every size, floods, SGIs to nobody, the own timer.
+//! The interrupt controller, a GICv2 (IHI 0048B.b) or a GICv3 (IHI 0069H): wild registers with every size, floods, SGIs to
+//! nobody, the own timer.
+
+pub mod v2;
+pub mod v3;
 
 use crate::boot::UNALIGNED_ALIAS;
-use crate::cpu::{self, load32, store32};
-use crate::exception::{class, fault_count, probe};
+use crate::cpu;
+use crate::exception::{fault_count, probe};
 use crate::machine::Machine;
 use crate::report::{check, check_value, skip};
-use crate::timer;
+use crate::{read_register, timer};
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// INTID of the virtual timer.
 pub const VTIMER: u64 = 27;
 
+/// First register of the distributor in either version.
 const DISTRIBUTOR: u64 = 0x0800_0000;
-const CTLR: u64 = DISTRIBUTOR;
-const TYPER: u64 = DISTRIBUTOR + 0x004;
-const IGROUPR: u64 = DISTRIBUTOR + 0x080;
-const ISENABLER: u64 = DISTRIBUTOR + 0x100;
-const ICENABLER: u64 = DISTRIBUTOR + 0x180;
-const ICPENDR: u64 = DISTRIBUTOR + 0x280;
-const ICACTIVER: u64 = DISTRIBUTOR + 0x380;
-const IPRIORITYR: u64 = DISTRIBUTOR + 0x400;
-const ICFGR: u64 = DISTRIBUTOR + 0xc00;
-const SGIR: u64 = DISTRIBUTOR + 0xf00;
-const CPENDSGIR: u64 = DISTRIBUTOR + 0xf10;
-const PIDR2: u64 = DISTRIBUTOR + 0xfe8;
-
-const CPU_INTERFACE: u64 = 0x0801_0000;
-const GICC_CTLR: u64 = CPU_INTERFACE;
-/// Priority mask: also a register that `leak-write` marks.
-pub const PRIORITY_MASK: u64 = CPU_INTERFACE + 0x004;
-const BINARY_POINT: u64 = CPU_INTERFACE + 0x008;
-const IAR: u64 = CPU_INTERFACE + 0x00c;
-const EOIR: u64 = CPU_INTERFACE + 0x010;
-const AEOIR: u64 = CPU_INTERFACE + 0x024;
-/// Active priorities.
-pub const ACTIVE_PRIORITIES: u64 = CPU_INTERFACE + 0x0d0;
-
-/// EnableGrp0, EnableGrp1, AckCtl: GICC_IAR and GICC_EOIR serve both groups (QEMU has no GICC_AIAR).
-const BOTH_GROUPS: u64 = 0b111;
-const SPURIOUS: u64 = 1023;
-const OTHER_GROUP: u64 = 1022;
 /// More interrupts than list registers, banks and interrupts can explain.
 const MOST_INTERRUPTS: u32 = 5000;
+
+/// What the versions differ in.
+struct Controller {
+    /// A working interrupt controller with only SGIs and the virtual timer enabled.
+    init: fn(),
+    /// Takes an interrupt of either group: its number, and what ends it.
+    acknowledge: fn() -> Option<(u64, u64)>,
+    end: fn(u64),
+    /// Sends an SGI to this vCPU.
+    send_to_self: fn(u64),
+    /// Makes SGIs 4 to 7 more urgent than all others.
+    make_urgent: fn(),
+    /// Lets everything come, after wild writes: enabled, pending, urgent enough, and not held back by active marks.
+    let_all_come: fn(),
+    /// Windows of registers, in the distributor and wherever there are any that can be written with anything.
+    windows: fn(&Machine) -> [Range<u64>; MOST_WINDOWS],
+    identification: fn(&Machine),
+    /// What else the version has.
+    own_tests: fn(&Machine),
+    /// Sends SGIs that name nobody.
+    send_to_nobody: fn(),
+}
+
+const MOST_WINDOWS: usize = 6;
+const NO_WINDOW: Range<u64> = 0..0;
+
+fn controller() -> &'static Controller {
+    if is_v3() { &v3::CONTROLLER } else { &v2::CONTROLLER }
+}
+
+/// ID_AA64PFR0_EL1.GIC: system registers of a GICv3 CPU interface.
+pub fn is_v3() -> bool {
+    read_register!("id_aa64pfr0_el1") >> 24 & 0xf != 0
+}
 
 static TAKEN: [AtomicU32; 1024] = [const { AtomicU32::new(0) }; 1024];
 
@@ -56,46 +68,21 @@ fn all_taken() -> u32 {
 
 /// Acknowledges, counts and ends one interrupt of either group; `None` if there is none.
 pub fn take_interrupt() -> Option<u64> {
-    let value = load32(IAR, 0);
-    let irq = value & 1023;
-    if irq == SPURIOUS || irq == OTHER_GROUP {
-        return None;
-    }
+    let (irq, token) = (controller().acknowledge)()?;
     if let Some(count) = TAKEN.get(irq as usize) {
         count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
     }
     if irq == VTIMER {
         timer::mask();
     }
-    store32(EOIR, value);
+    (controller().end)(token);
     Some(irq)
 }
 
 /// A working interrupt controller with only SGIs and the virtual timer enabled.
 pub fn init() {
-    store32(CTLR, 0);
-    for bank in 0..9u64 {
-        for register in [ICENABLER, ICPENDR, ICACTIVER] {
-            store32(register + 4 * bank, 0xffff_ffff);
-        }
-        store32(IGROUPR + 4 * bank, 0);
-        for word in 0..8 {
-            store32(IPRIORITYR + 32 * bank + 4 * word, 0xa0a0_a0a0);
-        }
-    }
-    for word in 1..18u64 {
-        store32(ICFGR + 4 * word, 0);
-    }
-    for word in 0..4u64 {
-        store32(CPENDSGIR + 4 * word, 0xffff_ffff);
-    }
     timer::mask();
-    store32(ISENABLER, 1 << VTIMER | 0xffff);
-    store32(ACTIVE_PRIORITIES, 0);
-    store32(PRIORITY_MASK, 0xf0);
-    store32(BINARY_POINT, 0);
-    store32(GICC_CTLR, BOTH_GROUPS);
-    store32(CTLR, 1);
+    (controller().init)();
 }
 
 /// Takes what is pending, whatever it is. Returns how many.
@@ -110,31 +97,33 @@ fn drain() -> u32 {
 /// Checks that interrupts arrive, then leaves two of them active: the timer's, and one SGI.
 pub fn leave_active() {
     works("gic.works_after_a_boot");
-    store32(IPRIORITYR + 4, 0x5050_5050);
+    (controller().make_urgent)();
     timer::set(timer::now());
     timer::spin(1);
-    let timer = load32(IAR, 0);
-    store32(SGIR, 2 << 24 | 5);
+    let number = || (controller().acknowledge)().map(|(irq, _)| irq);
+    let timer = number();
+    (controller().send_to_self)(5);
     cpu::barrier();
-    let sgi = load32(IAR, 0);
+    let sgi = number();
     check(
         "gic.two_interrupts_are_active",
-        (timer & 1023, sgi & 1023) == (VTIMER, 5),
-        format_args!("{timer} {sgi}"),
+        (timer, sgi) == (Some(VTIMER), Some(5)),
+        format_args!("{timer:?} {sgi:?}"),
     );
-    store32(SGIR, 2 << 24 | 3);
+    (controller().send_to_self)(3);
 }
 
 /// Runs all interrupt tests.
 pub fn run(machine: &Machine) {
     init();
     drain();
-    identification(machine);
+    (controller().identification)(machine);
     works("gic.works_at_first");
-    wild_reads();
-    wild_writes();
+    wild_reads(machine);
+    wild_writes(machine);
     works("gic.works_after_wild_accesses");
-    edges_of_the_cpu_interface(machine);
+    (controller().own_tests)(machine);
+    works("gic.works_after_odd_accesses");
     sgis_to_nobody(machine);
     works("gic.works_after_sgis_to_nobody");
     waits();
@@ -142,29 +131,12 @@ pub fn run(machine: &Machine) {
     works("gic.works_at_last");
 }
 
-fn identification(machine: &Machine) {
-    check_value("gic.architecture_version", load32(PIDR2, 0) >> 4 & 15, &[2]);
-    let typer = load32(TYPER, 0);
-    check("gic.typer", typer & 0x1f >= 1 && typer & 0xf400 == 0, format_args!("{typer:#x}"));
-    if machine.psci_by_smc {
-        for reserved in [0x00c, 0x07c, 0xd00, 0xe00, 0xf04, 0xf0c, 0xf30, 0xfcc] {
-            store32(DISTRIBUTOR + reserved, 0xffff_ffff);
-            check_value("gic.reserved_reads_zero", load32(DISTRIBUTOR + reserved, 0x55), &[0]);
-        }
-        for width in [1u64, 2, 8] {
-            cpu::store(width, TYPER & !7, 0x1234);
-            let value = probe(|| cpu::load(width, DISTRIBUTOR)).0;
-            check_value("gic.narrow_and_wide_accesses_of_words_read_zero", value, &[0]);
-        }
-    }
-}
-
 /// An SGI to itself and a timer interrupt arrive once each.
 fn works(name: &str) {
     init();
     drain();
     let before = (taken(3), taken(VTIMER), all_taken());
-    store32(SGIR, 2 << 24 | 3);
+    (controller().send_to_self)(3);
     cpu::allow_interrupts();
     timer::set(timer::now());
     for _ in 0..100 {
@@ -180,91 +152,65 @@ fn works(name: &str) {
     check(name, good, format_args!("SGI 3, timer, all: {before:?} then {after:?}"));
 }
 
-fn wild_reads() {
+/// Every access of a width in the windows, and some unaligned ones.
+fn everywhere(machine: &Machine, width: u64, mut access: impl FnMut(u64)) {
+    for window in (controller().windows)(machine) {
+        for address in window.clone().step_by(width as usize) {
+            access(address);
+        }
+        for address in window.skip(1).step_by(61) {
+            access(UNALIGNED_ALIAS + address);
+        }
+    }
+}
+
+fn wild_reads(machine: &Machine) {
     let mut faults = 0;
     for width in [1u64, 2, 4, 8] {
-        for offset in (0..0x1000).step_by(width as usize) {
-            let _ = probe(|| cpu::load(width, DISTRIBUTOR + offset));
-            faults += fault_count();
-        }
-        for offset in (1..0x1000).step_by(61) {
-            let _ = probe(|| cpu::load(width, DISTRIBUTOR + UNALIGNED_ALIAS + offset));
-        }
+        everywhere(machine, width, |address| {
+            let _ = probe(|| cpu::load(width, address));
+            if address < UNALIGNED_ALIAS {
+                faults += fault_count();
+            }
+        });
     }
     check("gic.reads_of_every_size_everywhere", faults == 0, format_args!("{faults} exceptions"));
 }
 
-/// Ones to every byte of the distributor in every size: in the end everything is enabled, pending, active, group 1 and
+/// Ones to every byte in every size: in the end everything is enabled, pending, active, group 1 and
 /// the like. Then the interrupts are taken until none is left.
-fn wild_writes() {
+fn wild_writes(machine: &Machine) {
     let mut faults = 0;
     let mut floods = 0;
     for width in [1u64, 2, 4, 8] {
-        for offset in (0..0x1000).step_by(width as usize) {
-            let _ = probe(|| cpu::store(width, DISTRIBUTOR + offset, u64::MAX));
-            faults += fault_count();
-        }
-        for offset in (1..0x1000).step_by(61) {
-            let _ = probe(|| cpu::store(width, DISTRIBUTOR + UNALIGNED_ALIAS + offset, u64::MAX));
-        }
-        // Urgent enough, enabled, pending, and not held back by active marks.
-        for word in 0..72 {
-            store32(IPRIORITYR + 4 * word, 0xa0a0_a0a0);
-        }
-        for bank in 0..32 {
-            store32(ICACTIVER + 4 * bank, 0xffff_ffff);
-            store32(DISTRIBUTOR + 0x200 + 4 * bank, 0xffff_ffff);
-            store32(ISENABLER + 4 * bank, 0xffff_ffff);
-        }
+        everywhere(machine, width, |address| {
+            let _ = probe(|| cpu::store(width, address, u64::MAX));
+            if address < UNALIGNED_ALIAS {
+                faults += fault_count();
+            }
+        });
+        (controller().let_all_come)();
         floods += drain();
     }
     check("gic.writes_of_every_size_everywhere", faults == 0, format_args!("{faults} exceptions"));
     check("gic.a_flood_ends", (1..MOST_INTERRUPTS).contains(&floods), format_args!("{floods} interrupts"));
     // In a random-looking order and with everything on, once more, and leave it to init.
-    for step in 0..4096u64 {
-        let offset = step.wrapping_mul(2_654_435_761) >> 7 & 0xffc;
-        let _ = probe(|| cpu::store(4, DISTRIBUTOR + offset, step.wrapping_mul(0x9e37_79b9)));
+    for window in (controller().windows)(machine) {
+        let words = (window.end - window.start) / 4;
+        for step in 0..words * 4 {
+            let word = (step.wrapping_mul(2_654_435_761) >> 7) % words;
+            let value = step.wrapping_mul(0x9e37_79b9);
+            let _ = probe(|| cpu::store(4, window.start + 4 * word, value));
+        }
     }
     init();
     let left = drain();
     check("gic.silence_after_reset", drain() == 0, format_args!("{left} at first, and more"));
 }
 
-fn edges_of_the_cpu_interface(machine: &Machine) {
-    let mut most = 0;
-    // The last interrupts may be ended twice, and ones that never were.
-    for value in [0u64, 27, 1022, 1023, 0xffff_ffff] {
-        store32(EOIR, value);
-        store32(AEOIR, value);
-        store32(CPU_INTERFACE + 0x1000, value);
-    }
-    for offset in (0x028..0x2000).step_by(52) {
-        for width in [1u64, 2, 4, 8] {
-            let _ = probe(|| cpu::load(width, CPU_INTERFACE + (offset & !7)));
-            most = most.max(fault_count());
-        }
-    }
-    check("gic.cpu_interface_reads", most <= 1, format_args!("{most} exceptions for one access"));
-    if machine.psci_by_smc {
-        for address in [CPU_INTERFACE + 0x2000, CPU_INTERFACE - 8, DISTRIBUTOR + 0x1000] {
-            let (value, fault) = probe(|| cpu::load64(address, 0));
-            let aborted = fault.is_some_and(|fault| fault.is_external_abort(class::DATA_ABORT, address));
-            // A distributor region may be larger than its registers.
-            let zero = fault.is_none() && value == 0 && address < CPU_INTERFACE;
-            check("gic.around_the_register_pages", aborted || zero, format_args!("{address:#x} {fault:x?}"));
-        }
-    }
-}
-
 fn sgis_to_nobody(machine: &Machine) {
     let before = all_taken();
-    let vcpus = (load32(TYPER, 0) >> 5 & 7) + 1;
-    let nobody = !((1 << vcpus) - 1) & 0xff;
-    for sgi in 0..16 {
-        store32(SGIR, nobody << 16 | sgi);
-        store32(SGIR, 3 << 24 | 0xff << 16 | sgi);
-    }
-    store32(SGIR, 0xfc00_7ff0 & !(3 << 24));
+    (controller().send_to_nobody)();
     cpu::allow_interrupts();
     let got = all_taken().wrapping_sub(before);
     if machine.psci_by_smc {
@@ -273,7 +219,7 @@ fn sgis_to_nobody(machine: &Machine) {
         skip("gic.sgis_to_nobody_reach_nobody", "bare");
     }
     for round in 0..1000u64 {
-        store32(SGIR, 2 << 24 | (round & 15));
+        (controller().send_to_self)(round & 15);
         if round % 64 == 63 {
             cpu::allow_interrupts();
         }
@@ -285,7 +231,7 @@ fn sgis_to_nobody(machine: &Machine) {
 
 /// Waiting with something pending returns, masked or not; waiting for a timer takes as long as it says.
 fn waits() {
-    store32(SGIR, 2 << 24 | 5);
+    (controller().send_to_self)(5);
     cpu::wait_for_interrupt();
     check_value("gic.wait_with_a_masked_interrupt_pending_returns", drain().into(), &[1]);
     timer::set(timer::now());
