@@ -36,6 +36,18 @@ impl Guest {
         output
     }
 
+    /// Waits for the address that the emulator's DHCP server gives the guest that has the input.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn address(&mut self) -> String {
+        let command = "for i in $(seq 60); do ip -4 -o addr show dev eth0 scope global | grep -q inet && break; sleep 0.5; done; \
+                       ip -4 -o addr show dev eth0 scope global | awk '{print $4}' | cut -d/ -f1";
+        let address = self.run_within(command, JOB_TIMEOUT);
+        assert!(address.starts_with("10.0.2."), "address by DHCP: {address:?}");
+        address
+    }
+
     /// Nothing that a kernel complains about has happened.
     ///
     /// # Panics

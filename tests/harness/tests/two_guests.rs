@@ -35,15 +35,6 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits for the address that the emulator's DHCP server gives the guest that has the input.
-fn address(guest: &mut Guest) -> String {
-    let command = "for i in $(seq 60); do ip -4 -o addr show dev eth0 scope global | grep -q inet && break; sleep 0.5; done; \
-                   ip -4 -o addr show dev eth0 scope global | awk '{print $4}' | cut -d/ -f1";
-    let address = guest.run_within(command, JOB_TIMEOUT);
-    assert!(address.starts_with("10.0.2."), "address by DHCP: {address:?}");
-    address
-}
-
 /// Sends `/root/file` to whoever is about to listen there: it tries until somebody does.
 fn send_file(guest: &mut Guest, address: &str, port: u16) {
     let command = format!(
@@ -75,7 +66,7 @@ fn disks_network_entropy(system: &System, test: &str) {
         assert_eq!(guest.run("findmnt -n -o SOURCE,FSTYPE /"), "/dev/vda ext4");
         assert_eq!(guest.run("cat /sys/class/misc/hw_random/rng_current"), "virtio_rng.0");
         random.push(guest.run("head -c 32 /dev/hwrng | od -An -tx1 | tr -d ' \\n'"));
-        addresses.push(address(&mut guest));
+        addresses.push(guest.address());
         assert_eq!(guest.run(&format!("ping -q -c 2 {ADDRESS} > /dev/null; echo $?")), "0");
     }
     assert_eq!(addresses, ADDRESSES);
@@ -175,7 +166,7 @@ fn every_stock_kernel_finds_its_disk_and_network() {
             guest.focus(number);
             let release = guest.run("uname -r");
             assert_eq!(release.contains("cloud"), kernels[number as usize].contains("cloud"), "{release}");
-            address(&mut guest);
+            guest.address();
             assert_eq!(guest.run("cat /sys/class/misc/hw_random/rng_current"), "virtio_rng.0");
             let sums = guest.run_within(
                 "dd if=/dev/urandom of=/root/x bs=1M count=4 conv=fsync 2>/dev/null; md5sum < /root/x; \
