@@ -8,13 +8,15 @@ use std::vec::Vec;
 
 use net_pd::Logic;
 use ring::link::State;
+use ring::mortal::{MortalPages, before_store};
 use ring::net::{Abilities, Buffer, Client, Offload, Server};
-use ring::pages::LocalPages;
 
 use crate::registers::{RECEIVE, Registers, TRANSMIT, flags, interrupt, mac, system};
 use crate::{DeviceError, Driver, Event};
 
-type Pages = LocalPages<0x8000>;
+mod deaths;
+
+type Pages = MortalPages<0x8000>;
 
 const SIZE: u16 = 2048;
 
@@ -103,6 +105,7 @@ impl Registers for Shared {
     }
 
     fn write(&mut self, offset: usize, value: u32) {
+        before_store();
         let mut model = self.state();
         match offset {
             interrupt::CLEAR => *model.registers.entry(interrupt::STATUS).or_default() &= !value,
@@ -127,6 +130,7 @@ impl Registers for Shared {
 }
 
 struct Bench<'a> {
+    pages: &'a Pages,
     device: Shared,
     driver: Driver<Shared, &'a Pages>,
     client: Client<&'a Pages>,
@@ -139,7 +143,7 @@ impl<'a> Bench<'a> {
 
     fn with(pages: &'a Pages, device: Shared) -> Self {
         let driver = Driver::new(device.clone(), Server::new(pages).unwrap());
-        let mut this = Self { device, driver, client: Client::new(pages).unwrap() };
+        let mut this = Self { pages, device, driver, client: Client::new(pages).unwrap() };
         this.settle();
         this
     }
