@@ -23,7 +23,7 @@ mod sdk;
 mod test;
 mod u_boot;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -56,7 +56,7 @@ enum Command {
     Disk {
         /// A copy of one's own, made if it is not there yet.
         #[arg(long, env = "DISK")]
-        disk: Option<PathBuf>,
+        disk: Option<String>,
     },
     /// Draw a system description as SVG.
     Graph(graph::Options),
@@ -100,8 +100,8 @@ fn run_command(command: Command) -> Result<()> {
         }
         Command::Sdk { board, stand_in: false } => sdk::build(&board, &sdk::Config::ALL),
         Command::Disk { disk } => {
-            let disk = disk.filter(|path| !path.as_os_str().is_empty());
-            let disk = disk.map_or_else(disk::provide, |path| disk::own(&path))?;
+            let disk = disk.filter(|path| !path.is_empty());
+            let disk = disk.map_or_else(disk::provide, |path| disk::own(Path::new(&path)))?;
             println!("{}", disk.display());
             Ok(())
         }
@@ -139,10 +139,39 @@ fn fetch(names: &[String]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use std::collections::BTreeSet;
+
+    use clap::error::ErrorKind;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn command_line_is_consistent() {
         super::Arguments::command().debug_assert();
+    }
+
+    /// The Makefile passes on every variable that it exports, empty where the user has not set it.
+    #[test]
+    fn an_empty_variable_is_no_error() {
+        let makefile = include_str!("../../../Makefile");
+        let (_, optional) = makefile.split_once("all optional").expect("the Makefile names them");
+        let (_, list) = optional.split_once("export ").expect("it exports them");
+        let (list, _) = list.split_once("\n\n").expect("the list ends");
+        let names: BTreeSet<&str> = list.split_whitespace().filter(|word| *word != "\\").collect();
+        let mut tried = BTreeSet::new();
+        for command in super::Arguments::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                let variable = argument.get_env().and_then(|name| name.to_str());
+                let Some(name) = variable.and_then(|name| names.get(name)) else { continue };
+                let option = format!("--{}=", argument.get_long().expect("an option's name"));
+                let error = super::Arguments::try_parse_from(["xtask", command.get_name(), &option]).err();
+                let kind = error.map(|error| error.kind());
+                assert!(
+                    matches!(kind, None | Some(ErrorKind::MissingRequiredArgument)),
+                    "{option}: {kind:?}"
+                );
+                tried.insert(*name);
+            }
+        }
+        assert!(tried.contains("DISK") && tried.contains("DEVICE_TREE"), "{tried:?}");
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! `xtask root-task`: boots a program for seL4 as the root task of our kernel, alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -23,9 +23,10 @@ pub struct Options {
     /// The program, an ELF file; or `test:NAME`, the root task tests/c/root/NAME.c.
     #[arg(long, env = "ROOT_TASK")]
     root_task: String,
-    /// A flattened device tree (a file) that the kernel hands to the program in BootInfo.
+    /// A flattened device tree (a file) that the kernel hands to the program in BootInfo; none if empty, as the
+    /// Makefile passes it on.
     #[arg(long, env = "DEVICE_TREE")]
-    device_tree: Option<PathBuf>,
+    device_tree: Option<String>,
     /// Build the image, do not boot it.
     #[arg(long)]
     build_only: bool,
@@ -49,7 +50,7 @@ pub fn run(options: &Options) -> Result<()> {
         None => PathBuf::from(&options.root_task),
     };
     let image = {
-        let tree = options.device_tree.as_deref().filter(|path| !path.as_os_str().is_empty());
+        let tree = options.device_tree.as_deref().filter(|path| !path.is_empty()).map(Path::new);
         microkit_tool::root_task::image(&sdk.board, &sdk.folder(), &program, tree)?
     };
     let folder = paths::build().join("root-task");
