@@ -4,7 +4,8 @@
 //! Symbols: `driver_ch`, `driver_link`, `driver_link_size`, and the regions that the device reaches, `driver_rx_data` (read),
 //! `driver_tx_data` (written), each with `_size` and `_paddr`; without `driver_ch` there is no uplink. For each client n = 0..=7 that
 //! there is, `client<n>_ch`, `client<n>_link`, `client<n>_link_size`, `client<n>_tx_data` (read) and `client<n>_rx_data` (written),
-//! each with `_size`. `config`, `config_size`: text, see `policy`; `dma_cached=false` if the device does not see the processor's caches. A console for its messages, see [`console_log`].
+//! each with `_size`. `config`, `config_size`: text, see `policy`; `dma_cached=false` if the device does not see the processor's
+//! caches. A console for its messages, see [`console_log`].
 #![no_std]
 #![no_main]
 

@@ -49,10 +49,8 @@ pub fn run(options: &Options) -> Result<()> {
         Some(name) => c::root_task(&sdk, name)?,
         None => PathBuf::from(&options.root_task),
     };
-    let image = {
-        let tree = options.device_tree.as_deref().filter(|path| !path.is_empty()).map(Path::new);
-        microkit_tool::root_task::image(&sdk.board, &sdk.folder(), &program, tree)?
-    };
+    let tree = options.device_tree.as_deref().filter(|path| !path.is_empty()).map(Path::new);
+    let image = microkit_tool::root_task::image(&sdk.board, &sdk.folder(), &program, tree)?;
     let folder = paths::build().join("root-task");
     std::fs::create_dir_all(&folder)?;
     let file = folder.join(format!("{}.img", options.config));

@@ -225,17 +225,23 @@ fn a_device_tree_is_in_extra_boot_information() {
 fn a_device_tree_that_is_not_in_free_memory_is_refused() {
     let image = range(BASE + 0x2_f000, BASE + 0x4_7000);
     let ram = [range(BASE, BASE + BYTES)];
-    for device_tree in [
+    let refused = |device_tree| {
+        let layout =
+            BootLayout { device_tree, ..layout(AddressSpace::BITS_40, &ram, BASE + 0x2_f000, image) };
+        SimMachine::kernel(BASE, BYTES).boot(&layout)
+    };
+    for tree in [
         range(BASE + BYTES, BASE + BYTES + 0x1000),
         range(BASE + 0x1000, BASE + 0x2000),
         range(image.start, image.start + 8),
         range(BASE + 0x4_8004, BASE + 0x4_9000),
-        range(BASE + 0x4_8000, u64::MAX),
+        range(BASE + BYTES - 0x1000, BASE + BYTES + 8),
     ] {
-        let layout =
-            BootLayout { device_tree, ..layout(AddressSpace::BITS_40, &ram, BASE + 0x2_f000, image) };
-        let refused = SimMachine::kernel(BASE, BYTES).boot(&layout);
-        assert!(refused.is_err(), "{device_tree:x?}");
+        assert_eq!(refused(tree), Err(BootError::BadDeviceTree), "{tree:x?}");
+    }
+    // There is no room for it in the address space.
+    for end in [1 << 40, u64::MAX] {
+        assert_eq!(refused(range(BASE + 0x4_8000, end)), Err(BootError::BadImage));
     }
 }
 
