@@ -213,7 +213,8 @@ impl Maker<'_> {
     }
 
     fn fault(&mut self) -> Fault {
-        match self.rng.below(5) {
+        match self.rng.below(6) {
+            5 => Fault::Vppi { irq: 27 },
             4 => Fault::Debug {
                 reason: self.rng.pick(&[0, 1, 2, 3]),
                 address: self.rng.below(5000),
