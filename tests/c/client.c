@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Calls a passive server, notifies a peer at once and deferred, looks at what the tool wrote into it. */
+/* Calls a passive server, notifies a peer at once and deferred, looks at what the tool wrote into it and at the peer's
+   registers, prints by the kernel. */
 #include "test.h"
 
 uintptr_t uart;
@@ -30,9 +31,32 @@ static void call(void)
     report("was answered", microkit_mr_get(5));
 }
 
+/* By a capability that the system description has put beside those that every program has. */
+static void look_at_the_peer(void)
+{
+    seL4_UserContext context = {0};
+    seL4_CPtr peer = microkit_cspace_root_slot_to_cptr(5);
+    check(!seL4_TCB_ReadRegisters(peer, seL4_False, 0, sizeof(context) / sizeof(seL4_Word), &context), "the peer's registers");
+    check(context.pc != 0, "the peer's program counter");
+    check(microkit_cspace_root_slot_to_cptr(64) == seL4_CapNull, "a slot that is not there");
+}
+
+/* Only a kernel that prints shows it. */
+static void print(void)
+{
+    microkit_dbg_puts("client prints ");
+    microkit_dbg_putc('<');
+    microkit_dbg_put8(200);
+    microkit_dbg_putc(' ');
+    microkit_dbg_put32(4000000000u);
+    microkit_dbg_puts(">\n");
+}
+
 void init(void)
 {
     check(constructed == 1, "constructors run once, before init");
+    look_at_the_peer();
+    print();
     report("begins with", *(const char *)greeting);
     check(greeting_length == 6, "length of the prefilled file");
     call();

@@ -25,12 +25,16 @@ static void start_guest(void)
     microkit_vcpu_arm_write_reg(VCPU, seL4_VCPUReg_VBAR, 0x40001000);
     check(microkit_vcpu_arm_read_reg(VCPU, seL4_VCPUReg_VBAR) == 0x40001000, "a vCPU's register");
     microkit_vcpu_arm_inject_irq(VCPU, 35, 0, 1, 0);
+    microkit_vcpu_arm_ack_vppi(VCPU, 27);
     microkit_vcpu_restart(VCPU, GUEST_ENTRY);
 }
 
 void init(void)
 {
     check(child_id == 9, "the child's number");
+    /* It has not run yet, and does because it is resumed. */
+    microkit_pd_stop(child_id);
+    microkit_pd_resume(child_id);
     start_guest();
 }
 
