@@ -5,11 +5,10 @@
 
 use core::fmt::Write;
 
-use sel4_microkit::sel4_sys::seL4_IPCBuffer;
 use sel4_microkit::{
     Child, Handler, Infallible, MessageInfo, get_mr, memory_region_symbol, protection_domain, set_mr,
 };
-use test_pds::Uart;
+use test_pds::{METHODS, Uart};
 
 /// Numbers, types and reasons of the interface (`seL4_BreakpointType`).
 const BREAKPOINT: u16 = 0;
@@ -23,18 +22,8 @@ const ON_WRITE: u64 = 1;
 /// Bytes of an instruction.
 const INSTRUCTION_BYTES: u64 = 4;
 
-/// The runtime keeps the IPC buffer to itself, and has no methods for debugging. This one, which the kernel does not see,
-/// lends the methods; of their words only the fifth travels in the buffer, and is put there by `set_mr`.
-const METHODS: seL4_IPCBuffer = seL4_IPCBuffer {
-    tag: 0,
-    msg: [0; 120],
-    userData: 0,
-    caps_or_badges: [0; 3],
-    receiveCNode: 0,
-    receiveIndex: 0,
-    receiveDepth: 0,
-};
-/// Where the direction of accesses is among the words of `SetBreakpoint`.
+/// Where the direction of accesses is among the words of `SetBreakpoint`: the only one that travels in the IPC buffer, where
+/// `set_mr` puts it.
 const ACCESS_WORD: usize = 4;
 
 struct Debugger {
