@@ -114,12 +114,9 @@ pub fn measure(
         let own = bulkhead(options, selection, plugin, (layout, definition), &loads)?;
         for load in &loads {
             let (own, bare) = (&own[load.name], &bare[load.name]);
-            results.add_load(
-                &format!("{}_{layout}", load.name),
-                own.instructions,
-                load.unit,
-                bare.instructions,
-            );
+            for row in rows(load.name, layout) {
+                results.add_load(&row, own.instructions, load.unit, bare.instructions);
+            }
             for (mark, event) in COUNTED {
                 let (per, units) = load.per;
                 let count = own.events.get(*mark).copied().unwrap_or(0.0) * units;
@@ -137,9 +134,21 @@ pub fn measure(
         // Both ends run on the one processor here: as much work as sending to the host and receiving from it.
         let legs = bare["tcp_to_host"].instructions + bare["tcp_from_host"].instructions;
         let both = &own[GUEST_TO_GUEST];
-        results.add_load(&format!("{GUEST_TO_GUEST}_{layout}"), both.instructions, "instructions/byte", legs);
+        for row in rows(GUEST_TO_GUEST, layout) {
+            results.add_load(&row, both.instructions, "instructions/byte", legs);
+        }
     }
     Ok(())
+}
+
+/// Names of a load's rows: one for each layout, and one without a layout in its name for the default layout. 4 KiB without a
+/// depth are those that wait for each other.
+fn rows(load: &str, layout: &str) -> Vec<String> {
+    let mut rows = vec![format!("{load}_{layout}")];
+    if layout == LAYOUTS[0].0 {
+        rows.push(load.strip_suffix("_qd1").unwrap_or(load).into());
+    }
+    rows
 }
 
 const GUEST_TO_GUEST: &str = "tcp_guest_to_guest";
@@ -447,6 +456,29 @@ mod tests {
         let (instructions, events) = ready_mark("b001 500 b0c0=3 b0c1=1").unwrap();
         assert_eq!((instructions, events["b0c0"], events["b0c1"]), (500, 3, 1));
         assert!(ready_mark("entry 4").is_none());
+    }
+
+    #[test]
+    fn rows_of_the_default_layout_have_plain_names() {
+        let peers = Peers::start().unwrap();
+        let loads = disk_loads().into_iter().chain(network_loads(&peers));
+        let names: Vec<&str> = loads.map(|load| load.name).chain([GUEST_TO_GUEST]).collect();
+        let rows: Vec<String> = names.iter().flat_map(|name| rows(name, LAYOUTS[0].0)).collect();
+        for row in [
+            "blk_read_seq",
+            "blk_write_seq",
+            "blk_rand_4k",
+            "tcp_to_host",
+            "tcp_guest_to_guest",
+            "udp_to_host",
+        ] {
+            assert_eq!(rows.iter().filter(|name| *name == row).count(), 1, "{row} in {rows:?}");
+        }
+        assert_eq!(rows_of_direct(&names), names.len(), "the other layout's have its name alone");
+    }
+
+    fn rows_of_direct(names: &[&str]) -> usize {
+        names.iter().flat_map(|name| rows(name, "direct")).filter(|row| row.ends_with("_direct")).count()
     }
 
     #[test]
