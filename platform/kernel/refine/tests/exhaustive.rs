@@ -140,7 +140,8 @@ fn budgets() {
 #[test]
 fn badged_senders() {
     let mut pair = world::busy_system();
-    let (write_only, without_grant) = (busy::FIRST_FREE, busy::FIRST_FREE + 1);
+    let (write_only, without_grant, read_only) =
+        (busy::FIRST_FREE, busy::FIRST_FREE + 1, busy::FIRST_FREE + 2);
     let mint = |to, rights, badge| {
         let words = [to, 64, UNBADGED, 64, rights, badge];
         invoke(slot::CNODE, Invocation::CNodeMint, &words, &[slot::CNODE])
@@ -150,6 +151,7 @@ fn badged_senders() {
         invoke(busy::TCB + 2, Invocation::TcbSuspend, &[], &[]),
         mint(write_only, 1, 5),
         mint(without_grant, 9, 7),
+        mint(read_only, 2, 7),
     ] {
         pair.step(&step).unwrap();
     }
@@ -159,11 +161,13 @@ fn badged_senders() {
         message(Syscall::Send, write_only, 0),
         message(Syscall::Call, write_only, 0),
         message(Syscall::Call, without_grant, 0),
+        message(Syscall::NBSend, read_only, 0),
+        message(Syscall::Send, read_only, 0),
         cancel(busy::BADGED_ENDPOINT),
         cancel(busy::BADGED_ENDPOINT + 2),
         message(Syscall::Recv, UNBADGED, busy::REPLY),
     ];
-    run(&pair, &steps, 4);
+    run(&pair, &steps, 3);
 }
 
 /// Who waits after a `YieldTo`, and the end of what it yielded to, while others run.

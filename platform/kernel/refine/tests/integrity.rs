@@ -8,7 +8,7 @@ use kernel_refine::partition::{self, ATTACKER, BYSTANDER, PEER, Partition, SERVE
 use kernel_refine::random::{self, Focus, Rng, describe};
 use kernel_refine::world::{self, invoke};
 use kernel_refine::{Step, compare, integrity};
-use kernel_spec::{Event, Holder, Obj, State, ThreadState};
+use kernel_spec::{Event, Holder, Obj, Slot, State, ThreadState};
 
 /// Sequences for each focus.
 const SEQUENCES: u64 = 4;
@@ -257,6 +257,37 @@ fn arbitrary_behaviour_changes_only_what_capabilities_allow() {
     for count in [attacks / 1000, served, signalled, granted, ended, peer_runs, bystander_runs] {
         assert!(count > 0, "{reached:?}");
     }
+}
+
+/// The server has said where a capability may come, and the attacker's call, which has no Grant, brings one.
+#[test]
+fn no_capability_comes_along_without_grant() {
+    let mut partition = system();
+    let (attacker, server) = (partition.thread(ATTACKER), partition.thread(SERVER));
+    let buffer = partition.pair.spec.buffer(server, true).expect("the server has a buffer");
+    for (offset, word) in [
+        (ipc::IPC_BUFFER_RECEIVE_CNODE, world::slot::CNODE),
+        (ipc::IPC_BUFFER_RECEIVE_INDEX, 64),
+        (ipc::IPC_BUFFER_RECEIVE_DEPTH, 64),
+    ] {
+        partition.pair.write_memory(buffer + offset, word);
+    }
+    let mut call = invoke(own::TO_SERVER, Invocation::CNodeCopy, &[1, 2], &[own::CHILD]);
+    call.regs[1] = MessageInfo::new(0, 0, 1, 2).0;
+    for (step, next) in [
+        // The child, which runs, stops itself; the initial thread lets the attacker go on.
+        (invoke(own::CHILD, Invocation::TcbSuspend, &[], &[]), None),
+        (invoke(Partition::ATTACKING[0], Invocation::TcbResume, &[], &[]), Some(attacker)),
+        (call, Some(server)),
+    ] {
+        let before = normal(&partition.pair.spec);
+        random::guarded(&mut partition.pair, &step)
+            .and_then(|()| integrity::check(&before, &normal(&partition.pair.spec), step.event))
+            .unwrap_or_else(|error| panic!("{}\n{error}", describe(&step)));
+        assert!(next.is_none() || partition.pair.spec.current == next, "{}", describe(&step));
+    }
+    let to = Slot { holder: Holder::CNode(partition.node(SERVER), world::RADIX), index: 64 };
+    assert_eq!(partition.pair.spec.cap(to), None);
 }
 
 /// The same for every thread of a system in which all share one CSpace: a step changes no more than what it names.

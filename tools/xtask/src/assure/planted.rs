@@ -5,7 +5,7 @@
 //! that is replaced. The text has to be there exactly once: what is stale is an error, also in this module's tests. First
 //! come the tests that find most in seconds, then, if they find nothing, all of them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -108,6 +108,10 @@ pub fn run(options: &Options) -> Result<()> {
     let wanted = |name: &str| options.filter.as_deref().is_none_or(|filter| name.contains(filter));
     let chosen: Vec<_> = all.iter().filter(|(name, _)| wanted(name)).collect();
     ensure!(!chosen.is_empty(), "no bug is called so");
+    let folder = paths::build().join("planted");
+    fs::create_dir_all(&folder)?;
+    let lock = File::create(folder.join("lock"))?;
+    lock.lock().context("waiting for another one that plants bugs")?;
     let tree = Tree::new()?;
     say("the kernel as it is");
     if let Some(test) = tree.quick()? {
