@@ -59,7 +59,7 @@ help:
 	@echo '  PORT_0=                    what guest 0 may do on the network, for example ,deny:client1; PORT_1 likewise'
 	@echo '  NET=                       options of the network: those of the netdev `user` of QEMU, for example'
 	@echo '                             hostfwd=tcp:127.0.0.1:2222-10.0.2.20:22, or another netdev with its options'
-	@echo '  STRIDE=1  MOST=400         of `make sweep`: after every so many instructions, of so many; VICTIMS=net_driver,...'
+	@echo '  STRIDE=1  MOST=100         of `make sweep`: at every so manieth point, of so many; VICTIMS=net_driver,...'
 	@echo '  BENCH=boots|calls|loads    one part of `make bench`'
 	@echo '  LOAD=blk_read_seq,...      of the loads only these; then BLK_LAYOUT= is the only layout if it is given, what bare'
 	@echo '                             QEMU needs is kept in build/bench, and PROFILE=1 says where the instructions go'

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod card;
 pub mod debugger;
 pub mod disk;

@@ -5,14 +5,24 @@
 //! written into it.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSegment, ObjectSymbol};
 
+use crate::access::{Access, Offset, Words, is_msr};
 use crate::debugger::{Debugger, PC};
 
+/// Most bytes of stack above the stack pointer.
+const STACK: u64 = 64 << 10;
+/// Number of the stack pointer among the debugger's registers, and in instructions that address memory.
+const SP: u32 = 31;
+/// Symbols with the addresses of devices' registers, where reading can have an effect.
+const REGISTERS: [&str; 4] = ["regs", "uart", "timer", "engine"];
+/// Bytes from there on that count as registers: no device of a driver has more.
+const REGISTERS_SIZE: u64 = 64 << 10;
 /// `svc #0`.
 const SVC: u32 = 0xd400_0001;
 /// `b .`.
@@ -81,6 +91,10 @@ pub struct Victim {
     text: Vec<u8>,
     /// Symbols with the address and, where there is one, the size of a ring.
     rings: Vec<(u64, Option<u64>)>,
+    /// Addresses of the program with its data and its IPC buffer.
+    image: Range<u64>,
+    /// Symbols with the address of a device's registers.
+    registers: Vec<u64>,
 }
 
 impl Victim {
@@ -101,7 +115,11 @@ impl Victim {
         let names = elf.symbols().filter_map(|symbol| Some((symbol.name().ok()?, symbol.address())));
         let rings = names.filter(|(name, _)| name.ends_with("link") || name.ends_with("queue"));
         let rings = rings.map(|(name, address)| (address, symbol(&format!("{name}_size")))).collect();
+        let ends = elf.segments().map(|segment| segment.address() + segment.size());
+        let end = ends.max().unwrap_or(start).next_multiple_of(PAGE) + PAGE;
         Ok(Self {
+            image: start..end,
+            registers: REGISTERS.into_iter().filter_map(symbol).collect(),
             name: name.into(),
             name_at: symbol("microkit_name").context("no microkit_name")?,
             start,
@@ -192,19 +210,37 @@ impl Victim {
         }
     }
 
-    /// Executes so many instructions of this PD, which the machine has stopped in, or fewer if it is about to wait for
-    /// what comes next. Gives how many. The machine stands at one of the PD's own instructions then.
+    /// Lets this PD, which the machine has stopped in, go on to the point of this number, counted from 0, or fewer if it is
+    /// about to wait for what comes next, or has executed `most` instructions. Gives how many points it has passed. A point
+    /// is an instruction that others can see an effect of: a store to memory that is not the PD's own, an access to a device
+    /// or a system register, a system call. The machine stands in front of it then, and always at one of the PD's own
+    /// instructions.
     ///
     /// # Errors
     /// The machine has ended, or the PD does not come back from a system call.
-    pub fn walk(&self, machine: &mut Debugger, most: usize, timeout: Duration) -> Result<usize> {
+    pub fn walk(
+        &self,
+        machine: &mut Debugger,
+        point: usize,
+        most: usize,
+        timeout: Duration,
+    ) -> Result<usize> {
         let receives = self.receives();
+        let devices = self.devices(machine)?;
         let mut pc = machine.register(PC)?;
-        for count in 0..most {
-            if self.word(pc) == Some(SVC) {
-                if receives.contains(&(pc + 4)) {
-                    return Ok(count);
+        let mut passed = 0;
+        for _ in 0..most {
+            let call = self.word(pc) == Some(SVC);
+            if call && receives.contains(&(pc + 4)) {
+                break;
+            }
+            if call || self.is_seen(machine, &devices, pc)? {
+                if passed == point {
+                    break;
                 }
+                passed += 1;
+            }
+            if call {
                 // Others may run until it goes on.
                 pc = self.go_on(machine, &[pc + 4], timeout)?;
                 continue;
@@ -214,7 +250,46 @@ impl Victim {
             // In the kernel, by an exception: on when it is back.
             pc = if self.word(next).is_some() { next } else { self.go_on(machine, &[pc, pc + 4], timeout)? };
         }
-        Ok(most)
+        Ok(passed)
+    }
+
+    /// Where the device's registers are that this PD, which the machine has stopped in, drives.
+    fn devices(&self, machine: &mut Debugger) -> Result<Vec<Range<u64>>> {
+        let devices = self.registers.iter().map(|&symbol| {
+            let address = value(machine, symbol)?;
+            Ok(address..address + REGISTERS_SIZE)
+        });
+        let devices: Result<Vec<_>> = devices.collect();
+        Ok(devices?.into_iter().filter(|device| device.start != 0).collect())
+    }
+
+    /// Whether others can see that the instruction at `pc`, which comes next, has been executed.
+    fn is_seen(&self, machine: &mut Debugger, devices: &[Range<u64>], pc: u64) -> Result<bool> {
+        let Some(word) = self.word(pc) else { return Ok(false) };
+        if is_msr(word) {
+            return Ok(true);
+        }
+        let Some(access) = Access::decode(word) else { return Ok(false) };
+        let base = machine.register(access.base)?;
+        let offset = match access.offset {
+            Offset::Number(number) => number as u64,
+            Offset::Register { number: SP, .. } => 0,
+            Offset::Register { number, words, shift } => {
+                let index = machine.register(number)?;
+                let index = match words {
+                    Words::Whole => index,
+                    Words::Unsigned => u64::from(index as u32),
+                    Words::Signed => i64::from(index as i32) as u64,
+                };
+                index << shift
+            }
+        };
+        let address = base.wrapping_add(offset);
+        let stack = machine.register(SP)?;
+        let is_own = self.image.contains(&address)
+            || (stack.saturating_sub(PAGE)..stack.saturating_add(STACK)).contains(&address);
+        let is_device = devices.iter().any(|device| device.contains(&address));
+        Ok(is_device || (access.stores && !is_own))
     }
 
     fn go_on(&self, machine: &mut Debugger, addresses: &[u64], timeout: Duration) -> Result<u64> {
@@ -222,29 +297,30 @@ impl Victim {
         found.with_context(|| format!("{} does not come back from the kernel to {addresses:x?}", self.name))
     }
 
-    /// Lets this PD get so many instructions far in what it does for one event. Short events are passed over, up to
-    /// `tries`; then it is half of a short one. Gives how far.
+    /// Lets this PD come to a [point](Self::walk) of what it does for one event. Events with fewer points are passed over, up
+    /// to `tries`; then it is half of a short one. Gives how many points it has passed.
     ///
     /// # Errors
     /// The machine has ended, or nothing comes.
     pub fn reach(
         &self,
         machine: &mut Debugger,
-        instructions: usize,
+        point: usize,
+        most: usize,
         tries: usize,
         timeout: Duration,
     ) -> Result<usize> {
         let mut longest = 0;
         for _ in 0..tries {
             self.wait_event(machine, timeout)?;
-            let walked = self.walk(machine, instructions, timeout)?;
-            if walked == instructions {
-                return Ok(walked);
+            let passed = self.walk(machine, point, most, timeout)?;
+            if passed == point {
+                return Ok(passed);
             }
-            longest = longest.max(walked);
+            longest = longest.max(passed);
         }
         self.wait_event(machine, timeout)?;
-        self.walk(machine, longest / 2, timeout)
+        self.walk(machine, longest / 2, most, timeout)
     }
 
     /// Brings the PD, which the machine has stopped in, to its end.
@@ -275,14 +351,10 @@ impl Victim {
     /// # Errors
     /// The machine has ended.
     fn scribble(&self, machine: &mut Debugger, junk: Junk) -> Result<usize> {
-        let mut value = |address: u64| -> Result<u64> {
-            let bytes = machine.read(address, 8)?.context("a symbol that is not mapped")?;
-            Ok(bytes.try_into().map(u64::from_le_bytes).unwrap_or_default())
-        };
         let mut regions = Vec::new();
         for &(address, size) in &self.rings {
-            let size = size.map_or(Ok(PAGE), &mut value)?;
-            regions.push((value(address)?, size as usize));
+            let size = size.map_or(Ok(PAGE), |size| value(machine, size))?;
+            regions.push((value(machine, address)?, size as usize));
         }
         regions.retain(|&(address, size)| address != 0 && size != 0);
         for &(address, size) in &regions {
@@ -305,4 +377,10 @@ impl Victim {
         }
         Ok(())
     }
+}
+
+/// The value of a variable of whoever the machine has stopped in.
+fn value(machine: &mut Debugger, address: u64) -> Result<u64> {
+    let bytes = machine.read(address, 8)?.context("a symbol that is not mapped")?;
+    Ok(bytes.try_into().map(u64::from_le_bytes).unwrap_or_default())
 }

@@ -23,8 +23,10 @@ const LONG: Duration = Duration::from_secs(400);
 const SOON: Duration = Duration::from_secs(120);
 /// Between a restart and the next kill.
 const PAUSE: Duration = Duration::from_millis(1000);
-/// Events that are followed, to know how many instructions one takes.
+/// Events that are followed, to know how many points one has.
 const EVENTS: usize = 6;
+/// The same for a sweep, which is to find the longest.
+const SWEEP_EVENTS: usize = 40;
 /// Most events that are passed over for a longer one: there are four a second at which a PD only tells its watchdog that it
 /// runs.
 const TRIES: usize = 8;
@@ -32,10 +34,14 @@ const TRIES: usize = 8;
 const SWEEP_TRIES: usize = 40;
 /// Most instructions of one that are followed. Emulated time goes on while the debugger steps, and the kernel takes it from
 /// the PD's budget: after many steps a server could keep its callers waiting for longer than the watchdog lets them.
-const MOST: usize = 400;
+const STEPS: usize = 1000;
 /// The same for a VMM, whose program runs in the other one too: the machine stops at what both come to.
-const VMM_MOST: usize = 300;
+const VMM_STEPS: usize = 300;
 const VMM_TRIES: usize = 4;
+/// Most points of a VMM's event.
+const VMM_POINTS: usize = 20;
+/// Most points of an event that a sweep looks for.
+const MOST: usize = 100;
 /// Most kills of a sweep until the guests are asked whether they have noticed.
 const AT_ONCE: usize = 60;
 
@@ -82,7 +88,7 @@ const LOAD: &[(&str, &str)] = &[
     ),
     ("stream", "test \"$(nc -N ADDRESS PORT < /root/file | md5sum | cut -c1-32)\" = SUM"),
     ("clock", "cat /sys/class/rtc/rtc0/time > /dev/null && sleep 0.5"),
-    ("entropy", "test $(head -c 64 /dev/hwrng | wc -c) = 64 && sleep 0.5"),
+    ("entropy", "test $(head -c 2k /dev/hwrng | wc -c) = 2048 && sleep 0.5"),
     ("console", "echo tick > /dev/console && echo tick > /dev/hvc0 && sleep 0.5"),
 ];
 
@@ -159,15 +165,15 @@ fn victims() -> Vec<Victim> {
     victims
 }
 
-/// How many instructions it takes for some events, at most `most`, shortest first.
-fn lengths(machine: &mut Debugger, victim: &Victim, most: usize) -> [usize; EVENTS] {
-    let mut lengths = [0; EVENTS];
+/// How many points some events have, at most `most`, fewest first.
+fn lengths<const COUNT: usize>(machine: &mut Debugger, victim: &Victim, most: usize) -> [usize; COUNT] {
+    let mut lengths = [0; COUNT];
     for length in &mut lengths {
         victim.wait_event(machine, SOON).unwrap();
-        *length = victim.walk(machine, most, SOON).unwrap();
+        *length = victim.walk(machine, most, STEPS, SOON).unwrap();
     }
     lengths.sort_unstable();
-    println!("{}: instructions for events: {lengths:?}", victim.name);
+    println!("{}: points of events: {lengths:?}", victim.name);
     lengths
 }
 
@@ -180,19 +186,19 @@ fn ways(victim: &Victim, random: u64) -> Vec<Way> {
     ways
 }
 
-/// Kills a victim `aim` instructions behind an event's beginning, and waits for its next life. Gives how far it got: less,
-/// if `tries` events were shorter.
+/// Kills a victim at a point of an event, and waits for its next life. Gives the point's number, counted from 0: less than
+/// `aim` if `tries` events had fewer.
 fn kill(machine: &mut Debugger, victim: &Victim, way: Way, aim: usize, tries: usize) -> usize {
     // The last one that was killed takes up its work.
     machine.run(PAUSE).unwrap();
-    let reached = victim.reach(machine, aim, tries, SOON).unwrap();
+    let reached = victim.reach(machine, aim, STEPS, tries, SOON).unwrap();
     let begin = Instant::now();
     let killed = victim.kill(machine, way).unwrap();
     victim
         .wait_reborn(machine, &killed, LONG)
-        .unwrap_or_else(|error| panic!("{way:?} after {reached} instructions: {error}"));
+        .unwrap_or_else(|error| panic!("{way:?} at point {reached}: {error}"));
     let taken = begin.elapsed().as_millis();
-    println!("{}: {way:?} after {reached} of {aim} instructions, restarted in {taken} ms", victim.name);
+    println!("{}: {way:?} at point {reached}, wanted {aim}, restarted in {taken} ms", victim.name);
     reached
 }
 
@@ -200,7 +206,7 @@ fn kill(machine: &mut Debugger, victim: &Victim, way: Way, aim: usize, tries: us
 fn sample(machine: &mut Debugger, points: usize, seed: u64) {
     let mut state = seed;
     for victim in &victims() {
-        let lengths = lengths(machine, victim, MOST);
+        let lengths = lengths::<EVENTS>(machine, victim, STEPS);
         for _ in 0..points {
             for way in ways(victim, next(&mut state)) {
                 // Somewhere in one of the longer events: the short ones may be the watchdog's.
@@ -212,7 +218,7 @@ fn sample(machine: &mut Debugger, points: usize, seed: u64) {
     }
 }
 
-/// Kills each victim in each way after every `stride`-th instruction of an event. What it has done is kept in
+/// Kills each victim in each way at every `stride`-th point of an event, of the first `most`. What it has done is kept in
 /// `build/sweep/passed`, so that it goes on there if it is run again.
 fn sweep(stride: usize, most: usize) {
     let file = harness::root().join("build/sweep/passed");
@@ -220,7 +226,7 @@ fn sweep(stride: usize, most: usize) {
     let mut passed = std::fs::read_to_string(&file).unwrap_or_default();
     let has_passed =
         |passed: &str, name: &str| passed.lines().any(|line| line.split(',').next() == Some(name));
-    let end = |victim: &Victim| format!("{}: every {stride} of {most}", victim.name);
+    let end = |victim: &Victim| format!("{}: every {stride} of {most} points", victim.name);
     let victims = victims();
     while victims.iter().any(|victim| !has_passed(&passed, &end(victim))) {
         let mut done = Vec::new();
@@ -230,9 +236,10 @@ fn sweep(stride: usize, most: usize) {
                 if room == 0 {
                     break;
                 }
-                let longest = lengths(machine, victim, most).into_iter().max().unwrap_or_default();
-                let points = (0..longest).step_by(stride).flat_map(|aim| {
-                    let named = move |way| (aim, way, format!("{}: {way:?} after {aim}", victim.name));
+                let longest =
+                    lengths::<SWEEP_EVENTS>(machine, victim, most).into_iter().max().unwrap_or_default();
+                let points = (0..=longest).step_by(stride).flat_map(|aim| {
+                    let named = move |way| (aim, way, format!("{}: {way:?} at point {aim}", victim.name));
                     ways(victim, aim as u64).into_iter().map(named)
                 });
                 let left: Vec<_> = points.filter(|(_, _, name)| !has_passed(&passed, name)).collect();
@@ -277,8 +284,8 @@ fn number(name: &str, default: u64) -> u64 {
     value.map_or(default, |value| value.parse().unwrap())
 }
 
-/// `KILLS` is the number of times that each is killed in each way, `SEED` decides where. With `STRIDE` it is after every so
-/// many instructions instead, of the first `MOST` of an event.
+/// `KILLS` is the number of times that each is killed in each way, `SEED` decides where. With `STRIDE` it is at every so
+/// manieth point instead, of the first `MOST` of an event.
 #[test]
 fn drivers_and_virtualisers_die_under_load_and_guests_see_a_pause() {
     match number("STRIDE", 0) {
@@ -306,9 +313,9 @@ fn vmm_dies_and_takes_only_its_own_guest_with_it() {
         let mark = guest.console().mark();
         let mut machine = Debugger::connect(&port).unwrap();
         let begin = Instant::now();
-        let aim = next(&mut state) as usize % VMM_MOST;
-        let reached = vmm.reach(&mut machine, aim, VMM_TRIES, SOON).unwrap();
-        println!("{way:?} after {reached} instructions, reached in {} ms", begin.elapsed().as_millis());
+        let aim = next(&mut state) as usize % VMM_POINTS;
+        let reached = vmm.reach(&mut machine, aim, VMM_STEPS, VMM_TRIES, SOON).unwrap();
+        println!("{way:?} at point {reached}, reached in {} ms", begin.elapsed().as_millis());
         let killed = vmm.kill(&mut machine, way).unwrap();
         vmm.wait_reborn(&mut machine, &killed, LONG).unwrap();
         machine.detach().unwrap();
