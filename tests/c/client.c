@@ -7,6 +7,8 @@ uintptr_t uart;
 /* Set by the tool: a region's address and the length of the file in it, the number of a channel. */
 uintptr_t greeting;
 uint64_t greeting_length;
+/* What is in boot information. */
+uintptr_t tree;
 seL4_Word server_channel;
 #define PEER 2
 
@@ -59,6 +61,7 @@ void init(void)
     print();
     report("begins with", *(const char *)greeting);
     check(greeting_length == 6, "length of the prefilled file");
+    check(tree == 0x20001000 && *(const uint64_t *)tree == 0, "no device tree");
     call();
     /* A channel that is not there is refused without harm. */
     microkit_notify(40);

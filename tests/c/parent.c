@@ -7,6 +7,7 @@ uintptr_t uart;
 uintptr_t guest_ram;
 seL4_Word child_id;
 #define VCPU 3
+#define INTEGER 10
 #define GUEST_ENTRY 0x40000000
 #define CHILD_ENTRY 0x200000
 
@@ -66,6 +67,13 @@ seL4_Bool fault(microkit_child child, microkit_msginfo msginfo, microkit_msginfo
     static unsigned faults = 0;
     if (child == VCPU) {
         return guest_fault(msginfo, reply_msginfo);
+    }
+    if (child == INTEGER) {
+        /* An instruction of the FPU traps (EC 7); seL4 with hypervisor support makes that a virtual CPU's fault. */
+        check(seL4_MessageInfo_get_label(msginfo) == seL4_Fault_VCPUFault, "kind of the FPU's fault");
+        report("keeps a child from the FPU", seL4_Fault_VCPUFault_get_HSR(seL4_getFault(msginfo)) >> 26);
+        microkit_pd_stop(child);
+        return seL4_False;
     }
     check(child == child_id, "number of the child");
     check(seL4_isVMFault_tag(msginfo), "kind of the fault");

@@ -252,6 +252,7 @@ fn programs_in_c_have_the_whole_interface() {
             "TEST parent has a guest with 000000000000002b",
             "TEST child starts 0000000000000003",
             "TEST parent saw a fault at 0000000000000030",
+            "TEST parent keeps a child from the FPU 0000000000000007",
         ] {
             assert!(text.contains(line), "no {line:?} in {text}");
         }
@@ -259,6 +260,27 @@ fn programs_in_c_have_the_whole_interface() {
         let complaint = "client microkit_notify: invalid channel given '40'";
         for line in [complaint, "client prints <200 4000000000>"] {
             assert_eq!(text.contains(line), debug, "only a kernel that prints shows it: {text}");
+        }
+    }
+}
+
+/// The numbers in brackets behind a word.
+fn numbers(line: &str, word: &str) -> Vec<u64> {
+    let list = line.split(&format!("{word} [")).nth(1).unwrap().split(']').next().unwrap();
+    list.split(", ").map(|number| number.parse().unwrap()).collect()
+}
+
+#[test]
+fn domains_have_their_turns_whoever_is_in_them() {
+    let mut emulator = boot("domains", false);
+    for (name, own, others) in [("first", 4000, 10_000), ("second", 10_000, 4000)] {
+        emulator.expect(&format!("TEST {name} turns"), TIMEOUT).unwrap();
+        emulator.console().wait_quiet(Duration::from_secs(1), TIMEOUT);
+        let text = emulator.console().text();
+        let line = text.lines().find(|line| line.contains(&format!("TEST {name} turns"))).unwrap();
+        for (word, wanted) in [("turns", own), ("breaks", others)] {
+            let found = numbers(line, word);
+            assert!(found.iter().all(|&time| time.abs_diff(wanted) < 50), "{wanted} microseconds: {line}");
         }
     }
 }

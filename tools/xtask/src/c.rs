@@ -18,7 +18,7 @@ pub fn named_in(description: &str) -> bool {
     description.contains("path=\"c/")
 }
 
-/// Builds those that are protection domains into `folder/c/`.
+/// Builds those that are protection domains into `folder/c/`, `NAME.elf`, and as `NAME_stripped.elf` without symbols.
 ///
 /// # Errors
 /// There is no clang, or one does not build.
@@ -31,8 +31,11 @@ pub fn build(sdk: &Sdk, folder: &Path) -> Result<()> {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "c") {
             let name = path.file_stem().context("a file without a name")?.display().to_string();
-            let elf = program(sdk, &path, &["-lmicrokit", "-Tmicrokit.ld"])?;
+            let arguments = ["-lmicrokit", "-Tmicrokit.ld"];
+            let elf = program(sdk, &path, &arguments)?;
             sdk::install(&elf, &programs.join(format!("{name}.elf")))?;
+            let stripped = program(sdk, &path, &[&arguments[..], &["--strip-all"]].concat())?;
+            sdk::install(&stripped, &programs.join(format!("{name}_stripped.elf")))?;
         }
     }
     Ok(())
