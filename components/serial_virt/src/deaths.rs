@@ -162,6 +162,7 @@ impl Mortal for Bench {
             before_store();
             client.told = true;
         }
+        self.console.tell_restart();
         self.service();
     }
 

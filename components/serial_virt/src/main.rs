@@ -209,6 +209,7 @@ fn init() -> impl Handler {
         // Everybody may have waited for the former start; output may have waited, too.
         this.driver.notify();
         this.clients.iter().flatten().for_each(Channel::notify);
+        console(Virtualiser::tell_restart);
         this.service();
     }
     this

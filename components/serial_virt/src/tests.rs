@@ -374,3 +374,13 @@ fn a_client_that_only_writes_is_shown_and_loses_what_is_typed_for_it() {
     assert!(shown[..count].windows(5).any(|part| part == b"hello"));
     assert!(virtualiser.take_driver_error().is_none());
 }
+
+#[test]
+fn a_restart_is_told_with_who_has_the_input_now() {
+    let memory: [Memory; 6] = core::array::from_fn(|_| Memory::new());
+    let mut bench = Bench::new(&memory, 2, false);
+    bench.virtualiser.tell_restart();
+    assert!(bench.service().notify.driver);
+    let shown = bench.shown();
+    assert!(shown.contains("console: restarted, input goes to 0 (a)"), "{shown}");
+}

@@ -200,8 +200,20 @@ impl<M: RingMemory> Virtualiser<M> {
         self.notify_input(outcome);
         self.focus = client;
         self.awaiting_echo = false;
-        let name = self.name(client);
-        self.add_notice(format_args!("console: input goes to {client} ({name})"));
+        self.tell_focus("");
+    }
+
+    /// Says that this console has been restarted, and so who has the input now: with more than one client it need not be who
+    /// had it before. Once, when all clients have been added.
+    pub fn tell_restart(&mut self) {
+        if self.clients.len() > 1 {
+            self.tell_focus("restarted, ");
+        }
+    }
+
+    fn tell_focus(&mut self, event: &str) {
+        let (client, name) = (self.focus, self.name(self.focus));
+        self.add_notice(format_args!("console: {event}input goes to {client} ({name})"));
     }
 
     fn toggle_exclusive(&mut self) {
