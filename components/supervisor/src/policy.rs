@@ -6,6 +6,9 @@ use crate::{MAX_CHILDREN, Settings};
 /// What a beat counts in which everybody could have run; one in which the machine may have had no time for somebody counts 1.
 const FULL: u64 = 4;
 
+/// From so many on a child is silent, that is, may be what its clients wait for: it has had a beat to answer in.
+const SILENT: u64 = 2 * FULL;
+
 /// What to do with a child that crashed or hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -82,8 +85,10 @@ impl Policy {
     /// leave nothing to anybody else.
     ///
     /// Of several that are silent it is the one with the lowest number, and everybody else gets more time, because a PD
-    /// that waits for one that hangs cannot answer either. So servers have lower numbers than their clients. One that has
-    /// just been started may take longer, and speaks for those after it, too.
+    /// that waits for one that hangs cannot answer either. So servers have lower numbers than their clients. A client may
+    /// have been silent for longer than its server: then it is for the server's deadline that everybody waits, but not for
+    /// longer than another deadline, or several servers could keep a client from being restarted by taking turns. One that
+    /// has just been started may take longer, and speaks for those after it, too.
     pub fn beat(&mut self, everybody_could_run: bool) -> Option<usize> {
         self.now += 1;
         let [deadline, start] =
@@ -95,8 +100,13 @@ impl Policy {
             }
         }
         let first = self.children.iter().position(|child| child.silent() >= deadline)?;
-        let child = self.children.get(first)?;
-        let allowed = if child.has_answered() { deadline } else { start.max(deadline) };
+        let (servers, child) = (self.children.get(..first)?, self.children.get(first)?);
+        let may_wait = servers.iter().any(|server| server.silent() >= SILENT);
+        let allowed = match (child.has_answered(), may_wait) {
+            (true, false) => deadline,
+            (true, true) => deadline.saturating_mul(2),
+            (false, _) => start.max(deadline),
+        };
         (child.silent() >= allowed).then_some(first)
     }
 

@@ -79,6 +79,26 @@ fn who_waits_for_a_hanging_server_is_not_restarted_with_it() {
 }
 
 #[test]
+fn a_server_is_restarted_before_a_client_that_was_silent_earlier() {
+    let mut policy = Policy::new(SETTINGS, 0b11);
+    assert_eq!(beats(&mut policy, 1, &[0, 1]), []);
+    // The client is late by itself for a beat, and then waits for a server that hangs.
+    assert_eq!(beats(&mut policy, 1, &[0]), []);
+    assert_eq!(beats(&mut policy, SETTINGS.deadline, &[]), [0]);
+}
+
+#[test]
+fn servers_that_are_late_in_turns_do_not_keep_a_client_from_being_restarted() {
+    let mut policy = Policy::new(SETTINGS, 0b111);
+    assert_eq!(beats(&mut policy, 1, &[0, 1, 2]), []);
+    let mut late = Vec::new();
+    for beat in 0..2 * SETTINGS.deadline {
+        late.extend(beats(&mut policy, 1, &[[0, 1][beat as usize / 2 % 2]]));
+    }
+    assert_eq!(late, [2]);
+}
+
+#[test]
 fn too_many_restarts_in_the_window_are_the_end() {
     let mut policy = Policy::new(SETTINGS, 1);
     for count in 1..=3 {
