@@ -28,6 +28,12 @@ fn expect(emulator: &mut Emulator, patterns: &[&str]) {
     }
 }
 
+/// The PDs whose faults the monitor reported, in this order.
+fn faulting_pds(text: &str) -> Vec<&str> {
+    let reports = text.lines().filter_map(|line| line.split_once("MON|ERROR: faulting PD: "));
+    reports.map(|(_, name)| name).collect()
+}
+
 #[test]
 fn debug_platform_prints_and_release_is_silent() {
     let mut debug = boot("hello", true);
@@ -42,11 +48,7 @@ fn every_kind_of_fault_is_reported_and_takes_nobody_else() {
     let mut emulator = boot("crashes", true);
     expect(&mut emulator, &["TEST survivor alive"]);
     let text = emulator.console().text();
-    let reports: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.split_once("MON|ERROR: faulting PD: "))
-        .map(|(_, name)| name)
-        .collect();
+    let reports = faulting_pds(&text);
     for name in [
         "crash_null",
         "crash_write",
@@ -163,6 +165,24 @@ fn interrupts_and_time_work_with_a_gicv3() {
     machine.time = harness::Time::Deterministic;
     let mut emulator = harness::start(&machine);
     timer_clients_pass(&mut emulator);
+}
+
+/// A board's description says whether it does.
+#[test]
+fn the_physical_timer_faults_where_user_level_does_not_have_it() {
+    let system = System::of("tests/systems/physical_timer.xml").debug();
+    for (system, has_it) in [(system.clone(), true), (system.raspberry_pi(), false)] {
+        let mut machine = system.machine();
+        machine.time = harness::Time::Deterministic;
+        let mut emulator = harness::start(&machine);
+        expect(&mut emulator, &["TEST survivor alive"]);
+        let text = emulator.console().text();
+        let all = ["read_ctl", "read_cval", "read_tval", "write_ctl", "write_cval", "write_tval"];
+        let expected = if has_it { &[][..] } else { &all };
+        assert_eq!(faulting_pds(&text), expected, "{text}");
+        let reason = "VCPUFault: system register or system instruction (ESR 0x62";
+        assert_eq!(text.matches(reason).count(), expected.len(), "{text}");
+    }
 }
 
 #[test]

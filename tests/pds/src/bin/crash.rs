@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Faults, in the way that its name in the system description says: `crash_null`, `crash_write`, `crash_jump`,
 //! `crash_stack`, `crash_undefined`, `crash_syscall`, `crash_capability`, `crash_panic`, `crash_channel`,
-//! `crash_error` (when notified).
+//! `crash_error` (when notified); by a register of the physical timer: `read_ctl`, `read_cval`, `read_tval`, `write_ctl`,
+//! `write_cval`, `write_tval`.
 #![no_std]
 #![no_main]
 
@@ -67,6 +68,18 @@ fn init() -> impl Handler {
         }
         "crash_panic" => panic!("as told"),
         "crash_channel" => Channel::new(61).notify(),
+        // SAFETY: where these do not fault they change nothing but a timer that stays off (Arm DDI 0487, D19.12).
+        "read_ctl" => unsafe { asm!("mrs {}, cntp_ctl_el0", out(reg) _) },
+        // SAFETY: as above.
+        "read_cval" => unsafe { asm!("mrs {}, cntp_cval_el0", out(reg) _) },
+        // SAFETY: as above.
+        "read_tval" => unsafe { asm!("mrs {}, cntp_tval_el0", out(reg) _) },
+        // SAFETY: as above.
+        "write_ctl" => unsafe { asm!("msr cntp_ctl_el0, xzr") },
+        // SAFETY: as above.
+        "write_cval" => unsafe { asm!("msr cntp_cval_el0, xzr") },
+        // SAFETY: as above.
+        "write_tval" => unsafe { asm!("msr cntp_tval_el0, xzr") },
         _ => {}
     }
     Crash
