@@ -98,5 +98,5 @@ setup:
 
 .PHONY: clean
 clean:
-	rm -rf target build/cargo build/sdk build/image build/test build/bench build/bench.json build/graph.svg build/root-task \
+	rm -rf target build/cargo build/sdk build/families build/image build/test build/bench build/bench.json build/graph.svg build/root-task \
 		build/$(BOARD)

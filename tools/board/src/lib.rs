@@ -27,6 +27,8 @@ const GICV3_FRAME: u64 = 0x1_0000;
 pub struct Board {
     /// Board name, as in the SDK's `board/` folder.
     pub name: String,
+    /// Whose other members differ from it by memory, mostly: they share `family/<family>.toml`.
+    pub family: Option<String>,
     /// CPU model, as the emulator calls it.
     pub cpu: String,
     /// Cores that the kernel uses.
@@ -319,7 +321,7 @@ impl Board {
                 .map_err(|error| BoardError::Syntax { source_name: name, error: Box::new(error) })
         };
         let mut table = read(path)?;
-        let Some(family) = table.remove("family") else {
+        let Some(family) = table.get("family") else {
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path)
                 .map_err(|source| BoardError::Read { path: name.clone(), source })?;

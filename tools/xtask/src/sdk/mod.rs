@@ -189,10 +189,15 @@ fn build_config(board: &Board, config: Config, extension: bool, folder: &Path) -
     }
     let elf = folder.join("elf");
     let include = folder.join("include");
+    let interface = board.family.as_ref().map(|family| interface(family, config.name()));
     for (name, text) in files::all(board, config, extension)? {
-        let path = folder.join(name);
-        fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        write(&path, &text)?;
+        // Programs are not built by where memory is.
+        let shared = interface.as_ref().filter(|_| name != "platform_gen.json");
+        for folder in [Some(&folder.to_path_buf()), shared].into_iter().flatten() {
+            let path = folder.join(&name);
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            write(&path, &text)?;
+        }
     }
     let library = paths::root().join("platform/libmicrokit");
     install(&library.join("include/microkit.h"), &include.join("microkit.h"))?;
@@ -248,19 +253,31 @@ pub fn user_build<'a>(
 ) -> Build<'a> {
     // Builds with another SDK's constants are kept apart, so that changing to and fro rebuilds nothing.
     let vendor = if sdk.is_ours() { "ours".to_string() } else { mangled(&sdk.root) };
+    // Those for boards of a family are the same.
+    let family = board(&sdk.board).ok().filter(|_| sdk.is_ours()).and_then(|board| board.family);
+    let (root, board) = match family {
+        Some(family) => (paths::build().join(FAMILIES), family),
+        None => (sdk.root.clone(), sdk.board.clone()),
+    };
     Build {
         packages,
         features,
         target: Some(TARGET_USER),
-        folder: format!("{}-{}-{vendor}", sdk.board, sdk.config),
+        folder: format!("{board}-{}-{vendor}", sdk.config),
         link_arguments,
         environment: vec![
-            ("MICROKIT_SDK", sdk.root.clone().into()),
-            ("MICROKIT_BOARD", sdk.board.clone().into()),
+            ("MICROKIT_SDK", root.into()),
+            ("MICROKIT_BOARD", board.into()),
             ("MICROKIT_CONFIG", sdk.config.clone().into()),
-            ("BOARD", sdk.board.clone().into()),
         ],
     }
+}
+
+/// Below `build/`: as an SDK's, what the kernel's interface looks like to programs on the boards of a family.
+const FAMILIES: &str = "families";
+
+fn interface(family: &str, config: &str) -> PathBuf {
+    paths::build().join(FAMILIES).join("board").join(family).join(config)
 }
 
 /// A path as one file name.
