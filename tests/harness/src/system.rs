@@ -24,6 +24,7 @@ const RASPBERRY_PI: &str = "rpi4b_2gb";
 /// The Makefile's variables: those of the user's run are not meant for a test's.
 pub const USERS_VARIABLES: &[&str] = &[
     "BOARD",
+    "VARIANT",
     "CONFIG",
     "SYSTEM",
     "KERNEL",
@@ -97,21 +98,26 @@ pub fn root_task(name: &str, device_tree: Option<&Path>) -> Machine {
     let output = command.output().expect("xtask starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let image = String::from_utf8_lossy(&output.stdout);
-    board_machine(BOARD, Path::new(image.trim()))
+    board_machine(BOARD, None, Path::new(image.trim()))
 }
 
 /// A system to be booted: a description and what `make run` could be told about it.
 #[derive(Clone, Debug)]
 pub struct System {
     board: &'static str,
+    /// Another choice among the board's devices.
+    variant: Option<&'static str>,
     /// Further arguments of `xtask image`.
     arguments: Vec<String>,
 }
 
 /// An emulated board with an image.
-fn board_machine(name: &str, image: &Path) -> Machine {
+fn board_machine(name: &str, variant: Option<&str>, image: &Path) -> Machine {
     let file = root().join("kernel-config").join(format!("{name}.toml"));
-    let board = board::Board::load(&file).expect("the board's description");
+    let mut board = board::Board::load(&file).expect("the board's description");
+    if let Some(variant) = variant {
+        board = board.variant(variant).expect("a variant of the board");
+    }
     let mut machine = Machine::of_board(&board, image).expect("a board that is emulated");
     machine.program = emulator::program::of(&board, &root()).expect("a QEMU that has the board");
     machine
@@ -121,7 +127,7 @@ impl System {
     /// The system of a description, a path from the root of the checkout.
     #[must_use]
     pub fn of(description: &str) -> Self {
-        Self { board: BOARD, arguments: vec![format!("--system={description}"), "--config=release".into()] }
+        Self { board: BOARD, variant: None, arguments: vec![format!("--system={description}"), "--config=release".into()] }
     }
 
     /// One guest with a console, from its initramfs.
@@ -156,6 +162,13 @@ impl System {
     pub const fn raspberry_pi(mut self) -> Self {
         self.board = RASPBERRY_PI;
         self
+    }
+
+    /// For a variant of the board.
+    #[must_use]
+    pub fn variant(mut self, name: &'static str) -> Self {
+        self.variant = Some(name);
+        self.with(format!("--variant={name}"))
     }
 
     /// In configuration `benchmark` of the platform.
@@ -257,7 +270,7 @@ impl System {
     pub fn machine(&self) -> Machine {
         let output = self.try_build();
         assert!(output.status.success(), "{:?}: {}", self.arguments, String::from_utf8_lossy(&output.stderr));
-        board_machine(self.board, &self.folder().join("loader.img"))
+        board_machine(self.board, self.variant, &self.folder().join("loader.img"))
     }
 
     /// Builds and boots it.

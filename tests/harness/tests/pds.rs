@@ -193,7 +193,16 @@ fn firmware_answers_a_pd_that_may_issue_smcs() {
 
 #[test]
 fn console_tags_lines_and_gives_the_input_to_who_has_the_focus() {
-    let mut emulator = System::of("tests/systems/console.xml").start();
+    console_works(&System::of("tests/systems/console.xml"));
+}
+
+#[test]
+fn the_raspberry_pis_mini_uart_is_a_console_as_well() {
+    console_works(&System::of("tests/systems/console.xml").raspberry_pi().variant("mini_uart"));
+}
+
+fn console_works(system: &System) {
+    let mut emulator = system.start();
     expect(&mut emulator, &["hello from first"]);
     expect(&mut emulator, &["hello from second"]);
     let text = emulator.console().text();

@@ -23,7 +23,12 @@ pub(crate) fn check(board: &Board) -> Result<(), Fault> {
         self::device(board, name, device)?;
     }
     disjoint_devices(board)?;
-    roles(board)?;
+    roles("roles", board)?;
+    for (name, variant) in &board.variants {
+        let mut other = board.clone();
+        other.apply(variant.clone());
+        roles(&format!("variants.{name}.roles"), &other)?;
+    }
     if !board.devices.contains_key(&board.kernel.console) {
         return fault("kernel.console", format!("no device '{}' under [devices]", board.kernel.console));
     }
@@ -89,9 +94,9 @@ fn memory(board: &Board) -> Result<(), Fault> {
 }
 
 /// A role is one of a device that there is, under a name that no other device has.
-fn roles(board: &Board) -> Result<(), Fault> {
+fn roles(table: &str, board: &Board) -> Result<(), Fault> {
     for (name, role) in &board.roles {
-        let key = format!("roles.{name}");
+        let key = format!("{table}.{name}");
         let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
         require(plain, &key, "must be lower-case letters and '_'")?;
         require(!board.devices.contains_key(name), &key, "is the name of a device")?;

@@ -58,6 +58,9 @@ pub struct Board {
     pub firmware: Option<Firmware>,
     /// How to emulate the board; absent for boards that only exist as hardware.
     pub emulator: Option<Emulator>,
+    /// Other choices among its devices.
+    #[serde(default)]
+    pub variants: BTreeMap<String, Variant>,
 }
 
 /// A physical range; `end` is exclusive.
@@ -243,6 +246,9 @@ pub struct Emulator {
     pub memory_mib: u64,
     /// `-smp`, where the machine insists on more than the kernel uses.
     pub cpus: Option<u32>,
+    /// Which of its serial ports is the console.
+    #[serde(default)]
+    pub serial_port: u32,
     /// The oldest version of QEMU that has the machine.
     #[serde(default)]
     pub minimum_version: u32,
@@ -274,6 +280,20 @@ pub enum Wiring {
     Virtio,
     /// A card in the SD host controller; nothing else.
     SdCard,
+}
+
+/// `[variants.<name>]`: another choice among the board's devices, for whoever builds an image. The platform is the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// Roles that other devices have.
+    #[serde(default)]
+    pub roles: BTreeMap<String, Role>,
+    /// Files for the firmware, in place of those of the same names.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Which of QEMU's serial ports is the console then.
+    pub serial_port: Option<u32>,
 }
 
 /// Why a description was refused.
@@ -358,6 +378,31 @@ impl Board {
             reason,
         })?;
         Ok(board)
+    }
+
+    /// The board with another choice among its devices.
+    ///
+    /// # Errors
+    /// It has no variant of that name.
+    pub fn variant(mut self, name: &str) -> Result<Self, BoardError> {
+        let Some(variant) = self.variants.get(name).cloned() else {
+            let known: Vec<&str> = self.variants.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let reason = format!("there is no '{name}'; there is {known}");
+            return Err(BoardError::Fact { source_name: self.name, key: "variants".to_owned(), reason });
+        };
+        self.apply(variant);
+        Ok(self)
+    }
+
+    fn apply(&mut self, variant: Variant) {
+        self.roles.extend(variant.roles);
+        if let Some(firmware) = &mut self.firmware {
+            firmware.files.extend(variant.files);
+        }
+        if let (Some(emulator), Some(port)) = (&mut self.emulator, variant.serial_port) {
+            emulator.serial_port = port;
+        }
     }
 
     /// The device of a name, which can be that of a role.

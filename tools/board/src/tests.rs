@@ -142,6 +142,24 @@ fn device_is_found_by_what_it_is_for() {
 }
 
 #[test]
+fn a_variant_is_the_board_with_other_choices() {
+    let board = shipped("rpi4b_2gb");
+    let mut other = board.clone().variant("mini_uart").unwrap();
+    assert_eq!(other.device("uart"), board.devices.get("mini_uart"));
+    assert_eq!(other.emulator.as_ref().unwrap().serial_port, 1);
+    let config = |board: &Board| board.firmware.as_ref().unwrap().files["config.txt"].clone();
+    assert!(config(&board).contains("disable-bt") && !config(&other).contains("disable-bt"));
+    // Nothing else is different.
+    other.roles.insert("uart".into(), board.roles["uart"].clone());
+    (other.firmware, other.emulator) = (board.firmware.clone(), board.emulator.clone());
+    assert_eq!(other, board);
+    let error = board.variant("x").unwrap_err().to_string();
+    assert_eq!(error, "rpi4b_2gb: variants: there is no 'x'; there is mini_uart");
+    let broken = "[variants.x]\nroles.uart = { device = \"none\" }\n[roles]";
+    assert!(refused("[roles]", broken).contains("variants.x.roles.uart: no device 'none'"));
+}
+
+#[test]
 fn role_without_its_device_is_refused() {
     let with = |role: &str| refused("[roles]", &format!("[roles]\n{role}"));
     assert!(with("x = { device = \"none\" }").contains("roles.x: no device 'none'"));

@@ -70,6 +70,8 @@ pub struct Machine {
     pub devices: Devices,
     /// How its disk is attached.
     pub attachment: Attachment,
+    /// Which of its serial ports is the console; those before it are connected to nothing.
+    pub serial_port: u32,
     /// What the machine's time is.
     pub time: Time,
     /// A TCG plugin with its arguments, as after `-plugin`.
@@ -91,6 +93,7 @@ impl Machine {
             payload: Payload::Image { path: path.into(), address },
             devices: Devices::default(),
             attachment: Attachment::default(),
+            serial_port: 0,
             time: Time::Real,
             plugin: None,
             extra: Vec::new(),
@@ -120,6 +123,7 @@ impl Machine {
         machine.cpu.clone_from(&board.cpu);
         machine.cpus = emulator.cpus.unwrap_or(board.cpus);
         machine.memory_mib = emulator.memory_mib;
+        machine.serial_port = emulator.serial_port;
         Some(machine)
     }
 
@@ -145,6 +149,7 @@ impl Machine {
             },
             devices: Devices::default(),
             attachment: Attachment::default(),
+            serial_port: 0,
             time: Time::Real,
             plugin: None,
             extra: Vec::new(),
@@ -166,7 +171,11 @@ impl Machine {
             .args(["-machine", &self.machine, "-cpu", &self.cpu])
             .args(["-smp", &self.cpus.to_string(), "-m", &format!("{}M", self.memory_mib)])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-nic", "none"])
-            .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
+            .args(["-chardev", "stdio,id=console,signal=off"]);
+        for _ in 0..self.serial_port {
+            command.args(["-serial", "null"]);
+        }
+        command.args(["-serial", "chardev:console"]);
         let icount = match self.time {
             Time::Real => None,
             Time::Deterministic => Some("shift=0,sleep=off"),

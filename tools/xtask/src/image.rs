@@ -25,6 +25,9 @@ pub struct Options {
     /// The board, a file of kernel-config/.
     #[arg(long, env = "BOARD", default_value = "qemu_virt_aarch64")]
     pub board: String,
+    /// A variant of the board: another choice among its devices.
+    #[arg(long, env = "VARIANT")]
+    pub variant: Option<String>,
     /// The SDK's configuration.
     #[arg(long, env = "CONFIG", default_value = "release")]
     pub config: String,
@@ -61,6 +64,20 @@ pub struct Options {
     /// Take the SDK and the PDs as they are, without asking cargo whether they are up to date.
     #[arg(long)]
     pub no_build: bool,
+}
+
+impl Options {
+    /// The board that the image is for.
+    ///
+    /// # Errors
+    /// There is none of that name, or it has no such variant.
+    pub fn description(&self) -> Result<Board> {
+        let board = sdk::board(&self.board)?;
+        Ok(match variables::set(self.variant.as_ref()) {
+            Some(variant) => board.variant(variant)?,
+            None => board,
+        })
+    }
 }
 
 /// What a description names of the devices that the emulator has to be told of.
@@ -102,6 +119,7 @@ pub struct Image {
 /// # Errors
 /// A part does not build, or something is wrong with the description: said at its place.
 pub fn build(options: &Options) -> Result<Image> {
+    let board = options.description()?;
     let other_sdk = variables::set(options.microkit_sdk.as_ref()).map(PathBuf::from);
     let sdk = if options.no_build {
         let root = other_sdk.unwrap_or_else(sdk::ours);
@@ -117,7 +135,6 @@ pub fn build(options: &Options) -> Result<Image> {
     fs::create_dir_all(&output)?;
     let output = output.canonicalize()?;
 
-    let board = sdk::board(&options.board)?;
     let source = paths::root().join(&options.system);
     let text = fs::read_to_string(&source).with_context(|| source.display().to_string())?;
     if c::named_in(&text) {

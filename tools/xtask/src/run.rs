@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use board::Board;
 use clap::Args;
 use emulator::{Console, Devices, Disk, Emulator, Machine, Mark};
 
@@ -64,7 +65,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     let image = image::build(&options.image)?;
     let own_disk = options.disk.as_deref().filter(|path| !path.is_empty());
-    let mut machine = machine(&options.image.board, &image.file)?;
+    let mut machine = machine_of(&options.image.description()?, &image.file)?;
     machine.devices = devices(image.needs, own_disk, options.net.as_deref())?;
     let session = Session {
         guests: image.description.matches("<virtual_machine").count().max(1),
@@ -79,10 +80,13 @@ pub fn run(options: &Options) -> Result<()> {
 /// # Errors
 /// The board is one that is not emulated.
 pub fn machine(board: &str, image: &Path) -> Result<Machine> {
-    let description = sdk::board(board)?;
-    let mut machine = Machine::of_board(&description, image)
-        .with_context(|| format!("the board {board} is not emulated, or not with so much memory"))?;
-    machine.program = emulator::program::of(&description, &paths::root()).context("the emulator")?;
+    machine_of(&sdk::board(board)?, image)
+}
+
+fn machine_of(board: &Board, image: &Path) -> Result<Machine> {
+    let mut machine = Machine::of_board(board, image)
+        .with_context(|| format!("the board {} is not emulated, or not with so much memory", board.name))?;
+    machine.program = emulator::program::of(board, &paths::root()).context("the emulator")?;
     Ok(machine)
 }
 
