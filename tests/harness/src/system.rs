@@ -127,7 +127,11 @@ impl System {
     /// The system of a description, a path from the root of the checkout.
     #[must_use]
     pub fn of(description: &str) -> Self {
-        Self { board: BOARD, variant: None, arguments: vec![format!("--system={description}"), "--config=release".into()] }
+        Self {
+            board: BOARD,
+            variant: None,
+            arguments: vec![format!("--system={description}"), "--config=release".into()],
+        }
     }
 
     /// One guest with a console, from its initramfs.
@@ -161,6 +165,18 @@ impl System {
     #[must_use]
     pub const fn raspberry_pi(mut self) -> Self {
         self.board = RASPBERRY_PI;
+        self
+    }
+
+    /// For a Raspberry Pi 4 with another amount of memory, of 1, 2, 4 and 8 GiB.
+    ///
+    /// # Panics
+    /// There is none with so much.
+    #[must_use]
+    pub fn raspberry_pi_of(mut self, gib: u32) -> Self {
+        let names = ["rpi4b_1gb", RASPBERRY_PI, "rpi4b_4gb", "rpi4b_8gb"];
+        let ending = format!("_{gib}gb");
+        self.board = names.into_iter().find(|name| name.ends_with(&ending)).expect("a size that there is");
         self
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::time::Duration;
 
 use harness::debugger::{Debugger, PC};
@@ -19,13 +20,13 @@ fn hello() -> System {
     System::of("tests/systems/hello.xml").debug().raspberry_pi()
 }
 
-/// The default system with this card, or with none. The machine's time is its instructions: QEMU moves a card's data word by
+/// The default system with this card. The machine's time is its instructions: QEMU moves a card's data word by
 /// word and for each sector waits for this machine, which must not count as the driver's use of the processor.
-fn boot(card: Option<Disk>) -> Guest {
-    boot_with(&System::standard().raspberry_pi(), card, &[])
+fn boot(card: Disk) -> Guest {
+    boot_with(&System::standard().raspberry_pi(), Some(card), &[])
 }
 
-/// Likewise, of another system, with further arguments of the emulator.
+/// Likewise, of another system, with this card or none, with further arguments of the emulator.
 fn boot_with(system: &System, card: Option<Disk>, arguments: &[&str]) -> Guest {
     let mut machine = system.machine();
     machine.extra = arguments.iter().map(Into::into).collect();
@@ -116,9 +117,12 @@ fn two_debian_guests_work_on_their_partitions_of_the_card() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// On the board with the least memory, where guests get less.
 #[test]
 fn without_a_card_the_system_says_so_and_comes_up() {
-    let guest = boot(None);
+    let mut guest = boot_with(&System::standard().raspberry_pi_of(1), None, &[]);
+    let memory: u64 = guest.run("awk '/MemTotal/ { print $2 }' /proc/meminfo").parse().unwrap();
+    assert!((200_000..256 << 10).contains(&memory), "{memory} KiB");
     let text = guest.console().text();
     assert!(text.contains("no disk: there is no card"), "{text}");
 }
@@ -153,9 +157,99 @@ fn card_without_partitions_is_named_and_the_system_comes_up() {
     let folder = scratch("raspberry-pi-empty");
     let card = folder.join("card.raw");
     File::create(&card).unwrap().set_len(64 << 20).unwrap();
-    let guest = boot(Some(Disk::keeping(&card)));
+    let guest = boot(Disk::keeping(&card));
     let text = guest.console().text();
     assert!(text.contains("client 0 has no disk: "), "{text}");
     drop(guest);
     fs::remove_dir_all(folder).unwrap();
+}
+
+/// Sizes of boards, in GiB.
+const SIZES: [u32; 4] = [1, 2, 4, 8];
+
+/// Where the tool put the pages of an image, by its report.
+fn pages(system: &System) -> Vec<Range<u64>> {
+    let report = fs::read_to_string(system.folder().join("report.txt")).unwrap();
+    let (_, objects) = report.split_once("# Kernel Objects Details").unwrap();
+    let page = |line: &str| {
+        let (object, at) = line.rsplit_once(" @ 0x")?;
+        let start = u64::from_str_radix(at, 16).unwrap();
+        let sizes = [("- Page(4 KiB)", 4 << 10), ("- Page(2 MiB)", 2 << 20)];
+        let size = sizes.iter().find_map(|(kind, size)| object.contains(kind).then_some(size))?;
+        Some(start..start + size)
+    };
+    objects.lines().filter_map(page).collect()
+}
+
+/// The plain system description that an image was made from; files have no folder, and the board has no name.
+fn description_of(system: &System) -> String {
+    let folder = system.folder();
+    let text = fs::read_to_string(folder.join("resolved.system")).unwrap();
+    let (text, _) = text.split_once("<!-- Made from").unwrap();
+    text.replace(&folder.display().to_string(), "")
+}
+
+/// A file of the SDK for one of these boards.
+fn platform(gib: u32, name: &str) -> Vec<u8> {
+    fs::read(root().join(format!("build/sdk/board/rpi4b_{gib}gb/release/{name}"))).unwrap()
+}
+
+/// From the same programs; the other memory reaches kernel, loader and tool.
+#[test]
+fn images_for_boards_of_other_sizes_differ_by_memory_only() {
+    let two = System::standard().raspberry_pi();
+    let _ = two.machine();
+    for gib in SIZES {
+        let board = board::Board::load(&root().join(format!("kernel-config/rpi4b_{gib}gb.toml"))).unwrap();
+        let system = System::standard().raspberry_pi_of(gib);
+        let output = system.try_build();
+        assert!(output.status.success(), "{gib} GiB: {}", String::from_utf8_lossy(&output.stderr));
+        let file = |system: &System, name: &str| fs::read(system.folder().join(name)).unwrap();
+        assert!(file(&system, "card/kernel8.img") == file(&system, "loader.img"), "{gib} GiB");
+        assert_eq!(file(&system, "card/config.txt"), file(&two, "card/config.txt"));
+        if gib != 1 {
+            // Guests have as much, too.
+            assert!(description_of(&system) == description_of(&two), "{gib} GiB");
+        }
+        let description: serde_json::Value =
+            serde_json::from_slice(&platform(gib, "platform_gen.json")).unwrap();
+        let memory: Vec<_> = board.ram_ranges();
+        let as_json = |range: &Range<u64>| serde_json::json!({"start": range.start, "end": range.end});
+        assert_eq!(description["memory"], memory.iter().map(as_json).collect::<serde_json::Value>());
+        for same in ["elf/initialiser.elf", "elf/monitor.elf", "include/kernel/gen_config.json"] {
+            assert!(platform(gib, same) == platform(2, same), "{same} of {gib} GiB");
+        }
+        for other in ["elf/sel4.elf", "elf/loader.elf"] {
+            assert_eq!(platform(gib, other) == platform(2, other), gib == 2, "{other} of {gib} GiB");
+        }
+        assert_pages_are_in(&pages(&system), &board);
+    }
+}
+
+/// Each page is in the board's memory or is a device's.
+fn assert_pages_are_in(pages: &[Range<u64>], board: &board::Board) {
+    let mut known = board.ram_ranges();
+    known.extend(board.devices.values().filter_map(board::Device::registers));
+    let inside = |page: &&Range<u64>| known.iter().any(|k| k.start <= page.start && page.end <= k.end);
+    let outside: Vec<_> = pages.iter().filter(|page| !inside(page)).collect();
+    assert!(pages.len() > 1000 && outside.is_empty(), "{}: {outside:x?} of {}", board.name, pages.len());
+}
+
+#[test]
+fn guests_get_memory_above_4_gib_and_what_does_not_fit_is_refused() {
+    let large = System::standard().raspberry_pi_of(8).ram("3G");
+    let output = large.try_build();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let pages = pages(&large);
+    let board = board::Board::load(&root().join("kernel-config/rpi4b_8gb.toml")).unwrap();
+    assert_pages_are_in(&pages, &board);
+    let above = pages.iter().filter(|page| page.start >= 4 << 30).count();
+    assert!(above > 500, "{above} pages");
+    for (gib, ram) in [(1, "512M"), (4, "3G")] {
+        let output = System::standard().raspberry_pi_of(gib).ram(ram).try_build();
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{gib} GiB");
+        assert!(messages.contains("system.xml:") && messages.contains("bytes of RAM"), "{messages}");
+        assert!(messages.contains("RAM=256M makes it less for each"), "{messages}");
+    }
 }

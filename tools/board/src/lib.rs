@@ -37,6 +37,8 @@ pub struct Board {
     pub physical_address_bits: u32,
     /// RAM that the kernel hands out, ascending.
     pub memory: Vec<MemoryRange>,
+    /// How much of it a guest gets of which nothing is said, as `RAM` says it; absent where what the description says fits.
+    pub guest_ram: Option<String>,
     /// The kernel's own facts.
     pub kernel: Kernel,
     /// The loader's own facts.

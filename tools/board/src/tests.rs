@@ -121,7 +121,7 @@ fn boards_of_a_family_differ_by_memory_only() {
         let other = shipped(name);
         assert_eq!(other.ram_ranges().last().unwrap().end, top, "{name}");
         assert_eq!(other.vspace_user_top(), 0xfff_ffff_ffff);
-        (one.name, one.memory) = (other.name.clone(), other.memory.clone());
+        (one.name, one.memory, one.guest_ram) = (other.name.clone(), other.memory.clone(), None);
         assert_eq!(one, other);
     }
 }

@@ -147,6 +147,11 @@ pub fn build(options: &Options) -> Result<Image> {
         for problem in &problems {
             eprintln!("{problem}");
         }
+        if problems.iter().any(|problem| matches!(problem.problem, sdf::Problem::NotEnoughRam { .. })) {
+            say(
+                "the greatest part is guests' memory: RAM=256M makes it less for each, RAM_1=256M for guest 1 alone",
+            );
+        }
         anyhow::anyhow!("{name} has {} error(s)", problems.len())
     };
     let resolved = sdf::resolve(&name, &text, &board, &variables).map_err(refused)?;

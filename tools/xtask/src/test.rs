@@ -34,6 +34,9 @@ const GICV3_BOARD: &str = "qemu_virt_aarch64_gicv3";
 /// The second board.
 const RASPBERRY_PI: &str = "rpi4b_2gb";
 
+/// The same with other amounts of memory.
+const OTHER_RASPBERRY_PIS: [&str; 3] = ["rpi4b_1gb", "rpi4b_4gb", "rpi4b_8gb"];
+
 /// What only runs on the target, besides protection domains: package, target, features.
 const TARGET_PACKAGES: &[(&str, &str, &str)] = &[
     ("kernel", KERNEL_TARGET, ""),
@@ -62,9 +65,13 @@ pub fn test(options: &Options) -> Result<()> {
         crate::disk::provide()?;
         sdk::build(BOARD, &Config::ALL)?;
         sdk::build(BOARD, &[Config::Paranoid])?;
-        let others =
-            [(GICV3_BOARD, Config::Release), (RASPBERRY_PI, Config::Release), (RASPBERRY_PI, Config::Debug)];
-        for (board, config) in others {
+        let mut others = vec![
+            (GICV3_BOARD, Config::Release),
+            (RASPBERRY_PI, Config::Release),
+            (RASPBERRY_PI, Config::Debug),
+        ];
+        others.extend(OTHER_RASPBERRY_PIS.map(|board| (board, Config::Release)));
+        for &(board, config) in &others {
             sdk::build(board, &[config])?;
         }
         crate::u_boot::provide()?;
