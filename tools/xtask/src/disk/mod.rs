@@ -200,7 +200,8 @@ fn partition(disk: &Path) -> Result<()> {
 
 /// What a guest adds to its network's settings: it asks for an address of its own. A DHCP server that gives addresses in the
 /// order in which it is asked, as the emulator's does, then gives each guest the same in every run, so that connections can be
-/// forwarded to it. A server for which the address is none of its own gives another one (RFC 2131, section 4.3.1).
+/// forwarded to it. systemd-networkd 252 also asks for that address when it accepts another one that it was offered, so that a
+/// server for which it is none of its own refuses (RFC 2131, section 4.3.2): then `any-address.service` takes this back.
 fn lease(guest: u64) -> String {
     format!(
         "# SPDX-License-Identifier: BSD-2-Clause\n[DHCPv4]\nSendOption=50:ipv4address:10.0.2.{}\n",
@@ -212,7 +213,8 @@ fn lease(guest: u64) -> String {
 fn file_system(root: &Path, disk: &Path, guest: u64) -> Result<()> {
     say(format!("making the file system of guest {guest}"));
     fs::write(root.join("etc/hostname"), format!("guest{guest}\n"))?;
-    let settings = root.join("etc/systemd/network/80-ethernet.network.d");
+    // Where /run can mask it.
+    let settings = root.join("usr/lib/systemd/network/80-ethernet.network.d");
     fs::create_dir_all(&settings)?;
     fs::write(settings.join("address.conf"), lease(guest))?;
     fs::write(root.join("etc/machine-id"), format!("{}\n", text(guid(3, guest)).replace('-', "")))?;

@@ -47,6 +47,10 @@ pub const LINKS: &[(&str, &str)] = &[
         "/lib/systemd/system/systemd-networkd.socket",
     ),
     ("etc/systemd/system/sockets.target.wants/ssh.socket", "/lib/systemd/system/ssh.socket"),
+    (
+        "etc/systemd/system/multi-user.target.wants/any-address.service",
+        "/etc/systemd/system/any-address.service",
+    ),
 ];
 
 /// Folders that have to be there.
