@@ -125,6 +125,49 @@ pub fn assert_clean(file_system: &Path, when: &str) {
     assert_eq!(output.status.code(), Some(0), "{when}: {}", said(&output));
 }
 
+/// A file system inside a disk.
+#[derive(Clone, Debug)]
+pub struct FileSystem {
+    /// The disk.
+    pub disk: PathBuf,
+    /// The first of its sectors there.
+    pub first: u64,
+}
+
+impl FileSystem {
+    /// As programs of e2fsprogs call it.
+    fn name(&self) -> String {
+        format!("{}?offset={}", text(&self.disk), self.first * gpt::SECTOR)
+    }
+
+    /// Checks it without changing it.
+    ///
+    /// # Panics
+    /// It is not clean.
+    pub fn assert_clean(&self) {
+        assert_clean(Path::new(&self.name()), &format!("the file system at {}", self.first));
+    }
+
+    /// Copies a file into it.
+    ///
+    /// # Panics
+    /// It cannot be copied.
+    pub fn add(&self, file: &Path, path: &str) {
+        run("debugfs", &["-w", "-R", &format!("write {} {path}", text(file)), &self.name()]);
+        assert!(!self.read(path).is_empty(), "{path} was not written");
+    }
+
+    /// The text of a file in it; empty if there is none.
+    ///
+    /// # Panics
+    /// The file system cannot be read.
+    #[must_use]
+    pub fn read(&self, path: &str) -> String {
+        let output = program("debugfs").args(["-R", &format!("cat {path}"), &self.name()]).output();
+        String::from_utf8_lossy(&output.expect("debugfs").stdout).into_owned()
+    }
+}
+
 /// Checks the root file systems of the first `count` guests in a copy of the guests' disk.
 ///
 /// # Panics
@@ -139,8 +182,7 @@ pub fn assert_guests_clean(disk: &Path, count: u64) {
 /// One is not clean.
 pub fn assert_guests_clean_from(disk: &Path, first: u64, count: u64) {
     for number in 0..count {
-        let offset = (first + number * GUEST_SECTORS) * gpt::SECTOR;
-        assert_clean(Path::new(&format!("{}?offset={offset}", text(disk))), &format!("guest {number}"));
+        FileSystem { disk: disk.into(), first: first + number * GUEST_SECTORS }.assert_clean();
     }
 }
 

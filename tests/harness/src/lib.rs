@@ -17,6 +17,7 @@ mod guest;
 pub mod jobs;
 mod system;
 pub mod terminal;
+pub mod user;
 pub mod victim;
 mod writes;
 
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 pub use emulator::{Console, Devices, Disk, Emulator, Machine, Payload, Time, Writes, peer};
 pub use guest::Guest;
-pub use system::{System, USERS_VARIABLES, other_sdk, root_task};
+pub use system::{System, other_sdk, root_task};
 pub use writes::{Flush, WriteLog};
 
 /// The line that a guest's initramfs prints when user space is up begins with this.

@@ -22,7 +22,7 @@ const GICV3_BOARD: &str = "qemu_virt_aarch64_gicv3";
 const RASPBERRY_PI: &str = "rpi4b_2gb";
 
 /// The Makefile's variables: those of the user's run are not meant for a test's.
-pub const USERS_VARIABLES: &[&str] = &[
+const USERS_VARIABLES: &[&str] = &[
     "BOARD",
     "VARIANT",
     "CONFIG",
@@ -49,7 +49,7 @@ pub const USERS_VARIABLES: &[&str] = &[
 ];
 
 /// A command of `xtask`, which builds nothing that was built beforehand.
-fn xtask(name: &str) -> Command {
+pub(crate) fn xtask(name: &str) -> Command {
     let mut command = match env::var_os("BULKHEAD_XTASK") {
         Some(xtask) => Command::new(xtask),
         None => {

@@ -2,14 +2,14 @@
 //! The variables of a system description: for guest 0 `KERNEL`, `INITRD`, `CMDLINE_FILE`, `RAM`, `VCPUS`, for guest n the
 //! same with `_n` behind, if the user said something about it: what guest n is not given, descriptions give it from
 //! guest 0. The user's variables have the same names (`CMDLINE` is a text). `BLK_LAYOUT`, `PARTITION_n` and `PORT_n` are
-//! passed on as they are.
+//! passed on as they are, once the virtualiser that will read them has been asked whether they mean something.
 
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 use std::{env, fs::File};
 
-use anyhow::{Context, Result as Outcome, bail, ensure};
+use anyhow::{Context, Result as Outcome, anyhow, bail, ensure};
 
 use super::{Needs, Options};
 use crate::guest;
@@ -65,15 +65,17 @@ pub fn collect(options: &Options, needs: Needs, output: &Path) -> Outcome<Result
         vcpus: some(&options.vcpus),
     };
     first.apply("", needs, output, &mut result)?;
-    let mut pass = |name: &str| {
+    let mut pass = |name: &str, check: fn(&str) -> Outcome<()>| -> Outcome<()> {
         if let Some(value) = env::var(name).ok().filter(|value| !value.is_empty()) {
+            check(&value).with_context(|| format!("{name}={value}"))?;
             result.variables.insert(name.into(), value);
         }
+        Ok(())
     };
-    pass("BLK_LAYOUT");
+    pass("BLK_LAYOUT", layout)?;
     for guest in 0..MAX_GUESTS {
-        pass(&format!("PARTITION_{guest}"));
-        pass(&format!("PORT_{guest}"));
+        pass(&format!("PARTITION_{guest}"), partition)?;
+        pass(&format!("PORT_{guest}"), port)?;
     }
     for guest in 1..MAX_GUESTS {
         let suffix = format!("_{guest}");
@@ -96,6 +98,25 @@ pub fn collect(options: &Options, needs: Needs, output: &Path) -> Outcome<Result
     options.definitions.iter().try_for_each(|text| define(text, false))?;
     options.texts.iter().try_for_each(|text| define(text, true))?;
     Ok(result)
+}
+
+fn layout(value: &str) -> Outcome<()> {
+    ensure!(["isolated", "direct"].contains(&value), "isolated or direct");
+    Ok(())
+}
+
+fn partition(value: &str) -> Outcome<()> {
+    blk_virt::config::Assignment::parse(value)?;
+    Ok(())
+}
+
+/// What is added behind the options that the description gives a port.
+fn port(value: &str) -> Outcome<()> {
+    ensure!(value.starts_with(','), "begins with a comma: it goes on where system.xml ends");
+    // Of a port only its number depends on the port.
+    let parsed = net_switch::policy::Policy::parse(net_switch::table::Port::Client(0), value);
+    parsed.map_err(|(error, option)| anyhow!("{option}: {error}"))?;
+    Ok(())
 }
 
 impl Wishes {
@@ -220,6 +241,13 @@ mod tests {
         assert_eq!(bytes("0x20000000"), Some(512 << 20));
         assert_eq!(bytes("lots"), None);
         assert_eq!(bytes(""), None);
+    }
+
+    #[test]
+    fn what_virtualisers_read_is_checked_as_they_do() {
+        assert!(layout("direct").is_ok() && layout("Direct").is_err());
+        assert!(partition("label:guest0,ro").is_ok() && partition("label:").is_err());
+        assert!(port(",deny:client1,no-offload").is_ok() && port("deny:client1").is_err());
     }
 
     #[test]
