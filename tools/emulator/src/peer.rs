@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 /// This machine as a guest sees it (QEMU's documentation, "Network emulation").
 pub const ADDRESS: &str = "10.0.2.2";
 
+/// Bytes of a datagram, without headers: what a packet of 1500 has room for, less a little.
+pub const DATAGRAM: usize = 1400;
+/// Most datagrams that are sent for one that asks for them.
+pub const MOST_DATAGRAMS: u32 = 64;
+
 /// A server on a port of its own. It runs as long as the program.
 pub struct Peer {
     /// Its port.
@@ -114,6 +119,30 @@ impl Peer {
         Ok(Self { port, counts })
     }
 
+    /// Sends datagrams to whoever asks for them, by their number in decimal: those of [`DATAGRAM`] zeros, at most so many that
+    /// nothing between the two ends has to drop one ([`MOST_DATAGRAMS`]).
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn sending_datagrams() -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = socket.local_addr()?.port();
+        let counts = Arc::new(Counts::default());
+        let shared = Arc::clone(&counts);
+        thread::spawn(move || {
+            let mut buffer = [0; 16];
+            while let Ok((count, from)) = socket.recv_from(&mut buffer) {
+                let text = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned();
+                for _ in 0..text.parse().unwrap_or(0).min(MOST_DATAGRAMS) {
+                    // One that cannot be sent is one that is lost: whoever counts asks again.
+                    let sent = socket.send_to(&[0; DATAGRAM], from).unwrap_or(0);
+                    shared.bytes.fetch_add(sent as u64, Ordering::Release);
+                }
+            }
+        });
+        Ok(Self { port, counts })
+    }
+
     fn tcp(serve: impl Fn(TcpStream, &Counts) -> io::Result<()> + Send + Sync + 'static) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
@@ -169,6 +198,21 @@ mod tests {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, vec![0; 70000]);
+    }
+
+    #[test]
+    fn datagrams_are_as_many_as_asked_for_and_not_too_many() {
+        let peer = Peer::sending_datagrams().unwrap();
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        socket.set_read_timeout(Some(SOON)).unwrap();
+        for (asked, sent) in [("2", 2), ("nonsense", 0), ("1000000", MOST_DATAGRAMS)] {
+            socket.send_to(asked.as_bytes(), (Ipv4Addr::LOCALHOST, peer.port)).unwrap();
+            for _ in 0..sent {
+                assert_eq!(socket.recv(&mut [0; 2048]).unwrap(), DATAGRAM);
+            }
+        }
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        assert!(socket.recv(&mut [0; 2048]).is_err());
     }
 
     #[test]

@@ -162,6 +162,7 @@ struct Peers {
     sink: Peer,
     source: Peer,
     datagrams: Peer,
+    asked: Peer,
 }
 
 impl Peers {
@@ -170,6 +171,7 @@ impl Peers {
             sink: Peer::forgetting()?,
             source: Peer::sending_zeros()?,
             datagrams: Peer::forgetting_datagrams()?,
+            asked: Peer::sending_datagrams()?,
         })
     }
 }
@@ -245,6 +247,7 @@ fn network_loads(peers: &Peers) -> Vec<Load> {
         stream("tcp_to_host", "byte", (4 << 20, 36 << 20), "send", peers.sink.port),
         stream("tcp_from_host", "byte", (4 << 20, 36 << 20), "receive", peers.source.port),
         stream("udp_to_host", "datagram", (1000, 11_000), "datagrams", peers.datagrams.port),
+        stream("udp_from_host", "datagram", (1000, 11_000), "ask", peers.asked.port),
     ]
 }
 
@@ -471,6 +474,7 @@ mod tests {
             "tcp_to_host",
             "tcp_guest_to_guest",
             "udp_to_host",
+            "udp_from_host",
         ] {
             assert_eq!(rows.iter().filter(|name| *name == row).count(), 1, "{row} in {rows:?}");
         }
