@@ -14,7 +14,7 @@ SYSTEM ?= system.xml
 export BOARD CONFIG SYSTEM EXTENSION
 
 # Of `make run`, all optional; system.xml has the defaults.
-export VARIANT MICROKIT_SDK ROOT_TASK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET \
+export BOARDS VARIANT MICROKIT_SDK ROOT_TASK KERNEL INITRD CMDLINE RAM VCPUS KERNEL_1 INITRD_1 CMDLINE_1 RAM_1 VCPUS_1 DISK NET \
 	BLK_LAYOUT PARTITION_0 PARTITION_1 PORT_0 PORT_1 SHARD DEVICE_TREE
 
 XTASK = tools/setup.sh $(NEEDS) && . build/toolchain.env && { test -x target/debug/xtask || cargo build --package xtask; } && \
@@ -45,6 +45,7 @@ help:
 	@echo
 	@echo 'Variables, with their defaults:'
 	@echo '  BOARD=$(BOARD)  CONFIG=$(CONFIG) (debug, benchmark, paranoid)  SYSTEM=$(SYSTEM)'
+	@echo '  BOARDS=path                a folder with descriptions of boards of your own (docs/adding-a-board.md)'
 	@echo '  VARIANT=                   another choice among the devices of the board: mini_uart of a Raspberry Pi 4'
 	@echo '  MICROKIT_SDK=build/sdk     another Microkit SDK to build with'
 	@echo '  EXTENSION=off              build our SDK without the kernel extension (docs/kernel-extension.md)'

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Turns the board description (`kernel-config/$BOARD.toml`) into the kernel's constants and linker arguments.
+//! Turns the board description (`$BOARD_FILE`, a file of `kernel-config/`) into the kernel's constants and linker arguments.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,11 +10,12 @@ const KERNEL_VIRTUAL_BASE: u64 = 0xff_c000_0000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
-    let name = env::var("BOARD").unwrap_or_else(|_| "qemu_virt_aarch64".to_owned());
-    let file = manifest.join("../../../kernel-config").join(format!("{name}.toml"));
+    let default = manifest.join("../../../kernel-config/qemu_virt_aarch64.toml");
+    let file = env::var_os("BOARD_FILE").map_or(default, PathBuf::from);
     let script = manifest.join("kernel.ld");
-    println!("cargo:rerun-if-env-changed=BOARD");
-    println!("cargo:rerun-if-changed={}", manifest.join("../../../kernel-config").display());
+    println!("cargo:rerun-if-env-changed=BOARD_FILE");
+    // With it, a family's file.
+    println!("cargo:rerun-if-changed={}", file.parent().unwrap_or(&file).display());
     println!("cargo:rerun-if-changed={}", script.display());
     let board = board::Board::load(&file)?;
 

@@ -24,6 +24,7 @@ const RASPBERRY_PI: &str = "rpi4b_2gb";
 /// The Makefile's variables: those of the user's run are not meant for a test's.
 const USERS_VARIABLES: &[&str] = &[
     "BOARD",
+    "BOARDS",
     "VARIANT",
     "CONFIG",
     "SYSTEM",

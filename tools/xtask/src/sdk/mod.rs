@@ -117,8 +117,20 @@ pub fn ours() -> PathBuf {
 /// # Errors
 /// There is none of that name, or it contradicts itself.
 pub fn board(name: &str) -> Result<Board> {
-    let file = paths::root().join("kernel-config").join(format!("{name}.toml"));
-    Board::load(&file).with_context(|| format!("the board {name}"))
+    Board::load(&board_file(name)?).with_context(|| format!("the board {name}"))
+}
+
+/// The file of a board: in the folder that the user names (`BOARDS`), else in `kernel-config/`.
+fn board_file(name: &str) -> Result<PathBuf> {
+    let file = format!("{name}.toml");
+    if let Some(folder) = std::env::var_os("BOARDS").filter(|folder| !folder.is_empty()) {
+        let folder =
+            Path::new(&folder).canonicalize().with_context(|| format!("BOARDS={}", folder.display()))?;
+        if folder.join(&file).is_file() {
+            return Ok(folder.join(file));
+        }
+    }
+    Ok(paths::root().join("kernel-config").join(file))
 }
 
 /// The SDK to build with: somebody else's, or ours, which is built now.
@@ -220,7 +232,7 @@ fn build_config(board: &Board, config: Config, extension: bool, folder: &Path) -
         target: Some(TARGET_KERNEL),
         folder: "platform".into(),
         link_arguments: vec![],
-        environment: vec![("BOARD", board.name.clone().into())],
+        environment: vec![("BOARD_FILE", board_file(&board.name)?.into())],
     };
     install(&kernel.run_for("kernel")?, &elf.join("sel4.elf"))?;
     let loader =
