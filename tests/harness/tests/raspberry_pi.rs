@@ -12,6 +12,7 @@ use harness::disk::{assert_guests_clean_from, guests_disk, scratch};
 use harness::jobs::fio_verify;
 use harness::terminal::{self, Terminal};
 use harness::{Disk, Guest, Payload, System, Time, card, root};
+use object::{Object as _, ObjectSection as _};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -55,6 +56,28 @@ fn hello_runs_at_user_level_and_the_other_cores_sleep() {
         assert!([parked_at + 4, parked_at + 8].contains(&pc), "core {core} at {pc:#x}");
     }
     debugger.detach().unwrap();
+}
+
+/// An SMC goes nowhere there, as there is no firmware behind it: the loader has none, the kernel the one by which it serves who has
+/// the capability for that, and nobody in the default system has it.
+#[test]
+fn nothing_asks_the_firmware() {
+    let system = System::standard().raspberry_pi();
+    let _ = system.machine();
+    assert_eq!([smcs("elf/loader.elf"), smcs("elf/sel4.elf")], [0, 1]);
+    let description = description_of(&system);
+    assert!(description.contains("<protection_domain") && !description.contains("smc="), "{description}");
+}
+
+/// The SMC instructions in a program of the platform (Arm DDI 0487, C6.2.350).
+fn smcs(name: &str) -> usize {
+    let file = platform(2, name);
+    let elf = object::File::parse(&*file).unwrap();
+    let code = elf.sections().filter(|section| section.kind() == object::SectionKind::Text);
+    let code: Vec<u8> = code.flat_map(|section| section.data().unwrap().to_vec()).collect();
+    assert!(code.len() > 1000, "{name} has code");
+    let words = code.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
+    words.filter(|word| word & 0xffe0_001f == 0xd400_0003).count()
 }
 
 /// By the commands of the documentation, at its address and at one from where the image has to move itself. U-Boot leaves

@@ -113,6 +113,14 @@ fn shipped(name: &str) -> Board {
     Board::load(&folder.join(format!("{name}.toml"))).unwrap()
 }
 
+/// As the SDK that a board is looked for in has it; those that the Microkit SDK has, too, are called as there.
+#[test]
+fn boards_are_called_like_their_files() {
+    for name in ["qemu_virt_aarch64", "rpi4b_1gb", "rpi4b_2gb", "rpi4b_4gb", "rpi4b_8gb"] {
+        assert_eq!(shipped(name).name, name);
+    }
+}
+
 #[test]
 fn boards_of_a_family_differ_by_memory_only() {
     let mut one = shipped("rpi4b_1gb");
