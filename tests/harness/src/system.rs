@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use emulator::{Emulator, Machine};
+use object::{Object, ObjectSymbol};
 
 use crate::{Guest, root};
 
@@ -86,20 +87,32 @@ pub fn other_sdk() -> (String, bool) {
     (path, false)
 }
 
-/// The machine that boots the root task `tests/c/root/NAME.c` on our kernel, built now, in the configuration `debug`, with
-/// a device tree (a file) or none.
+/// The machine that boots the root task `tests/c/root/NAME.c` on our kernel, built now, in a configuration of the
+/// platform, with a device tree (a file) or none.
 ///
 /// # Panics
 /// It does not build.
 #[must_use]
-pub fn root_task(name: &str, device_tree: Option<&Path>) -> Machine {
+pub fn root_task(name: &str, config: &str, device_tree: Option<&Path>) -> Machine {
     let mut command = xtask("root-task");
-    command.args(["--config=debug", "--build-only"]).arg(format!("--root-task=test:{name}"));
+    command.arg("--build-only").arg(format!("--config={config}")).arg(format!("--root-task=test:{name}"));
     command.args(device_tree.map(|path| format!("--device-tree={}", path.display())));
     let output = command.output().expect("xtask starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let image = String::from_utf8_lossy(&output.stdout);
     board_machine(BOARD, None, Path::new(image.trim()))
+}
+
+/// The address of a symbol of the platform's kernel in a configuration.
+///
+/// # Panics
+/// The kernel is not built, or has no such symbol.
+#[must_use]
+pub fn kernel_symbol(config: &str, name: &str) -> u64 {
+    let file = root().join("build/sdk/board").join(BOARD).join(config).join("elf/sel4.elf");
+    let image = fs::read(&file).expect("the kernel is built");
+    let elf = object::File::parse(&*image).expect("an ELF file");
+    elf.symbol_by_name(name).expect("the kernel has the symbol").address()
 }
 
 /// A system to be booted: a description and what `make run` could be told about it.

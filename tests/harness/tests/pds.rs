@@ -316,7 +316,7 @@ fn domains_have_their_turns_whoever_is_in_them() {
 
 #[test]
 fn any_root_task_boots_on_the_kernel() {
-    let mut machine = harness::root_task("root_task", None);
+    let mut machine = harness::root_task("root_task", "debug", None);
     machine.time = harness::Time::Deterministic;
     let mut emulator = harness::start(&machine);
     emulator.expect("TEST root task ends with 0000000000000000", TIMEOUT).unwrap();
@@ -339,7 +339,7 @@ fn a_root_task_gets_the_device_tree_in_boot_information() {
         .stderr(std::process::Stdio::null())
         .status();
     assert!(status.is_ok_and(|status| status.success()), "the emulator writes its device tree");
-    let machine = harness::root_task("root_task", Some(&tree));
+    let machine = harness::root_task("root_task", "debug", Some(&tree));
     let mut emulator = harness::start(&machine);
     emulator.expect("TEST root task ends with 0000000000000000", TIMEOUT).unwrap();
     let text = emulator.console().text();

@@ -6,10 +6,12 @@
 //! instructions executed before it since reset, all CPUs together. Marks from 0xb0c0 are only counted: the line of every
 //! other mark goes on with ` NUMBER=COUNT` for each that was executed so far. `entry` is an instruction word whose first execution
 //! is written as mark `entry`: the first word of a guest's kernel image, which nothing else contains. `profile=FILE`
-//! also counts by blocks of code, see [`profile`].
+//! also counts by blocks of code, see [`profile`]. `entries=FILE,vectors=ADDRESS` looks for the longest kernel entries, see
+//! [`entries`].
 //!
 //! Interface: QEMU's documentation "QEMU TCG Plugins", `qemu-plugin.h` version 1 (QEMU before 9) and 2 to 4.
 
+mod entries;
 mod interface;
 mod profile;
 
@@ -63,6 +65,11 @@ pub unsafe extern "C" fn qemu_plugin_install(
                 profile::begin(path);
                 true
             }
+            Some(("entries", path)) => {
+                entries::begin(path);
+                true
+            }
+            Some(("vectors", address)) => u64::from_str_radix(address, 16).map(entries::set_vectors).is_ok(),
             _ => false,
         };
         if !applied {
@@ -85,6 +92,10 @@ fn set_out(file: Option<File>) {
 extern "C" fn translated(_id: u64, block: TranslationBlock) {
     let instructions: Vec<Instruction> = interface::instructions(block).collect();
     profile::translated(block, &instructions);
+    for (index, event) in entries::events(block, &instructions) {
+        // As long as the emulator: it may translate the block again, which is then another one.
+        instructions[index].call(happens, std::ptr::from_ref(Box::leak(Box::new(event))) as usize);
+    }
     for instruction in instructions {
         let word = instruction.word();
         let number = word >> 5 & 0xffff;
@@ -101,9 +112,17 @@ extern "C" fn translated(_id: u64, block: TranslationBlock) {
     }
 }
 
+/// Called before an instruction that begins or ends a kernel entry. `event` is what [`translated`] left there.
+extern "C" fn happens(_cpu: c_uint, event: *mut c_void) {
+    // SAFETY: it was leaked by `translated`.
+    let event = unsafe { &*event.cast::<entries::Event>() };
+    entries::happens(event, Counter::number(0).value());
+}
+
 /// Called before a marked instruction is executed. `mark` is its number, 0 for the guest's entry.
 extern "C" fn reached(_cpu: c_uint, mark: *mut c_void) {
     let mark = mark as usize;
+    entries::mark(mark);
     if mark == 0 && ENTRY_SEEN.swap(true, Ordering::Relaxed)
         || MARKS.fetch_add(1, Ordering::Relaxed) >= MOST_MARKS
     {

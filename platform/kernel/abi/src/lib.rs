@@ -33,8 +33,9 @@ pub const NUM_DOMAIN_SCHEDULES: usize = 100;
 pub const MAX_DOMAIN_DURATION: u64 = (1 << 56) - 1;
 /// Most objects that one `Untyped_Retype` may create.
 pub const RETYPE_FAN_OUT_LIMIT: u64 = 256;
-/// Units of work between two preemption points of a long operation.
-pub const WORK_UNITS_PER_PREEMPTION: u32 = 100;
+/// Units of work between two looks for a waiting interrupt in a long operation. A unit is at most some 3,000 instructions,
+/// the end of an ASID pool or of a virtual CPU.
+pub const WORK_UNITS_PER_PREEMPTION: u32 = 3;
 /// log2 of the root task's CNode slots.
 pub const ROOT_CNODE_SIZE_BITS: u64 = 17;
 /// Time slice of the root task, in milliseconds.

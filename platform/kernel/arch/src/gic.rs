@@ -11,6 +11,7 @@ pub use v2::{Acknowledged, Gic, PAGES, VirtualGic};
 #[cfg(gic_v3)]
 pub use v3::{Acknowledged, Gic, PAGES, VirtualGic};
 
+use crate::board;
 use kernel_core::machine::VirtualInterrupt;
 
 /// Interrupt numbers from here on are special (spurious and so on).
@@ -20,7 +21,17 @@ const FIRST_SHARED: u64 = 32;
 /// First interrupt number whose trigger can be configured.
 const FIRST_CONFIGURABLE: u64 = 16;
 
-/// The physical interrupts. All have one priority and go to this CPU.
+/// The word of a priority register for four interrupts, `first` and those behind: all have the highest priority but the
+/// kernel's own timer, which therefore lets those of devices go first when it comes again and again.
+fn priorities(first: u64) -> u32 {
+    const LOWER: u32 = 0x80;
+    match board::KERNEL_TIMER_IRQ.checked_sub(first) {
+        Some(place) if place < 4 => LOWER << (8 * place),
+        _ => 0,
+    }
+}
+
+/// The physical interrupts. All go to this CPU.
 pub trait Controller: Copy {
     /// Takes the controller over, whose pages are mapped, and brings it into a known state: everything masked,
     /// level-triggered.

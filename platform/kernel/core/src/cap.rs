@@ -325,6 +325,19 @@ pub struct Sizes {
     pub vspace: u64,
 }
 
+/// The words of a capability to an object.
+#[derive(Clone, Copy, Debug)]
+pub struct CapWords(pub [u64; 2]);
+
+impl CapWords {
+    /// The same capability to the object that lies so many bytes behind: all name their object by its address, which is in
+    /// the first word as it is.
+    pub const fn of_object_behind(self, bytes: u64) -> Self {
+        let [address, more] = self.0;
+        Self([address + bytes, more])
+    }
+}
+
 impl Cap {
     /// The number that `seL4_DebugCapIdentify` tells for the type; libraries know some (seL4_libs, `sel4debug/debug.h`).
     pub const fn type_number(&self) -> u64 {

@@ -10,7 +10,7 @@
 //!
 //! mdb0: address of the previous slot, bit 0 original, bit 1 first of its badge. mdb1: address of the next slot.
 
-use crate::cap::{Cap, Sizes};
+use crate::cap::{Cap, CapWords, Sizes};
 use crate::kernel::Kernel;
 use crate::layout::{Slot, Word};
 use crate::machine::Machine;
@@ -65,6 +65,39 @@ impl Slot {
     fn set_links<M: Machine>(self, m: &mut M, prev: Option<Slot>, next: Option<Slot>, flags: u64) {
         self.set_mdb0(m, prev.to_word() | flags);
         self.set_mdb1(m, next.to_word());
+    }
+}
+
+/// Objects that one retype makes, on their way into the derivation list: each becomes the untyped capability's child, in
+/// front of those before it. Every slot is written once.
+pub struct NewObjects {
+    parent: Slot,
+    /// What stood behind the parent, until it knows the first of them.
+    old: Option<Slot>,
+    /// What the next one stands in front of.
+    behind: Option<Slot>,
+}
+
+impl NewObjects {
+    /// Children of the capability in `parent`.
+    pub fn below<M: Machine>(parent: Slot, m: &M) -> Self {
+        let old = parent.next(m);
+        Self { parent, old, behind: old }
+    }
+
+    /// Puts `cap` into the empty slot `to`. `next` is the slot of the one that follows, `None` for the last.
+    #[inline]
+    pub fn insert<M: Machine>(&mut self, m: &mut M, cap: CapWords, to: Slot, next: Option<Slot>) {
+        to.set_word0(m, cap.0[0]);
+        to.set_word1(m, cap.0[1]);
+        to.set_links(m, Some(next.unwrap_or(self.parent)), self.behind, ORIGINAL | FIRST_BADGED);
+        if let Some(old) = self.old.take() {
+            old.set_prev(m, Some(to));
+        }
+        if next.is_none() {
+            self.parent.set_next(m, Some(to));
+        }
+        self.behind = Some(to);
     }
 }
 

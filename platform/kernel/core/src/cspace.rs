@@ -48,7 +48,7 @@ impl Lookups {
         if (entry.tcb == Some(tcb)) & (entry.address == address) { entry.slot } else { None }
     }
 
-    fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         if self.any {
             *self = Self::new();
         }

@@ -23,6 +23,9 @@ pub enum Action {
     Choose,
 }
 
+/// Most threads that get their time back in one kernel entry.
+pub const AWAKENED_AT_ONCE: u32 = 16;
+
 /// First and last of a queue.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Queue {
@@ -294,10 +297,12 @@ impl<M: Machine> Kernel<M> {
         Some(best)
     }
 
-    /// Threads whose refill is due become runnable.
+    /// Threads whose refill is due become runnable: so many at a time. Those that are left are the timer's next interrupt,
+    /// which comes at once, since their time is over.
     #[inline]
     fn awaken(&mut self) {
-        while let Some(tcb) = self.release_head {
+        for _ in 0..AWAKENED_AT_ONCE {
+            let Some(tcb) = self.release_head else { break };
             let Some(sc) = tcb.sched_context(&self.m) else { break };
             if !self.refill_ready(sc) {
                 break;

@@ -2,7 +2,8 @@
 //! `Untyped_Retype`: making objects of untyped memory.
 
 use crate::addr::PhysAddr;
-use crate::cap::{Cap, FrameRights, FrameSize};
+use crate::cap::{Cap, CapWords, FrameRights, FrameSize};
+use crate::cdt::NewObjects;
 use crate::cspace::slot_of;
 use crate::error::{Error, Lookup};
 use crate::invoke::{Message, Outcome};
@@ -107,12 +108,26 @@ impl<M: Machine> Kernel<M> {
             self.zero_new(slot, unused, start, PhysAddr(end))?;
         }
         slot.set_cap(&mut self.m, Cap::Untyped { at, bits, device, used: end - at.0, zeroing: false });
+        let first_cap = capability(kind, start, size_bits, device).ok_or(Error::IllegalOperation)?;
+        let mut new = NewObjects::below(slot, &self.m);
         for i in 0..count {
-            let object = start.add(i << object_bits);
-            let cap = self.create(kind, object, size_bits, device).ok_or(Error::IllegalOperation)?;
-            self.insert_new_object(cap, slot, slot_of(first, i));
+            let object = i << object_bits;
+            self.initialise(kind, start.add(object));
+            let cap = first_cap.of_object_behind(object);
+            let next = (i + 1 < count).then(|| slot_of(first, i + 1));
+            new.insert(&mut self.m, cap, slot_of(first, i), next);
         }
+        self.capabilities_came(kind);
         Ok(0)
+    }
+
+    /// New capabilities of a kind came into empty slots, past [`put`](Self::put): what is remembered of such slots goes.
+    fn capabilities_came(&mut self, kind: ObjectType) {
+        match kind {
+            ObjectType::CNode => self.lookups.forget(),
+            ObjectType::VSpace => self.forget_switches(),
+            _ => {}
+        }
     }
 
     /// Zeroes the memory of new objects, in pieces with preemption points between them.
@@ -153,45 +168,51 @@ impl<M: Machine> Kernel<M> {
         Ok(())
     }
 
-    /// The capability to a new object in zeroed memory. Every object but a thread and a virtual CPU is ready when
-    /// it is zero.
-    fn create(&mut self, kind: ObjectType, at: PhysAddr, size_bits: u64, device: bool) -> Option<Cap> {
-        let rights = kernel_abi::CapRights::ALL.0;
-        let frame = |size| Cap::Frame {
-            at,
-            size,
-            rights: FrameRights { read: true, write: true },
-            device,
-            mapping: None,
-        };
-        Some(match kind {
-            ObjectType::Untyped => {
-                Cap::Untyped { at, bits: size_bits as u8, device, used: 0, zeroing: false }
-            }
+    /// What a new object in zeroed memory needs: every object but a thread and a virtual CPU is ready when it is zero.
+    #[inline]
+    fn initialise(&mut self, kind: ObjectType, at: PhysAddr) {
+        match kind {
             ObjectType::Tcb => {
-                let at = Tcb::at(at)?;
-                self.init_thread(at);
-                Cap::Thread { at }
+                if let Some(tcb) = Tcb::at(at) {
+                    self.init_thread(tcb);
+                }
             }
-            ObjectType::Endpoint => Cap::Endpoint { at: Endpoint::at(at)?, badge: 0, rights },
-            ObjectType::Notification => Cap::Notification { at: Notification::at(at)?, badge: 0, rights: 3 },
-            ObjectType::CNode => {
-                Cap::CNode { at: Slot::at(at)?, radix: size_bits as u8, guard: 0, guard_size: 0 }
-            }
-            ObjectType::SchedContext => {
-                Cap::SchedContext { at: SchedContext::at(at)?, bits: size_bits as u8 }
-            }
-            ObjectType::Reply => Cap::Reply { at: Reply::at(at)?, can_grant: true },
-            ObjectType::SmallPage => frame(FrameSize::Small),
-            ObjectType::LargePage => frame(FrameSize::Large),
-            ObjectType::HugePage => frame(FrameSize::Huge),
-            ObjectType::PageTable => Cap::PageTable { at, mapping: None },
-            ObjectType::VSpace => Cap::VSpace { at, asid: None },
             ObjectType::Vcpu => {
-                let at = Vcpu::at(at)?;
-                self.m.vcpu_init(at);
-                Cap::Vcpu { at }
+                if let Some(vcpu) = Vcpu::at(at) {
+                    self.m.vcpu_init(vcpu);
+                }
             }
-        })
+            _ => {}
+        }
     }
+}
+
+/// The capability to a new object; `None` if it cannot be at that address.
+fn capability(kind: ObjectType, at: PhysAddr, size_bits: u64, device: bool) -> Option<CapWords> {
+    let rights = kernel_abi::CapRights::ALL.0;
+    let frame = |size| Cap::Frame {
+        at,
+        size,
+        rights: FrameRights { read: true, write: true },
+        device,
+        mapping: None,
+    };
+    let cap = match kind {
+        ObjectType::Untyped => Cap::Untyped { at, bits: size_bits as u8, device, used: 0, zeroing: false },
+        ObjectType::Tcb => Cap::Thread { at: Tcb::at(at)? },
+        ObjectType::Endpoint => Cap::Endpoint { at: Endpoint::at(at)?, badge: 0, rights },
+        ObjectType::Notification => Cap::Notification { at: Notification::at(at)?, badge: 0, rights: 3 },
+        ObjectType::CNode => {
+            Cap::CNode { at: Slot::at(at)?, radix: size_bits as u8, guard: 0, guard_size: 0 }
+        }
+        ObjectType::SchedContext => Cap::SchedContext { at: SchedContext::at(at)?, bits: size_bits as u8 },
+        ObjectType::Reply => Cap::Reply { at: Reply::at(at)?, can_grant: true },
+        ObjectType::SmallPage => frame(FrameSize::Small),
+        ObjectType::LargePage => frame(FrameSize::Large),
+        ObjectType::HugePage => frame(FrameSize::Huge),
+        ObjectType::PageTable => Cap::PageTable { at, mapping: None },
+        ObjectType::VSpace => Cap::VSpace { at, asid: None },
+        ObjectType::Vcpu => Cap::Vcpu { at: Vcpu::at(at)? },
+    };
+    Some(CapWords(cap.encode()))
 }

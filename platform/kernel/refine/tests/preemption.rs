@@ -223,6 +223,8 @@ fn interrupted_deletion_of_nested_containers_ends_in_the_same_state() {
 }
 
 /// Many threads wait in an endpoint or a notification, which ends.
+/// How many of them are let go before the kernel looks for interrupts.
+const UNITS: usize = kernel_abi::WORK_UNITS_PER_PREEMPTION as usize;
 /// Threads that wait in one queue, and where the capability to it is.
 const THREADS: u64 = 230;
 const OBJECT: u64 = 16;
@@ -288,7 +290,7 @@ fn waiting(kind: ObjectType, call: Syscall, make: &[(u64, Step)]) -> Pair {
 fn end_of_a_queue(kind: ObjectType, call: Syscall) {
     let mut pair = waiting(kind, call, &[]);
     let stops = stopped(&mut pair, &invoke(slot::CNODE, Invocation::CNodeDelete, &[OBJECT, 64], &[]));
-    assert_eq!(stops, 2, "an entry for a hundred threads each");
+    assert_eq!(stops, THREADS as usize / UNITS, "an entry for so many threads each");
     pair.check().unwrap();
 }
 
@@ -313,5 +315,6 @@ fn interrupted_end_of_the_sends_of_a_badge_ends_in_the_same_state() {
     let stops = stopped(&mut pair, &cancel);
     pair.check().unwrap();
     let left = pair.spec.endpoints.values().next().map(|e| e.queue.len());
-    assert_eq!((stops, left), (1, Some(THREADS as usize / 2)));
+    let half = THREADS as usize / 2;
+    assert_eq!((stops, left), (half / UNITS, Some(half)));
 }

@@ -5,7 +5,9 @@
 //! and the loader or firmware has put its interrupts into group 1; without them group 0 is the one that
 //! GICC_IAR delivers, so everything is put there.
 
-use super::{Controller, FIRST_CONFIGURABLE, FIRST_SHARED, FIRST_SPECIAL, STATE_WORDS, VirtualInterface};
+use super::{
+    Controller, FIRST_CONFIGURABLE, FIRST_SHARED, FIRST_SPECIAL, STATE_WORDS, VirtualInterface, priorities,
+};
 use crate::board::{self, MAX_IRQ};
 use crate::memory::Registers;
 use crate::paging::device_page;
@@ -95,7 +97,7 @@ impl Controller for Gic {
             }
         }
         for word in 0..lines.div_ceil(4) {
-            distributor.write(GICD_IPRIORITYR + 4 * word, 0);
+            distributor.write(GICD_IPRIORITYR + 4 * word, priorities(4 * word));
         }
         // The banked target registers of private interrupts tell which CPU this is.
         let mut own = 0;

@@ -5,7 +5,9 @@
 //! Affinity routing is on; all interrupts are Non-secure group 1 and routed to this CPU, whose redistributor is the first
 //! one.
 
-use super::{Controller, FIRST_CONFIGURABLE, FIRST_SHARED, FIRST_SPECIAL, STATE_WORDS, VirtualInterface};
+use super::{
+    Controller, FIRST_CONFIGURABLE, FIRST_SHARED, FIRST_SPECIAL, STATE_WORDS, VirtualInterface, priorities,
+};
 use crate::board::{self, MAX_IRQ};
 use crate::memory::Registers;
 use crate::paging::device_page;
@@ -120,7 +122,7 @@ impl Controller for Gic {
             frame.write(GICD_IGROUPR + 4 * word, u32::MAX);
         }
         for word in 0..lines.div_ceil(4) {
-            gic.frame(4 * word).write(GICD_IPRIORITYR + 4 * word, 0);
+            gic.frame(4 * word).write(GICD_IPRIORITYR + 4 * word, priorities(4 * word));
         }
         for word in FIRST_CONFIGURABLE / 16..lines.div_ceil(16) {
             gic.frame(16 * word).write(GICD_ICFGR + 4 * word, 0);

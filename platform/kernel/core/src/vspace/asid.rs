@@ -157,9 +157,10 @@ impl<M: Machine> Kernel<M> {
         if self.asids.pool(base) != Some(pool) {
             return;
         }
-        for index in 0..POOL_SIZE as u16 {
-            if let Some(vmid) = self.vmid_in_use(base | index) {
-                self.drop_vmid(vmid);
+        for index in 0..POOL_SIZE {
+            let word = self.m.load(pool.add(index * 8));
+            if word & HAS_VMID != 0 {
+                self.drop_vmid((word & VMID) as u8);
             }
         }
         self.asids.set_pool(base, None);
