@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use emulator::{Console, Devices, Disk, Emulator, Machine, Payload, Time, Writes, peer};
 pub use guest::Guest;
-pub use system::{System, kernel_symbol, other_sdk, root_task};
+pub use system::{System, kernel_symbol, other_sdk, root_task, xtask_program};
 pub use writes::{Flush, WriteLog};
 
 /// The line that a guest's initramfs prints when user space is up begins with this.

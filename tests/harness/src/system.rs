@@ -50,8 +50,9 @@ const USERS_VARIABLES: &[&str] = &[
     "ROOT_TASK",
 ];
 
-/// A command of `xtask`, which builds nothing that was built beforehand.
-pub(crate) fn xtask(name: &str) -> Command {
+/// `xtask`, without a user's variables.
+#[must_use]
+pub fn xtask_program() -> Command {
     let mut command = match env::var_os("BULKHEAD_XTASK") {
         Some(xtask) => Command::new(xtask),
         None => {
@@ -63,7 +64,14 @@ pub(crate) fn xtask(name: &str) -> Command {
     for variable in USERS_VARIABLES {
         command.env_remove(variable);
     }
-    command.current_dir(root()).arg(name).stdin(Stdio::null());
+    command.current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// A command of `xtask`, which builds nothing that was built beforehand.
+pub(crate) fn xtask(name: &str) -> Command {
+    let mut command = xtask_program();
+    command.arg(name);
     if env::var_os("BULKHEAD_NO_BUILD").is_some() {
         command.arg("--no-build");
     }

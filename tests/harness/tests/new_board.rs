@@ -4,11 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::fs;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use harness::disk::scratch;
-use harness::{Machine, USERS_VARIABLES, root};
+use harness::{Machine, root, xtask_program};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -16,18 +15,8 @@ const BOARD: &str = "qemu_virt_holes";
 
 /// A command of the document. Everything is built that is not there; a `make` says no less.
 fn xtask(arguments: &[&str]) -> (bool, String, String) {
-    let mut command = std::env::var_os("BULKHEAD_XTASK").map_or_else(
-        || {
-            let mut cargo = Command::new("cargo");
-            cargo.args(["run", "--quiet", "--package", "xtask", "--"]);
-            cargo
-        },
-        Command::new,
-    );
-    for variable in USERS_VARIABLES {
-        command.env_remove(variable);
-    }
-    command.current_dir(root()).args(arguments).stdin(Stdio::null());
+    let mut command = xtask_program();
+    command.args(arguments);
     let output = command.env("BOARDS", "tests/boards").env("BOARD", BOARD).env("CONFIG", "debug").output();
     let output = output.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
