@@ -9,7 +9,7 @@ pub const ESCAPE: u8 = 0x1d;
 pub enum Action {
     /// Pass this byte to the client with the focus.
     Forward(u8),
-    /// Give the focus to this client.
+    /// Give the focus to this one of the clients that read.
     Focus(usize),
     /// Show the client with the focus alone and unchanged, or all again.
     ToggleExclusive,

@@ -241,6 +241,22 @@ fn client_that_does_not_exist_is_not_chosen() {
 }
 
 #[test]
+fn digits_count_the_clients_that_read() {
+    let memory = memory();
+    let mut bench = Bench::new(&memory, 1, true);
+    let (output, input) = (&memory[7], &memory[8]);
+    let name = |name: &str| -> Name { name.chars().collect() };
+    bench.virtualiser.add_client(Client::new(name("log"), Consumer::new(&memory[9]), None));
+    bench.virtualiser.add_client(Client::new(name("b"), Consumer::new(output), Producer::new(input)));
+    assert_eq!(bench.press("\x1d1id").notify.clients, 0b100);
+    assert_eq!(bench.shown(), "console: input goes to 1 (b)\r\n");
+    let mut typed = [0; 8];
+    assert_eq!(Consumer::new(input).read(&mut typed), 2);
+    bench.press("\x1d2");
+    assert!(bench.shown().contains("input to 0=a 1=b*; x:"));
+}
+
+#[test]
 fn client_shown_alone_is_shown_unchanged() {
     let memory = memory();
     let mut bench = Bench::new(&memory, 2, true);

@@ -11,7 +11,7 @@ use ring::serial::{Consumer, Producer};
 use crate::input::{Action, Input};
 use crate::output::{Line, Terminal, WORST_CASE};
 
-/// Most clients: each has its symbols in the PD. The focus is chosen by a digit, so those that read come first.
+/// Most clients: each has its symbols in the PD. The focus is chosen by a digit, which counts only those that read.
 pub const MAX_CLIENTS: usize = 16;
 
 /// Bytes of a client's line after which others may break it, whether it goes on or not.
@@ -165,7 +165,7 @@ impl<M: RingMemory> Virtualiser<M> {
             for byte in buffer.iter().take(count) {
                 match self.input.byte(*byte) {
                     Action::Forward(byte) => self.forward(byte),
-                    Action::Focus(client) => self.set_focus(client, outcome),
+                    Action::Focus(number) => self.set_focus(number, outcome),
                     Action::ToggleExclusive => self.toggle_exclusive(),
                     Action::Help => self.help(),
                     Action::Nothing => {}
@@ -192,28 +192,34 @@ impl<M: RingMemory> Virtualiser<M> {
         }
     }
 
-    fn set_focus(&mut self, client: usize, outcome: &mut Outcome) {
-        if client >= self.clients.len() {
+    /// The clients that read, in order: their places among all clients.
+    fn readers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.clients.iter().enumerate().filter(|(_, client)| client.input.is_some()).map(|(place, _)| place)
+    }
+
+    /// Gives the focus to reader `number`.
+    fn set_focus(&mut self, number: usize, outcome: &mut Outcome) {
+        let Some(client) = self.readers().nth(number) else {
             self.help();
             return;
-        }
+        };
         self.notify_input(outcome);
         self.focus = client;
         self.awaiting_echo = false;
-        self.tell_focus("");
+        self.tell_focus("", number);
     }
 
-    /// Says that this console has been restarted, and so who has the input now: with more than one client it need not be who
-    /// had it before. Once, when all clients have been added.
+    /// Says that this console has been restarted, and so who has the input now: with more than one client that reads it need
+    /// not be who had it before. Once, when all clients have been added.
     pub fn tell_restart(&mut self) {
-        if self.clients.len() > 1 {
-            self.tell_focus("restarted, ");
+        if self.readers().nth(1).is_some() {
+            self.tell_focus("restarted, ", 0);
         }
     }
 
-    fn tell_focus(&mut self, event: &str) {
-        let (client, name) = (self.focus, self.name(self.focus));
-        self.add_notice(format_args!("console: {event}input goes to {client} ({name})"));
+    fn tell_focus(&mut self, event: &str, number: usize) {
+        let name = self.name(self.focus);
+        self.add_notice(format_args!("console: {event}input goes to {number} ({name})"));
     }
 
     fn toggle_exclusive(&mut self) {
@@ -231,9 +237,9 @@ impl<M: RingMemory> Virtualiser<M> {
         let mut text: String<NOTICE> = String::new();
         // A list that does not fit is cut.
         let _ = text.push_str("console: Ctrl-] then a digit: input to");
-        for (number, client) in self.clients.iter().enumerate() {
-            let mark = if number == self.focus { "*" } else { "" };
-            let _ = write!(text, " {number}={}{mark}", client.name);
+        for (number, client) in self.readers().enumerate() {
+            let mark = if client == self.focus { "*" } else { "" };
+            let _ = write!(text, " {number}={}{mark}", self.name(client));
         }
         let _ = text.push_str("; x: that one alone; h: help; Ctrl-]: itself");
         self.add_notice(format_args!("{text}"));
