@@ -65,8 +65,16 @@ impl Guest {
     /// # Panics
     /// The emulator has ended.
     pub fn focus(&mut self, number: u32) -> &mut Self {
-        self.send(&format!("{ESCAPE}{number}"));
-        self.tag = Some(format!("vmm_{number}|"));
+        self.focus_on(number, &format!("vmm_{number}"))
+    }
+
+    /// As [`Guest::focus`], for any console: its digit, and its name.
+    ///
+    /// # Panics
+    /// The emulator has ended.
+    pub fn focus_on(&mut self, digit: u32, name: &str) -> &mut Self {
+        self.send(&format!("{ESCAPE}{digit}"));
+        self.tag = Some(format!("{name}|"));
         self
     }
 
