@@ -7,27 +7,30 @@
 use std::fs;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use harness::disk::{copy, guests_disk, md5, scratch};
 use harness::jobs::{JOB_TIMEOUT, fio_verify};
 use harness::peer::{ADDRESS, Peer};
-use harness::{Devices, Disk, Guest, System};
+use harness::{Devices, Disk, Guest, PROMPT, System};
 
 /// Where each guest is in the emulator's network, whichever of them asks first.
 const ADDRESSES: [&str; 2] = ["10.0.2.20", "10.0.2.21"];
 /// A port of each guest to which connections to this machine are forwarded.
 const FORWARDED: u16 = 5002;
 
-/// The default system with all devices, on the network `netdev`.
-fn boot_on(system: &System, disk: Disk, netdev: String) -> Guest {
+/// The default system with all devices, on the network `netdev`, with further arguments for the emulator.
+fn boot_on(system: &System, disk: Disk, netdev: String, extra: &[&str]) -> Guest {
     let mut machine = system.machine();
     machine.devices = Devices { disk: Some(disk), network: Some(netdev), entropy: true };
+    machine.extra = extra.iter().map(Into::into).collect();
     Guest::wait_all_ready(harness::start(&machine), 2)
 }
 
-fn boot(system: &System, disk: Disk) -> Guest {
-    boot_on(system, disk, "user".into())
+fn boot(system: &System, disk: Disk, extra: &[&str]) -> Guest {
+    boot_on(system, disk, "user".into(), extra)
 }
 
 /// A port of this machine's loopback that nobody uses.
@@ -44,6 +47,83 @@ fn send_file(guest: &mut Guest, address: &str, port: u16) {
     assert_eq!(guest.run_within(&command, JOB_TIMEOUT), "0", "nobody listens on {address}:{port}");
 }
 
+/// When the board's clock says that the emulator was started, which no clock here does: as the emulator's argument, and in
+/// seconds since 1970.
+const CLOCK: (&str, u64) = ("base=2031-02-03T04:05:06", 1_927_857_906);
+/// How much later than it was told to start the emulator may have started, in seconds.
+const START: u64 = 5;
+
+/// The clock of the guest that has the input is the board's, and so is the time that its kernel has from there.
+fn assert_clock(guest: &mut Guest, started: Instant) {
+    for command in ["cat /sys/class/rtc/rtc0/since_epoch", "date +%s"] {
+        let before = started.elapsed().as_secs();
+        let clock: u64 = guest.run(command).parse().unwrap();
+        let after = started.elapsed().as_secs() + 1;
+        let elapsed = clock.saturating_sub(CLOCK.1);
+        assert!(
+            (before.saturating_sub(START)..=after).contains(&elapsed),
+            "{command}: {elapsed}: {before} to {after}"
+        );
+    }
+}
+
+/// Both directions of the virtio console of guest `number`: its user logs in there, and types.
+fn assert_virtio_console(guest: &mut Guest, number: u32) {
+    let login = "( setsid /sbin/agetty --autologin root --noissue --nohostname hvc0 vt102 > /dev/null 2>&1 < /dev/null & )";
+    guest.focus(number).run(login);
+    guest.expect(&format!("hvc_{number}| {PROMPT}"));
+    // Behind the first consoles of both guests.
+    guest.focus_on(2 + number, &format!("hvc_{number}"));
+    assert_eq!(guest.run("hostname; tty"), format!("guest{number}\n/dev/hvc0"));
+    guest.focus(number);
+}
+
+/// Bytes of this machine's disk that a file takes.
+fn allocated(file: &Path) -> u64 {
+    fs::metadata(file).unwrap().blocks() * 512
+}
+
+/// Room for the file system's own blocks, which come and go.
+const OTHER_BLOCKS: u64 = 4 << 20;
+
+/// The guest that has the input gives back what it has written to `/root/verify`, and has the device write zeroes: the
+/// image at the other end gets smaller.
+fn assert_discards(guest: &mut Guest, disk: &Path) {
+    let size: u64 = guest.run("stat -c %s /root/verify").parse().unwrap();
+    let before = allocated(disk);
+    let trimmed = guest.run_within("rm /root/verify; sync; fstrim -v /", JOB_TIMEOUT);
+    let bytes = trimmed.split_once('(').and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
+    assert!(bytes >= Some(size), "{trimmed}");
+    let after = allocated(disk);
+    assert!(
+        after + size <= before + OTHER_BLOCKS,
+        "{before} bytes, then {after}, for {size} that were discarded"
+    );
+
+    // Where a file is, as the disk counts; the file system does not know what happens to it.
+    guest.run_within("dd if=/dev/urandom of=/root/spare bs=1M count=8 conv=fsync 2>/dev/null", JOB_TIMEOUT);
+    let extents = guest.run("filefrag -b4096 -v /root/spare");
+    let first = extents.lines().find_map(|line| line.trim().strip_prefix("0:")).unwrap();
+    let mut numbers = first.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u64>().ok());
+    let (from, blocks) = (numbers.nth(2).unwrap(), numbers.nth(1).unwrap());
+    let (offset, length) = (from * 4096, blocks * 4096);
+    assert!(length >= 1 << 20, "{extents}");
+    let before = allocated(disk);
+    // Only the device can: Linux does not fall back to writing when it is to make a hole.
+    let hole = guest
+        .run_within(&format!("fallocate -p -o {offset} -l {length} /dev/vda 2>&1; echo $?"), JOB_TIMEOUT);
+    assert_eq!(hole, "0");
+    let after = allocated(disk);
+    assert!(
+        after + length <= before + OTHER_BLOCKS.min(length / 2),
+        "{before} bytes, then {after}, without {length}"
+    );
+    let compare = format!(
+        "echo 3 > /proc/sys/vm/drop_caches; cmp -n {length} /root/spare /dev/zero 2>&1 && rm /root/spare; echo $?"
+    );
+    assert_eq!(guest.run_within(&compare, JOB_TIMEOUT), "0", "zeroes");
+}
+
 /// What each guest writes and verifies.
 const FIO_SIZE: &str = "24m";
 
@@ -55,9 +135,10 @@ fn disks_network_entropy(system: &System, test: &str) {
     let forwards = (0..2)
         .map(|number| format!(",hostfwd=tcp:127.0.0.1:{}-{}:{FORWARDED}", ports[number], ADDRESSES[number]));
     let netdev = format!("user{}", forwards.collect::<String>());
-    let mut guest = boot_on(system, Disk::keeping(&disk), netdev);
+    let started = Instant::now();
+    let mut guest = boot_on(system, Disk::keeping(&disk), netdev, &["-rtc", CLOCK.0]);
 
-    // Each has its own root disk, entropy from the hardware and an address.
+    // Each has its own root disk, two consoles, the time, entropy from the hardware and an address.
     let mut addresses = Vec::new();
     let mut random = Vec::new();
     for number in [0, 1] {
@@ -65,6 +146,8 @@ fn disks_network_entropy(system: &System, test: &str) {
         assert_eq!(guest.run("hostname"), format!("guest{number}"));
         assert_eq!(guest.run("findmnt -n -o SOURCE,FSTYPE /"), "/dev/vda ext4");
         assert_eq!(guest.run("cat /sys/class/misc/hw_random/rng_current"), "virtio_rng.0");
+        assert_clock(&mut guest, started);
+        assert_virtio_console(&mut guest, number);
         random.push(guest.run("head -c 32 /dev/hwrng | od -An -tx1 | tr -d ' \\n'"));
         addresses.push(guest.address());
         assert_eq!(guest.run(&format!("ping -q -c 2 {ADDRESS} > /dev/null; echo $?")), "0");
@@ -92,6 +175,11 @@ fn disks_network_entropy(system: &System, test: &str) {
     for number in [0, 1] {
         let output = guest.focus(number).finished("fio");
         assert!(output.contains("err= 0"), "{output}");
+    }
+
+    // What is deleted is given back to this machine.
+    for number in [0, 1] {
+        assert_discards(guest.focus(number), &disk);
     }
 
     // Files over TCP: from one guest to the other, to this machine, and back.
@@ -145,7 +233,7 @@ fn disks_network_and_entropy_work_side_by_side_in_the_direct_layout() {
 /// With a kernel that checks its invariants after every entry, up to the guests' shells and a little beyond.
 #[test]
 fn the_kernels_invariants_hold_in_the_default_system() {
-    let mut guest = boot(&System::standard().paranoid(), Disk::discarding(guests_disk()));
+    let mut guest = boot(&System::standard().paranoid(), Disk::discarding(guests_disk()), &[]);
     for number in [0, 1] {
         assert_eq!(guest.focus(number).run("hostname"), format!("guest{number}"));
     }
@@ -154,20 +242,33 @@ fn the_kernels_invariants_hold_in_the_default_system() {
     assert!(!text.contains("invariant broken"), "{text}");
 }
 
-/// Newer and older kernels beside each other, and the cloud variants: each with its own modules.
+/// A disk that neither discards nor writes zeroes.
+const PLAIN_DISK: &[&str] =
+    &["-global", "virtio-blk-device.discard=off", "-global", "virtio-blk-device.write-zeroes=off"];
+
+/// Newer and older kernels beside each other, and the cloud variants: each with its own modules. What the disk cannot do
+/// the guests are not offered.
 #[test]
 fn every_stock_kernel_finds_its_disk_and_network() {
-    for kernels in [["debian-13", "debian-12-cloud"], ["debian-13-cloud", "debian-12"]] {
+    for (kernels, extra) in
+        [(["debian-13", "debian-12-cloud"], PLAIN_DISK), (["debian-13-cloud", "debian-12"], &[])]
+    {
         let guests = root_files(kernels[1]);
         let system =
             System::standard().kernel(kernels[0]).define("KERNEL_1", &guests.0).define("INITRD_1", &guests.1);
-        let mut guest = boot(&system, Disk::discarding(guests_disk()));
+        let mut guest = boot(&system, Disk::discarding(guests_disk()), extra);
         for number in [0, 1] {
             guest.focus(number);
             let release = guest.run("uname -r");
             assert_eq!(release.contains("cloud"), kernels[number as usize].contains("cloud"), "{release}");
             guest.address();
             assert_eq!(guest.run("cat /sys/class/misc/hw_random/rng_current"), "virtio_rng.0");
+            for limit in ["discard_max_bytes", "write_zeroes_max_bytes"] {
+                let limit = guest.run(&format!("cat /sys/block/vda/queue/{limit}"));
+                assert_eq!(limit == "0", !extra.is_empty(), "{limit}: {extra:?}");
+            }
+            let trimmed = guest.run("fstrim / 2>&1");
+            assert_eq!(trimmed.contains("not supported"), !extra.is_empty(), "{trimmed}: {extra:?}");
             let sums = guest.run_within(
                 "dd if=/dev/urandom of=/root/x bs=1M count=4 conv=fsync 2>/dev/null; md5sum < /root/x; \
                  echo 1 > /proc/sys/vm/drop_caches; md5sum < /root/x",
