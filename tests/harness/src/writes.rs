@@ -21,6 +21,8 @@ pub struct WriteLog {
     sector_size: u64,
     /// Where the next request is.
     at: u64,
+    /// Discards that were applied.
+    discards: u64,
 }
 
 /// Where a flush is in a log, in bytes: everything before it is on the disk, nothing behind it.
@@ -40,7 +42,7 @@ impl WriteLog {
         if word(&header, 0) != MAGIC || !sector_size.is_power_of_two() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "no log of writes"));
         }
-        Ok(Self { file, sector_size, at: sector_size })
+        Ok(Self { file, sector_size, at: sector_size, discards: 0 })
     }
 
     /// Applies requests to a disk up to and including the next flush; returns where it was. Nothing at the end of the
@@ -59,6 +61,7 @@ impl WriteLog {
             self.at += self.sector_size;
             if flags & DISCARD != 0 {
                 // A disk may forget what was discarded; this one does.
+                self.discards += 1;
                 write_zeros(disk, sector * self.sector_size, bytes)?;
             } else if bytes > 0 {
                 if self.at + bytes > length {
@@ -74,6 +77,12 @@ impl WriteLog {
             }
         }
         Ok(None)
+    }
+
+    /// How many discards were applied.
+    #[must_use]
+    pub const fn discards(&self) -> u64 {
+        self.discards
     }
 }
 
@@ -144,5 +153,6 @@ mod tests {
         assert!(log.replay_to_flush(&disk).unwrap().is_some());
         assert_eq!(contents(), (2, 0));
         assert_eq!(log.replay_to_flush(&disk).unwrap(), None);
+        assert_eq!(log.discards(), 1);
     }
 }

@@ -27,10 +27,11 @@ struct Synced {
     log: u64,
 }
 
-/// What a guest types into its shell: one after the other, files are written, synced and announced.
+/// What a guest types into its shell: one after the other, files are written, synced and announced. What others leave behind
+/// when they are deleted is discarded.
 fn work(device: &str, files: u32) -> String {
     format!(
-        "mkdir -p /mnt/d; mount -t ext4 {device} /mnt/d && cd /mnt/d && i=0; while [ $i -lt {files} ]; do i=$((i + 1)); \
+        "mkdir -p /mnt/d; mount -t ext4 -o discard {device} /mnt/d && cd /mnt/d && i=0; while [ $i -lt {files} ]; do i=$((i + 1)); \
          dd if=/dev/urandom of=f$i bs=3000 count=$((i % 9 * 5 + 1)) conv=fsync 2>/dev/null; \
          dd if=/dev/zero of=junk bs=4k count=64 2>/dev/null; sync; \
          echo \"SYN\"\"CED f$i $(md5sum < f$i | cut -c1-32)\"; rm -f f$((i - 7)); done; \
@@ -120,6 +121,7 @@ fn judge(folder: &Path, synced: &[Synced]) {
     }
     assert!(flushes >= FILES, "{flushes} flushes reached the disk");
     assert!(found >= FILES, "{found} files were looked for");
+    assert!(log.discards() > 0, "nothing was discarded");
 }
 
 /// The last few of an iterator.
@@ -158,10 +160,10 @@ fn bare_machine_keeps_what_was_synced() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-#[test]
-fn guests_keep_what_they_synced_and_whole_file_systems() {
-    let (folder, devices) = prepare("power-cut");
-    let mut machine = System::standard().cmdline("console=ttyAMA0 quiet").machine();
+fn guests_keep_what_they_synced(layout: &str) {
+    let (folder, devices) = prepare(&format!("power-cut-{layout}"));
+    let system = System::standard().cmdline("console=ttyAMA0 quiet").define("BLK_LAYOUT", layout);
+    let mut machine = system.machine();
     machine.devices = Devices { network: Some("user".into()), entropy: true, ..devices };
     let mut guest = Guest::wait_all_ready(harness::start(&machine), 2);
     for number in [1, 0] {
@@ -171,4 +173,14 @@ fn guests_keep_what_they_synced_and_whole_file_systems() {
     let synced = run(guest.into_emulator(), &["vmm_0|", "vmm_1|"], &folder.join("log"));
     judge(&folder, &synced);
     fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn guests_keep_what_they_synced_and_whole_file_systems_in_the_isolated_layout() {
+    guests_keep_what_they_synced("isolated");
+}
+
+#[test]
+fn guests_keep_what_they_synced_and_whole_file_systems_in_the_direct_layout() {
+    guests_keep_what_they_synced("direct");
 }

@@ -117,10 +117,10 @@ impl Disk {
             Writes::Logged(log) => {
                 let log = escape(&log.display().to_string());
                 for node in [
-                    format!("driver=file,node-name=disk-file,filename={file}"),
-                    format!("driver={format},node-name=disk-format,file=disk-file"),
+                    format!("driver=file,node-name=disk-file,filename={file},discard=unmap"),
+                    format!("driver={format},node-name=disk-format,file=disk-file,discard=unmap"),
                     format!("driver=file,node-name=log-file,filename={log}"),
-                    "driver=blklogwrites,node-name=disk,file=disk-format,log=log-file".into(),
+                    "driver=blklogwrites,node-name=disk,file=disk-format,log=log-file,discard=unmap".into(),
                 ] {
                     command.args(["-blockdev", &node]);
                 }
