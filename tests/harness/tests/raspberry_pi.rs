@@ -121,6 +121,11 @@ fn two_debian_guests_work_on_their_partitions_of_the_card() {
         guest.focus(number);
         assert_eq!(guest.run("hostname"), format!("guest{number}"));
         assert_eq!(guest.run("findmnt -n -o SOURCE,FSTYPE /"), "/dev/vda ext4");
+        // Network, disk, console; without a source of entropy there is no device for it.
+        let devices = guest.run("cat /sys/bus/virtio/devices/*/device | sort");
+        assert_eq!(devices, "0x0001\n0x0002\n0x0003");
+        // No address will come.
+        guest.run("systemctl stop any-address.service");
         guest.start("fio", &fio_verify("2m"));
     }
     for number in [0, 1] {

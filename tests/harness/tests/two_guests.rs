@@ -204,6 +204,13 @@ fn disks_network_entropy(system: &System, test: &str) {
     let output = guest.run_within(&format!("ping -q -f -c 3000 {}", addresses[1]), JOB_TIMEOUT);
     assert!(output.contains("3000 received") && output.contains(" 0% packet loss"), "{output}");
 
+    // As fast as they can.
+    guest.focus(1).start("iperf", "timeout 300 iperf3 -s -1");
+    guest.run_within("while ! ss -Hltn sport = :5201 | grep -q .; do sleep 0.2; done", JOB_TIMEOUT);
+    let output = guest.focus(0).run_within(&format!("iperf3 -c {} -n 8M", addresses[1]), JOB_TIMEOUT);
+    assert!(output.contains("iperf Done"), "{output}");
+    guest.focus(1).finished("iperf");
+
     // Both at once: disk and network of both.
     guest.focus(1).start("fio", &fio_verify(FIO_SIZE));
     guest.start("serve", "timeout 300 nc -l -p 5001 | md5sum | cut -c1-32");
@@ -246,6 +253,17 @@ fn the_kernels_invariants_hold_in_the_default_system() {
 const PLAIN_DISK: &[&str] =
     &["-global", "virtio-blk-device.discard=off", "-global", "virtio-blk-device.write-zeroes=off"];
 
+/// What a stock kernel has agreed on with each of its devices: the number of its type, and of features (virtio 1.2, sections 5
+/// and 6). Of all, events' indices (29) and version 1 (32).
+const NEGOTIATED: [(&str, &[usize]); 4] = [
+    // Ethernet address, checksums and segmentation of either side, mergeable buffers, status, indirect descriptors.
+    ("0x0001", &[5, 0, 1, 7, 8, 11, 12, 15, 16, 28, 29, 32]),
+    // Several segments, flush, indirect descriptors.
+    ("0x0002", &[2, 9, 28, 29, 32]),
+    ("0x0003", &[29, 32]),
+    ("0x0004", &[29, 32]),
+];
+
 /// Newer and older kernels beside each other, and the cloud variants: each with its own modules. What the disk cannot do
 /// the guests are not offered.
 #[test]
@@ -263,6 +281,15 @@ fn every_stock_kernel_finds_its_disk_and_network() {
             assert_eq!(release.contains("cloud"), kernels[number as usize].contains("cloud"), "{release}");
             guest.address();
             assert_eq!(guest.run("cat /sys/class/misc/hw_random/rng_current"), "virtio_rng.0");
+            let devices =
+                guest.run("for d in /sys/bus/virtio/devices/*; do echo $(cat $d/device $d/features); done");
+            for (kind, features) in NEGOTIATED {
+                let has = devices.lines().find_map(|line| line.strip_prefix(kind)).unwrap().trim().as_bytes();
+                let missing: Vec<_> = features.iter().filter(|bit| has.get(**bit) != Some(&b'1')).collect();
+                assert!(missing.is_empty(), "{kind} without {missing:?}: {devices}");
+            }
+            let link = guest.run("cat /sys/class/net/eth0/address /sys/class/net/eth0/operstate");
+            assert_eq!(link, format!("52:54:00:00:01:0{number}\nup"));
             for limit in ["discard_max_bytes", "write_zeroes_max_bytes"] {
                 let limit = guest.run(&format!("cat /sys/block/vda/queue/{limit}"));
                 assert_eq!(limit == "0", !extra.is_empty(), "{limit}: {extra:?}");
