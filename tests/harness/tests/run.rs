@@ -21,6 +21,25 @@ fn without_input_the_guest_boots_and_is_powered_off() {
     assert!(ran.console.contains("guest powered off"), "{}", ran.console);
 }
 
+/// `make run BOARD=rpi4b_2gb`, whose card is the default disk.
+#[test]
+fn on_the_raspberry_pi_two_guests_boot_and_are_powered_off() {
+    // A busy host makes its disk very slow.
+    let arguments = ["run", "--board=rpi4b_2gb", "--ready-timeout=900", &folder("run-raspberry-pi")];
+    let output = xtask(&arguments, "");
+    let (console, messages) = texts(&output);
+    assert!(output.status.success(), "{messages}\n{console}");
+    for number in [0, 1] {
+        for text in ["| guest is ready:", "|INFO: guest powered off"] {
+            assert!(console.contains(&format!("vmm_{number}{text}")), "{console}");
+        }
+        // Each from its partition.
+        let name = format!("blk_virt|INFO: client {number}: ");
+        assert!(console.contains(&name), "{console}");
+    }
+    assert!(messages.contains("all guests have ended"), "{messages}");
+}
+
 #[test]
 fn input_is_typed_at_the_guests_shell() {
     let input = "echo answer is $((6 * 7))\ncat > /tmp/file\nthree\nlines\n\u{4}wc -l /tmp/file\npoweroff\n";
