@@ -34,8 +34,19 @@ pub enum Event {
     #[error("no disk: {0}")]
     NoCard(CardError),
     /// A card is there.
-    #[error("card of {0} MiB{protected}", protected = if *.1 { ", write-protected" } else { "" })]
-    Card(u64, bool),
+    #[error(
+        "card of {mib} MiB, {speed} speed{protected}",
+        speed = if *high_speed { "high" } else { "default" },
+        protected = if *read_only { ", write-protected" } else { "" }
+    )]
+    Card {
+        /// Its size.
+        mib: u64,
+        /// Whether it may not be written.
+        read_only: bool,
+        /// Whether it runs at 50 MHz, otherwise at 25.
+        high_speed: bool,
+    },
     /// It was removed.
     #[error("the card has been removed")]
     Removed,
@@ -236,7 +247,8 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
                 self.slot = Slot::Card(card);
                 self.failures = 0;
                 self.info = describe(&card);
-                self.report(Event::Card(card.sectors >> 11, card.read_only));
+                let Card { read_only, high_speed, .. } = card;
+                self.report(Event::Card { mib: card.sectors >> 11, read_only, high_speed });
             }
             (Err(error), _) => self.report(Event::NoCard(error)),
         }

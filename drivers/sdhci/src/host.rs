@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The controller: reset, clock, power, commands.
 
-use crate::registers::{Capabilities, Present, Register, Registers, Status, clock, control};
+use crate::registers::{Capabilities, Present, Register, Registers, Status, clock, control, mode};
 
 /// Longest wait for the controller: reset, clock, a response. The specification's longest is 100 ms (reset).
 const PATIENCE_US: u64 = 150_000;
@@ -9,7 +9,11 @@ const PATIENCE_US: u64 = 150_000;
 /// Frequency while a card is identified, Hz (Physical Layer 4.2.1: at most 400 kHz).
 const SLOW_HZ: u64 = 400_000;
 /// Default speed (Physical Layer 6.6.6).
-const FAST_HZ: u64 = 25_000_000;
+const DEFAULT_HZ: u64 = 25_000_000;
+/// High speed (Physical Layer 6.6.7).
+const HIGH_HZ: u64 = 50_000_000;
+/// Words of the status that a card sends when its functions are switched (Physical Layer 4.3.10.4: 512 bits).
+const SWITCH_WORDS: usize = 16;
 
 /// Why the controller did not do what it was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -129,15 +133,27 @@ impl<R: Registers> Host<R> {
         self.set_clock(SLOW_HZ)
     }
 
-    /// Four data lines and full speed, for a card that has been told.
+    /// Four data lines and default speed, for a card that has been told.
     pub fn go_fast(&mut self) -> Result<(), HostError> {
         self.set_control(control::FOUR_BITS);
-        self.set_clock(FAST_HZ)
+        self.set_clock(DEFAULT_HZ)
     }
 
-    fn set_control(&mut self, width: u32) {
+    /// Whether it has high speed.
+    pub fn has_high_speed(&mut self) -> bool {
+        let capabilities = self.registers.read(Register::Capabilities);
+        Capabilities::from_bits_retain(capabilities).contains(Capabilities::HIGH_SPEED)
+    }
+
+    /// Four data lines and high speed, for a card that has been switched to it.
+    pub fn go_faster(&mut self) -> Result<(), HostError> {
+        self.set_control(control::FOUR_BITS | control::HIGH_SPEED);
+        self.set_clock(HIGH_HZ)
+    }
+
+    fn set_control(&mut self, mode: u32) {
         let dma = if self.adma { control::ADMA2 } else { 0 };
-        self.registers.write(Register::Control, control::POWER_3V3 | dma | width);
+        self.registers.write(Register::Control, control::POWER_3V3 | dma | mode);
     }
 
     /// The fastest clock that is not faster than `limit`.
@@ -209,16 +225,47 @@ impl<R: Registers> Host<R> {
 
     /// Starts a transfer of `blocks` blocks of 512 bytes. Its end, or its failure, is an interrupt.
     pub fn start(&mut self, command: Command, blocks: u16, mode: u32) -> Result<(), HostError> {
+        self.begin(command, blocks, ring::blk::SECTOR, mode)
+    }
+
+    fn begin(&mut self, command: Command, blocks: u16, size: u32, mode: u32) -> Result<(), HostError> {
         let busy = Present::COMMAND_INHIBIT | Present::DATA_INHIBIT;
         let free = |r: &mut R| !Present::from_bits_retain(r.read(Register::Present)).intersects(busy);
         if !self.wait(free) {
             return Err(HostError::Inhibited(command.index));
         }
         self.registers.write(Register::Status, u32::MAX);
-        self.registers.write(Register::Block, u32::from(blocks) << 16 | ring::blk::SECTOR);
+        self.registers.write(Register::Block, u32::from(blocks) << 16 | size);
         self.registers.write(Register::Argument, command.argument);
         self.registers.write(Register::Command, command.word(Some(mode)));
         Ok(())
+    }
+
+    /// Issues a command whose data is the 64 bytes of a switch status, and reads them from the data port.
+    pub fn switch(&mut self, command: Command) -> Result<[u32; SWITCH_WORDS], HostError> {
+        self.begin(command, 1, 4 * SWITCH_WORDS as u32, mode::READ)?;
+        let mut words = [0; SWITCH_WORDS];
+        let sent = self.until(command.index, Status::READ_READY).and_then(|()| {
+            words.fill_with(|| self.registers.read(Register::Data));
+            self.until(command.index, Status::TRANSFER_COMPLETE)
+        });
+        if sent.is_err() {
+            self.reset_lines();
+        }
+        sent.map(|()| words)
+    }
+
+    /// Waits for a status that may be an error.
+    fn until(&mut self, index: u8, wanted: Status) -> Result<(), HostError> {
+        let done = wanted | Status::ERRORS;
+        let ended = self.wait(|r| Status::from_bits_retain(r.read(Register::Status)).intersects(done));
+        let status = self.registers.read(Register::Status);
+        let errors = status & Status::ERRORS.bits();
+        match (ended, errors) {
+            (false, _) => Err(HostError::NoAnswer(index)),
+            (true, 0) => Ok(()),
+            _ => Err(HostError::Command(index, errors)),
+        }
     }
 
     /// Ends whatever goes on on the lines.

@@ -39,7 +39,7 @@ impl CardDriver {
         }
         while let Some(event) = self.driver.take_event() {
             match event {
-                sdhci_driver::Event::Card(..) => log::info!("{event}"),
+                sdhci_driver::Event::Card { .. } => log::info!("{event}"),
                 _ => log::error!("{event}"),
             }
         }

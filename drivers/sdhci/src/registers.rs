@@ -24,6 +24,8 @@ pub enum Register {
     Response2 = 0x18,
     /// Response, bits 127:96.
     Response3 = 0x1c,
+    /// Data port, 2.2.8.
+    Data = 0x20,
     /// Present state, 2.2.9.
     Present = 0x24,
     /// Host control (7:0) and power control (15:8), 2.2.10 and 2.2.11.
@@ -86,6 +88,8 @@ bitflags! {
     pub struct Capabilities: u32 {
         /// Does ADMA2.
         const ADMA2 = 1 << 19;
+        /// Has high speed.
+        const HIGH_SPEED = 1 << 21;
         const _ = !0;
     }
 }
@@ -94,6 +98,8 @@ bitflags! {
 pub mod control {
     /// Four data lines.
     pub const FOUR_BITS: u32 = 1 << 1;
+    /// High speed.
+    pub const HIGH_SPEED: u32 = 1 << 2;
     /// DMA is ADMA2 with 32-bit addresses.
     pub const ADMA2: u32 = 2 << 3;
     /// 3.3 V, on.

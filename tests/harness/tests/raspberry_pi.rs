@@ -174,7 +174,7 @@ fn card_that_is_removed_is_missed_and_found_again() {
     assert!(text.contains("blk_driver|ERROR: the card has been removed"), "{text}");
     let mark = guest.console().mark();
     monitor.run(&format!("change disk {} raw", card.display()));
-    guest.console().expect_any(mark, &["blk_driver|INFO: card of 64 MiB"], TIMEOUT).unwrap();
+    guest.console().expect_any(mark, &["blk_driver|INFO: card of 64 MiB, high speed"], TIMEOUT).unwrap();
     assert!(guest.run(read).contains("it ended with 0"));
     drop(guest);
     fs::remove_dir_all(folder).unwrap();

@@ -13,7 +13,7 @@ use virtio_driver::mock::Memory;
 use crate::card::CardError;
 use crate::registers::Status;
 use crate::{DMA_SIZE, Driver, Event, HostError};
-use model::{CardModel, REAL, Shared, WITHOUT_DMA};
+use model::{CardModel, REAL, Shared, Switch, WITHOUT_DMA};
 
 type Pages = MortalPages<0x4000>;
 
@@ -79,7 +79,7 @@ impl<'a> Bench<'a> {
     }
 
     fn driver_uses_adma(&self) -> bool {
-        self.hardware.state().capabilities == REAL
+        self.hardware.state().capabilities & 1 << 19 != 0
     }
 
     fn settle(&mut self) {
@@ -130,11 +130,40 @@ fn card_is_described_to_the_client() {
     assert_eq!(info.capacity, 1024);
     assert_eq!(&info.serial[..8], b"1234abcd");
     assert_eq!(info.abilities, Abilities::PRESENT);
-    assert_eq!(bench.events(), [Event::Card(0, false)]);
-    // Four lines and the faster clock: 100 MHz by 4.
+    assert_eq!(bench.events(), [Event::Card { mib: 0, read_only: false, high_speed: true }]);
+}
+
+/// The clock's divisor is twice what the register says: 100 MHz by 2 or by 4.
+#[test]
+fn card_that_does_not_switch_stays_at_default_speed() {
     use crate::registers::{Register, Registers as _};
-    assert_eq!(bench.hardware.read(Register::Control) & 2, 2);
-    assert_eq!(bench.hardware.read(Register::Clock) >> 8 & 0xff, 2);
+    const NO_HIGH_SPEED: u32 = REAL & !(1 << 21);
+    for (capabilities, switch, fast) in [
+        (REAL, Switch::Works, true),
+        (WITHOUT_DMA, Switch::Works, true),
+        (NO_HIGH_SPEED, Switch::Works, false),
+        (REAL, Switch::Absent, false),
+        (REAL, Switch::Refuses, false),
+        (REAL, Switch::Fails, false),
+        (REAL, Switch::Stops, false),
+    ] {
+        let pages = Pages::new();
+        let card = CardModel { switch, ..CardModel::new(1) };
+        let mut bench = Bench::new(&pages, capabilities, Some(card));
+        let expected = Event::Card { mib: 0, read_only: false, high_speed: fast };
+        assert_eq!(bench.events(), [expected], "{switch:?}");
+        // Four lines in any case.
+        assert_eq!(bench.hardware.read(Register::Control) & 6, if fast { 6 } else { 2 }, "{switch:?}");
+        if capabilities != WITHOUT_DMA {
+            let divisor = bench.hardware.read(Register::Clock) >> 8 & 0xff;
+            assert_eq!(divisor, if fast { 1 } else { 2 }, "{switch:?}");
+        }
+        // And it works.
+        assert_eq!(bench.ask(Code::Write, 5, &[(0, 0x1000)]), Answer::OK, "{switch:?}");
+        let asked = bench.hardware.state().commands.iter().filter(|index| **index == 6).count();
+        let tried = capabilities != NO_HIGH_SPEED && switch != Switch::Absent;
+        assert_eq!(asked, if tried { 2 } else { 1 }, "the width, and the speed");
+    }
 }
 
 /// Writes and reads back, in several segments, by each of the ways to move data.
@@ -224,7 +253,7 @@ fn write_protection_is_told_and_kept() {
         assert!(bench.client.info().unwrap().abilities.contains(Abilities::READ_ONLY));
         assert_eq!(bench.ask(Code::Write, 0, &[(0, 512)]), Answer::READ_ONLY);
         assert_eq!(bench.ask(Code::Read, 0, &[(0, 512)]), Answer::OK);
-        assert_eq!(bench.events(), [Event::Card(0, true)]);
+        assert_eq!(bench.events(), [Event::Card { mib: 0, read_only: true, high_speed: true }]);
     }
 }
 
@@ -264,7 +293,7 @@ fn removal_is_reported_and_the_same_card_taken_back() {
     bench.settle();
     bench.hardware.state().insert(card);
     bench.settle();
-    assert_eq!(bench.events(), [Event::Card(0, false)]);
+    assert_eq!(bench.events(), [Event::Card { mib: 0, read_only: false, high_speed: true }]);
     assert!(bench.present());
     assert_eq!(bench.ask(Code::Read, 0, &[(0, 512)]), Answer::OK);
 }

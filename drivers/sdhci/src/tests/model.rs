@@ -2,7 +2,7 @@
 //! A host controller with a card in its slot, and a DMA engine beside it.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use ring::mortal::before_store;
@@ -16,6 +16,21 @@ const BLOCK: usize = 512;
 pub const REAL: u32 = 0x45ee_6432;
 pub const WITHOUT_DMA: u32 = 0x0521_34b4;
 
+/// What a card does when it is to go to high speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// It goes.
+    Works,
+    /// It says that it has no such command.
+    Absent,
+    /// It says that it stays as it is.
+    Refuses,
+    /// It sends nothing, which the controller notices.
+    Fails,
+    /// It sends nothing, which the controller does not notice.
+    Stops,
+}
+
 /// A card.
 #[derive(Debug, Clone)]
 pub struct CardModel {
@@ -27,13 +42,22 @@ pub struct CardModel {
     /// How often it is asked before it is ready.
     pub patience: u32,
     pub selected: bool,
+    pub switch: Switch,
 }
 
 impl CardModel {
     pub fn new(serial: u32) -> Self {
         // The smallest of high capacity: 512 KiB.
         let data = vec![0; 512 << 10];
-        Self { data, serial, protected: false, large: true, patience: 3, selected: false }
+        Self {
+            data,
+            serial,
+            protected: false,
+            large: true,
+            patience: 3,
+            selected: false,
+            switch: Switch::Works,
+        }
     }
 
     /// The description's registers: without the lowest eight bits.
@@ -45,7 +69,8 @@ impl CardModel {
             // Blocks of 512 bytes, multiplied by 4.
             9 << 80 | (blocks / 4 - 1) << 62
         };
-        split(version | u128::from(self.protected) << 12)
+        let classes = u128::from(self.switch != Switch::Absent) << 94;
+        split(version | classes | u128::from(self.protected) << 12)
     }
 }
 
@@ -72,6 +97,8 @@ pub struct Model {
     pub switch_allows_writing: bool,
     pub memory: Memory,
     transfer: Option<Transfer>,
+    /// What is still to be read from the data port.
+    port: VecDeque<u32>,
     /// Errors that the next transfers end with.
     pub errors: Vec<u32>,
     /// The numbers of the commands that the card has got.
@@ -95,6 +122,7 @@ impl Shared {
             switch_allows_writing: true,
             memory,
             transfer: None,
+            port: VecDeque::new(),
             errors: vec![],
             commands: vec![],
             application: false,
@@ -187,6 +215,20 @@ impl Model {
     fn begin(&mut self, index: u8, argument: u32, word: u32) {
         let card = self.card.as_ref().expect("it has answered");
         assert!(card.selected, "a transfer of a card that is not selected");
+        if index == 6 {
+            assert_eq!((self.register(Register::Block), argument), (1 << 16 | 64, 0x80ff_fff1));
+            assert_eq!(word & 0x3f, mode::READ, "one block, by the data port");
+            let mut status = [0; 16];
+            match card.switch {
+                Switch::Works => status[4] = 1,
+                Switch::Refuses => status[4] = 0xf,
+                Switch::Fails => return self.raise(Status::from_bits_retain(1 << 20)),
+                Switch::Stops => return,
+                Switch::Absent => panic!("the card has no such command"),
+            }
+            self.port = status.into();
+            return self.raise(Status::READ_READY);
+        }
         let unit = if card.large { BLOCK } else { 1 };
         let blocks = (self.register(Register::Block) >> 16) as usize;
         assert_eq!(self.register(Register::Block) & 0xfff, 512);
@@ -244,8 +286,15 @@ impl Model {
 
 impl Registers for Shared {
     fn read(&mut self, register: Register) -> u32 {
-        let model = self.state();
+        let mut model = self.state();
         match register {
+            Register::Data => {
+                let word = model.port.pop_front().expect("a word to be read");
+                if model.port.is_empty() {
+                    model.raise(Status::TRANSFER_COMPLETE);
+                }
+                word
+            }
             Register::Status => model.status,
             Register::Capabilities => model.capabilities,
             Register::Version => 2 << 16,
