@@ -43,7 +43,7 @@ fn on_the_raspberry_pi_two_guests_boot_and_are_powered_off() {
 #[test]
 fn input_is_typed_at_the_guests_shell() {
     let input = "echo answer is $((6 * 7))\ncat > /tmp/file\nthree\nlines\n\u{4}wc -l /tmp/file\npoweroff\n";
-    let ran = run(&[], &[&folder("run-input")], input);
+    let ran = run(&[], &[ONE_GUEST, &folder("run-input")], input);
     assert!(ran.success, "{}\n{}", ran.messages, ran.console);
     assert!(ran.console.contains("answer is 42"), "{}", ran.console);
     assert!(ran.console.contains("2 /tmp/file"), "{}", ran.console);

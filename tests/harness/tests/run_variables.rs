@@ -134,6 +134,7 @@ fn new_disk_keeps_what_is_written_and_a_forwarded_port_reaches_ssh() {
     );
     assert!(ran.success, "{}\n{}", ran.messages, ran.console);
     assert!(ran.messages.contains("my-disk.img is a copy of the guests' disk"), "{}", ran.messages);
+    assert!(!ran.messages.contains("making the guests' disk"), "made once: {}", ran.messages);
     assert!(heard.starts_with("SSH-2.0-OpenSSH"), "{heard:?}: {}", ran.console);
     let kept = FileSystem { disk, first: gpt::FIRST }.read("/root/kept");
     let (release, memory) = kept.split_once('\n').unwrap();
