@@ -25,19 +25,18 @@ fn without_input_the_guest_boots_and_is_powered_off() {
 #[test]
 fn on_the_raspberry_pi_two_guests_boot_and_are_powered_off() {
     // A busy host makes its disk very slow.
-    let arguments = ["run", "--board=rpi4b_2gb", "--ready-timeout=900", &folder("run-raspberry-pi")];
-    let output = xtask(&arguments, "");
-    let (console, messages) = texts(&output);
-    assert!(output.status.success(), "{messages}\n{console}");
+    let arguments = ["--ready-timeout=900", &folder("run-raspberry-pi")];
+    let ran = run(&[("BOARD", "rpi4b_2gb")], &arguments, "");
+    assert!(ran.success, "{}\n{}", ran.messages, ran.console);
     for number in [0, 1] {
         for text in ["| guest is ready:", "|INFO: guest powered off"] {
-            assert!(console.contains(&format!("vmm_{number}{text}")), "{console}");
+            assert!(ran.console.contains(&format!("vmm_{number}{text}")), "{}", ran.console);
         }
         // Each from its partition.
         let name = format!("blk_virt|INFO: client {number}: ");
-        assert!(console.contains(&name), "{console}");
+        assert!(ran.console.contains(&name), "{}", ran.console);
     }
-    assert!(messages.contains("all guests have ended"), "{messages}");
+    assert!(ran.messages.contains("all guests have ended"), "{}", ran.messages);
 }
 
 #[test]
