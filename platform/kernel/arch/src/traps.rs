@@ -3,6 +3,8 @@
 //!
 //! Exception classes and syndromes: Arm DDI 0487, D19.2.37 (ESR_EL2).
 
+#[cfg(feature = "paranoid")]
+use kernel_abi::ROOT_CNODE_SIZE_BITS;
 use kernel_abi::context::stored;
 use kernel_core::fault::Fault;
 use kernel_core::hardware_debug::DebugEvent;
@@ -197,14 +199,26 @@ fn check_invariants(kernel: &Kernel) {
     use core::sync::atomic::{AtomicU64, Ordering};
     /// Kernel entries so far, as long as they are told.
     const TELL: u64 = 1 << 16;
+    /// Entries between two checks of the whole state.
+    const WHOLE: u64 = 1 << 10;
     static ENTRIES: AtomicU64 = AtomicU64::new(0);
     let entry = ENTRIES.fetch_add(1, Ordering::Relaxed);
-    if let Err(what) = kernel.check_invariants(entry) {
-        console::debug_println!("kernel: invariant broken after entry {entry}: {what}");
-        crate::stop();
-    }
-    if entry == TELL {
-        console::debug_println!("kernel: invariants held for {entry} entries");
+    let held = kernel.check_invariants(entry).and_then(|()| match kernel.root {
+        Some(root) if entry.is_multiple_of(WHOLE) => kernel.check_everything(root, 1 << ROOT_CNODE_SIZE_BITS),
+        _ => Ok(0),
+    });
+    match held {
+        Err(what) => {
+            console::debug_println!("kernel: invariant broken after entry {entry}: {what}");
+            crate::stop();
+        }
+        Ok(caps) if entry == TELL => {
+            let times = entry / WHOLE + 1;
+            console::debug_println!(
+                "kernel: invariants held for {entry} entries, {times} times all {caps} capabilities"
+            );
+        }
+        Ok(_) => {}
     }
 }
 

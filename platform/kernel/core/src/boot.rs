@@ -175,6 +175,10 @@ impl<M: Machine> Kernel<M> {
             }
         }
         self.fixed_slots(&objects, &user)?;
+        #[cfg(any(test, feature = "sim", feature = "paranoid"))]
+        {
+            self.root = Some(objects.cnode);
+        }
         let mut slots = Slots { cnode: objects.cnode, next: slot::FIRST_DYNAMIC };
         let info = objects.bootinfo;
         let note = |kernel: &mut Self, field: u64, start: u64, end: u64| {

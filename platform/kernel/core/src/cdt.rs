@@ -108,7 +108,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Sizes of objects in this configuration.
     #[inline(always)]
-    fn sizes(&self) -> Sizes {
+    pub(crate) fn sizes(&self) -> Sizes {
         Sizes { tcb: Self::TCB_BITS, vspace: self.m.address_space().root_bits() }
     }
 

@@ -87,6 +87,9 @@ pub struct Kernel<M: Machine> {
     pub lookups: Lookups,
     /// Utilisation, in configuration `benchmark`.
     pub(crate) tracking: Tracking,
+    /// The first task's CNode, from which everything can be reached.
+    #[cfg(any(test, feature = "sim", feature = "paranoid"))]
+    pub root: Option<Slot>,
     /// How often each fast path was taken.
     #[cfg(any(test, feature = "sim"))]
     pub taken: [u64; crate::fastpath::Path::COUNT],
@@ -119,6 +122,8 @@ impl<M: Machine> Kernel<M> {
             switch_key: 1,
             lookups: Lookups::new(),
             tracking: Tracking::default(),
+            #[cfg(any(test, feature = "sim", feature = "paranoid"))]
+            root: None,
             #[cfg(any(test, feature = "sim"))]
             taken: [0; crate::fastpath::Path::COUNT],
         };

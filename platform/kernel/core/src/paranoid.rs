@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Invariants that a kernel built with feature `paranoid` checks after every entry (and the refinement tests with it).
 //!
-//! All of the scheduler is checked, and all that hangs together with the thread that runs: its scheduling context with the
-//! refills and the call chain, its bindings. Of the capabilities, which are too many to look at all of them each time, a
-//! few of the running thread's CNode are checked, others at every entry, with their neighbours in the derivation list; and
-//! of the remembered lookups one.
+//! After every entry all of the scheduler is checked, and all that hangs together with the thread that runs: its scheduling
+//! context with the refills and the call chain, its bindings, its remembered lookups. Capabilities and the objects that do
+//! not run are too many to look at all of them each time: a few slots of the running thread's CNode are checked, others at
+//! every entry, and [everything](whole) once in so many entries, the first one included.
+
+mod whole;
 
 use crate::cspace::slot_of;
 use crate::kernel::Kernel;
@@ -99,6 +101,18 @@ impl<M: Machine> Kernel<M> {
     fn check_context(&self, sc: SchedContext) -> Result<(), Broken> {
         let m = &self.m;
         ensure(sc.tcb(m) == Some(self.current), "the context that is charged has another thread")?;
+        self.check_refills(sc)?;
+        let (mut above, mut next) = (Above::SchedContext(sc), sc.reply(m));
+        for _ in 0..MOST {
+            let Some(reply) = next else { return Ok(()) };
+            ensure(reply.above(m) == above, "call chain: link up")?;
+            (above, next) = (Above::Reply(reply), reply.prev(m));
+        }
+        Err("call chain: no end")
+    }
+
+    fn check_refills(&self, sc: SchedContext) -> Result<(), Broken> {
+        let m = &self.m;
         let (max, count, first) = (sc.refill_max(m), sc.refill_count(m), sc.refill_head(m));
         ensure(count >= 1 && count <= max && first < max, "refills: ring")?;
         if sc.period(m) != 0 {
@@ -110,13 +124,7 @@ impl<M: Machine> Kernel<M> {
             }
             ensure(sum == sc.budget(m), "refills: sum")?;
         }
-        let (mut above, mut next) = (Above::SchedContext(sc), sc.reply(m));
-        for _ in 0..MOST {
-            let Some(reply) = next else { return Ok(()) };
-            ensure(reply.above(m) == above, "call chain: link up")?;
-            (above, next) = (Above::Reply(reply), reply.prev(m));
-        }
-        Err("call chain: no end")
+        Ok(())
     }
 
     fn check_bindings(&self, tcb: Tcb) -> Result<(), Broken> {

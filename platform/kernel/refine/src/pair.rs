@@ -6,7 +6,7 @@ use crate::{abstraction, compare, invariants};
 use kernel_abi::context::stored;
 use kernel_abi::ipc;
 use kernel_core::hardware_debug::DebugEvent;
-use kernel_core::layout::Tcb;
+use kernel_core::layout::{Slot, Tcb};
 use kernel_core::sim::SimMachine;
 use kernel_core::{Kernel, Machine, PhysAddr};
 use kernel_spec::cap::Cap;
@@ -121,6 +121,9 @@ impl Pair {
         invariants::check(&self.core, &core)?;
         let entry = self.core.m.steps.get();
         self.core.check_invariants(entry).map_err(|what| format!("paranoid: {what}"))?;
+        if let Some(root) = Slot::at(PhysAddr(self.root.0.0)) {
+            self.core.check_everything(root, 1 << self.root.1).map_err(|what| format!("paranoid: {what}"))?;
+        }
         let mut spec = self.spec.clone();
         spec.memory.retain(|at, _| words.contains(at));
         compare::normalise(&mut core);
