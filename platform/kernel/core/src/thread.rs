@@ -6,14 +6,20 @@ use crate::layout::{Endpoint, Notification, State, Tcb, queue_state};
 use crate::machine::Machine;
 use kernel_abi::context::stored;
 
-/// Processor state of a user thread at EL0: no flags, SError and FIQ masked, as seL4 shows it.
-const SPSR_EL0: u64 = 0x140;
+/// Processor state of a user thread at EL0: no flags, FIQ masked.
+const SPSR_EL0: u64 = 0x40;
+/// SError masked.
+const SPSR_A: u64 = 0x100;
 
 impl<M: Machine> Kernel<M> {
+    /// What users see, in registers and faults, as seL4's builds have it: SError is masked in all but those for debugging.
+    /// An SError comes to EL2 whatever it says (DDI 0487, D1.3.6, HCR_EL2.AMO).
+    const USER_SPSR: u64 = if M::DEBUG { SPSR_EL0 } else { SPSR_EL0 | SPSR_A };
+
     /// Prepares a fresh, zeroed thread.
     pub fn init_thread(&mut self, tcb: Tcb) {
         tcb.set_state(&mut self.m, State::Inactive);
-        tcb.set_reg(&mut self.m, stored::SPSR, SPSR_EL0);
+        tcb.set_reg(&mut self.m, stored::SPSR, Self::USER_SPSR);
     }
 
     /// The address a thread goes on at, as users see it: of the system call while it is in one.
@@ -33,7 +39,7 @@ impl<M: Machine> Kernel<M> {
         const NZCV: u64 = 0xf << 28;
         const MODE: u64 = 0x1f;
         let fits = tcb.vcpu(&self.m).is_some() && matches!(spsr & MODE, 0b0_0000 | 0b0_0100 | 0b0_0101);
-        if fits { spsr & 0xffff_ffff } else { spsr & NZCV | SPSR_EL0 }
+        if fits { spsr & 0xffff_ffff } else { spsr & NZCV | Self::USER_SPSR }
     }
 
     /// Stops a thread, whatever it is doing.

@@ -35,7 +35,7 @@ impl State {
             mcp: 255,
             sched_context: Some(sc),
             buffer,
-            ..Tcb::new()
+            ..Tcb::new(&self.config)
         };
         self.tcbs.insert(tcb, thread);
         for &(index, source) in slots {

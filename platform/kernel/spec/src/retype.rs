@@ -3,7 +3,9 @@
 
 use crate::cap::{Cap, FrameRights};
 use crate::error::{Error, Lookup};
-use crate::state::{Endpoint, Holder, Notification, Obj, SchedContext, Slot, State, Tcb, ThreadState, Vcpu};
+use crate::state::{
+    Config, Endpoint, Holder, Notification, Obj, SchedContext, Slot, State, Tcb, ThreadState, Vcpu,
+};
 use crate::syscall::{Invocation, Words};
 use kernel_abi::{CapRights, ObjectType, RETYPE_FAN_OUT_LIMIT, object};
 use std::collections::BTreeMap;
@@ -112,7 +114,7 @@ impl State {
         match kind {
             ObjectType::Untyped => Cap::Untyped { base: obj, bits: size_bits, device, used: 0 },
             ObjectType::Tcb => {
-                self.tcbs.insert(obj, Tcb::new());
+                self.tcbs.insert(obj, Tcb::new(&self.config));
                 Cap::Tcb { obj }
             }
             ObjectType::Endpoint => {
@@ -153,9 +155,9 @@ impl State {
 
 impl Tcb {
     /// A new thread: inactive, priority 0, no authority, registers zero but for a user-mode SPSR.
-    pub fn new() -> Self {
+    pub fn new(config: &Config) -> Self {
         let mut regs = [0; kernel_abi::context::WORDS];
-        regs[kernel_abi::context::stored::SPSR] = crate::tcb::USER_SPSR;
+        regs[kernel_abi::context::stored::SPSR] = crate::tcb::user_spsr(config);
         Self {
             state: ThreadState::Inactive,
             fault: None,
@@ -174,11 +176,5 @@ impl Tcb {
             steps: 0,
             steps_left: 0,
         }
-    }
-}
-
-impl Default for Tcb {
-    fn default() -> Self {
-        Self::new()
     }
 }

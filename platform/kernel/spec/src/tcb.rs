@@ -4,14 +4,17 @@
 use crate::cap::Cap;
 use crate::error::Error;
 use crate::fault::is_handler;
-use crate::state::{Holder, Obj, Slot, State, ThreadState, tcb_slot};
+use crate::state::{Config, Holder, Obj, Slot, State, ThreadState, tcb_slot};
 use crate::syscall::{Invocation, Words};
 use kernel_abi::context::{FRAME_WORDS, ORDER, WORDS, stored};
 use kernel_abi::extension::EXITS;
 use kernel_abi::{CapRights, Invocation as Label, ipc};
 
-/// SPSR of a user thread: EL0, SError and FIQ masked.
-pub const USER_SPSR: u64 = 0x140;
+/// SPSR of a user thread: EL0 and FIQ masked; without hardware debugging, SError too.
+pub const fn user_spsr(config: &Config) -> u64 {
+    if config.hw_debug { 0x40 } else { 0x140 }
+}
+
 /// Flags that exist.
 const KNOWN_FLAGS: u64 = 1;
 
@@ -52,11 +55,12 @@ impl State {
     ///
     /// Changes: the register; the program counter is also where a restart starts.
     pub(crate) fn set_user_register(&mut self, tcb: Obj, register: usize, value: u64) {
+        let plain = user_spsr(&self.config);
         let thread = self.tcb_mut(tcb);
         let guest = thread.vcpu.is_some();
         thread.regs[register] = match register {
             stored::SPSR if guest && matches!(value & 0x1f, 0 | 4 | 5) => value & 0xffff_ffff,
-            stored::SPSR => value & 0xf000_0000 | USER_SPSR,
+            stored::SPSR => value & 0xf000_0000 | plain,
             _ => value,
         };
         if register == stored::PC {

@@ -13,8 +13,8 @@ use kernel_abi::{Invocation as I, ObjectType as O};
 const EL1H: u64 = 0x3c5;
 /// EL2h: nobody below may ever have this.
 const EL2H: u64 = 0x3c9;
-/// EL0 as the kernel sets it: SError and FIQ masked.
-const EL0: u64 = 0x140;
+/// EL0 as the kernel sets it, in a build for debugging, as the simulated machine is: FIQ masked.
+const EL0: u64 = 0x40;
 
 fn vcpu(world: &mut World) -> (u64, Vcpu) {
     let index = world.make(O::Vcpu, 0);
