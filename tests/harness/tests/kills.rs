@@ -25,13 +25,11 @@ const SOON: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(1000);
 /// Events that are followed, to know how many points one has.
 const EVENTS: usize = 6;
-/// The same for a sweep, which is to find the longest.
-const SWEEP_EVENTS: usize = 40;
 /// Most events that are passed over for a longer one: there are four a second at which a PD only tells its watchdog that it
 /// runs.
 const TRIES: usize = 8;
 /// The same where the point matters.
-const SWEEP_TRIES: usize = 40;
+const SWEEP_TRIES: usize = 100;
 /// Most instructions of one that are followed. Emulated time goes on while the debugger steps, and the kernel takes it from
 /// the PD's budget: after many steps a server could keep its callers waiting for longer than the watchdog lets them.
 const STEPS: usize = 1000;
@@ -165,12 +163,12 @@ fn victims() -> Vec<Victim> {
     victims
 }
 
-/// How many points some events have, at most `most`, fewest first.
-fn lengths<const COUNT: usize>(machine: &mut Debugger, victim: &Victim, most: usize) -> [usize; COUNT] {
-    let mut lengths = [0; COUNT];
+/// How many points some events have, fewest first.
+fn lengths(machine: &mut Debugger, victim: &Victim) -> [usize; EVENTS] {
+    let mut lengths = [0; EVENTS];
     for length in &mut lengths {
         victim.wait_event(machine, SOON).unwrap();
-        *length = victim.walk(machine, most, STEPS, SOON).unwrap();
+        *length = victim.walk(machine, STEPS, STEPS, SOON).unwrap();
     }
     lengths.sort_unstable();
     println!("{}: points of events: {lengths:?}", victim.name);
@@ -206,7 +204,7 @@ fn kill(machine: &mut Debugger, victim: &Victim, way: Way, aim: usize, tries: us
 fn sample(machine: &mut Debugger, points: usize, seed: u64) {
     let mut state = seed;
     for victim in &victims() {
-        let lengths = lengths::<EVENTS>(machine, victim, STEPS);
+        let lengths = lengths(machine, victim);
         for _ in 0..points {
             for way in ways(victim, next(&mut state)) {
                 // Somewhere in one of the longer events: the short ones may be the watchdog's.
@@ -218,41 +216,58 @@ fn sample(machine: &mut Debugger, points: usize, seed: u64) {
     }
 }
 
+/// Whether a kill, or a victim, is among those that have passed.
+fn has_passed(passed: &str, name: &str) -> bool {
+    passed.lines().any(|line| line.split(',').next() == Some(name))
+}
+
+/// Kills a victim at those of the points, in each way, that have not passed, and adds them to what is done. Gives whether
+/// that is all: the points have come to an end, or nothing that the victim does has so many. Otherwise it is enough for once.
+fn sweep_one(
+    machine: &mut Debugger,
+    victim: &Victim,
+    points: impl Iterator<Item = usize>,
+    passed: &str,
+    done: &mut Vec<String>,
+) -> bool {
+    for aim in points {
+        let named = |way| (way, format!("{}: {way:?} at point {aim}", victim.name));
+        let left: Vec<_> = ways(victim, aim as u64).into_iter().map(named).collect();
+        let left: Vec<_> = left.into_iter().filter(|(_, name)| !has_passed(passed, name)).collect();
+        let mut missed = !left.is_empty();
+        for (way, name) in left {
+            if done.len() >= AT_ONCE {
+                return false;
+            }
+            let reached = kill(machine, victim, way, aim, SWEEP_TRIES);
+            missed &= reached < aim;
+            done.push(if reached < aim { format!("{name}, but only {reached}") } else { name });
+        }
+        if missed {
+            println!("{}: no event comes to point {aim}", victim.name);
+            return true;
+        }
+    }
+    true
+}
+
 /// Kills each victim in each way at every `stride`-th point of an event, of the first `most`. What it has done is kept in
 /// `build/sweep/passed`, so that it goes on there if it is run again.
 fn sweep(stride: usize, most: usize) {
     let file = harness::root().join("build/sweep/passed");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let mut passed = std::fs::read_to_string(&file).unwrap_or_default();
-    let has_passed =
-        |passed: &str, name: &str| passed.lines().any(|line| line.split(',').next() == Some(name));
     let end = |victim: &Victim| format!("{}: every {stride} of {most} points", victim.name);
     let victims = victims();
     while victims.iter().any(|victim| !has_passed(&passed, &end(victim))) {
         let mut done = Vec::new();
         under_load("sweep", |machine| {
-            let mut room = AT_ONCE;
             for victim in victims.iter().filter(|victim| !has_passed(&passed, &end(victim))) {
-                if room == 0 {
+                let ended = sweep_one(machine, victim, (0..most).step_by(stride), &passed, &mut done);
+                if !ended {
                     break;
                 }
-                let longest =
-                    lengths::<SWEEP_EVENTS>(machine, victim, most).into_iter().max().unwrap_or_default();
-                let points = (0..=longest).step_by(stride).flat_map(|aim| {
-                    let named = move |way| (aim, way, format!("{}: {way:?} at point {aim}", victim.name));
-                    ways(victim, aim as u64).into_iter().map(named)
-                });
-                let left: Vec<_> = points.filter(|(_, _, name)| !has_passed(&passed, name)).collect();
-                println!("{}: {} points left", victim.name, left.len());
-                let last = left.len() <= room;
-                for (aim, way, name) in left.into_iter().take(room) {
-                    let reached = kill(machine, victim, way, aim, SWEEP_TRIES);
-                    done.push(if reached < aim { format!("{name}, but only {reached}") } else { name });
-                    room -= 1;
-                }
-                if last {
-                    done.push(end(victim));
-                }
+                done.push(end(victim));
             }
         });
         // Only now is it known that the guests have seen nothing.
