@@ -362,10 +362,8 @@ pub fn plugin() -> Result<PathBuf> {
     let build = Build {
         packages: vec!["icount".into()],
         features: if major >= 9 { vec!["icount/qemu9".into()] } else { vec![] },
-        target: None,
         folder: "host".into(),
-        link_arguments: vec![],
-        environment: vec![],
+        ..Build::default()
     };
     build.run_for("icount")
 }

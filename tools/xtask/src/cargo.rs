@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::paths;
-use crate::process::output;
+use crate::process::{output, run};
 
 /// User level: the loader, the initialiser and all PDs.
 pub const TARGET_USER: &str = "aarch64-unknown-none";
@@ -19,6 +20,7 @@ pub const TARGET_USER: &str = "aarch64-unknown-none";
 pub const TARGET_KERNEL: &str = "aarch64-unknown-none-softfloat";
 
 /// One call of `cargo build`.
+#[derive(Default)]
 pub struct Build<'a> {
     /// Packages.
     pub packages: Vec<String>,
@@ -28,6 +30,9 @@ pub struct Build<'a> {
     pub target: Option<&'a str>,
     /// Folder of intermediate results below `build/cargo/`. Builds whose environment differs have different ones.
     pub folder: String,
+    /// A new folder begins as a copy of one with this at the end of its name, if there is one: cargo then builds only what
+    /// differs.
+    pub like: Option<&'a str>,
     /// Arguments for the linker.
     pub link_arguments: Vec<OsString>,
     /// Environment.
@@ -40,6 +45,9 @@ impl Build<'_> {
     /// # Errors
     /// It does not build; the compiler's messages have been shown.
     pub fn run(&self) -> Result<BTreeMap<String, PathBuf>> {
+        if let Some(like) = self.like {
+            self.begin_like(like)?;
+        }
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
             .current_dir(paths::root())
@@ -72,6 +80,22 @@ impl Build<'_> {
         ensure!(result.status.success(), "building {} failed", self.packages.join(", "));
         let messages = String::from_utf8(result.stdout).context("cargo's messages")?;
         Ok(messages.lines().filter_map(|line| serde_json::from_str(line).ok()).filter_map(artifact).collect())
+    }
+
+    /// Makes the folder, if there is none, from another one.
+    fn begin_like(&self, like: &str) -> Result<()> {
+        let all = paths::build().join("cargo");
+        let folder = all.join(&self.folder);
+        if folder.exists() {
+            return Ok(());
+        }
+        let Ok(others) = fs::read_dir(&all) else { return Ok(()) };
+        let names = others.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let Some(other) = names.filter(|name| name.ends_with(like)).min() else { return Ok(()) };
+        // Not under its name before it is complete. Cargo goes by times of files, which `cp -a` keeps.
+        let partial = all.join(format!("{}.{}", self.folder, std::process::id()));
+        run(Command::new("cp").arg("-a").arg(all.join(other)).arg(&partial))?;
+        fs::rename(&partial, &folder).with_context(|| folder.display().to_string())
     }
 
     /// Builds, and returns the one program or library called `name`.

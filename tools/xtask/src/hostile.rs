@@ -15,11 +15,9 @@ use crate::{paths, sdk};
 pub fn build() -> Result<PathBuf> {
     let build = Build {
         packages: vec!["hostile-guest".into()],
-        features: vec![],
         target: Some(TARGET_KERNEL),
         folder: "guests".into(),
-        link_arguments: vec![],
-        environment: vec![],
+        ..Build::default()
     };
     let folder = paths::guests().join("hostile");
     std::fs::create_dir_all(&folder)?;

@@ -63,23 +63,17 @@ pub fn test(options: &Options) -> Result<()> {
             guest::fetch(kernel)?;
         }
         crate::disk::provide()?;
-        sdk::build(BOARD, &Config::ALL)?;
-        sdk::build(BOARD, &[Config::Paranoid])?;
-        let mut others = vec![
-            (GICV3_BOARD, Config::Release),
-            (RASPBERRY_PI, Config::Release),
-            (RASPBERRY_PI, Config::Debug),
-        ];
-        others.extend(OTHER_RASPBERRY_PIS.map(|board| (board, Config::Release)));
-        for &(board, config) in &others {
+        // Each with all that is built for it, so that the next can begin as a copy.
+        let platforms = Config::ALL.into_iter().chain([Config::Paranoid]).map(|config| (BOARD, config));
+        let others =
+            [(GICV3_BOARD, Config::Release), (RASPBERRY_PI, Config::Release), (RASPBERRY_PI, Config::Debug)];
+        let memory = OTHER_RASPBERRY_PIS.map(|board| (board, Config::Release));
+        for (board, config) in platforms.chain(others).chain(memory) {
             sdk::build(board, &[config])?;
+            image::build_pds(&Sdk { root: sdk::ours(), board: board.into(), config: config.name().into() })?;
         }
         crate::u_boot::provide()?;
         emulator::program::of(&sdk::board(RASPBERRY_PI)?, &paths::root()).context("the emulator")?;
-        let platforms = Config::ALL.into_iter().chain([Config::Paranoid]).map(|config| (BOARD, config));
-        for (board, config) in platforms.chain(others) {
-            image::build_pds(&Sdk { root: sdk::ours(), board: board.into(), config: config.name().into() })?;
-        }
         // The seam below the protection domains is tested with the user's SDK, or what stands in for one.
         let other = match env::var_os("MICROKIT_SDK").filter(|path| !path.is_empty()) {
             Some(path) => sdk::provide(Some(path.as_ref()), BOARD, Config::Release.name())?,

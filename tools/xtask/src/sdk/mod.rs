@@ -174,14 +174,7 @@ fn build_as(board_name: &str, configs: &[Config], extension: bool) -> Result<()>
     fs::create_dir_all(root.join("bin"))?;
     write(&root.join("VERSION"), &format!("{MICROKIT_VERSION}\n"))?;
     say("building the platform: microkit tool");
-    let tool = Build {
-        packages: vec!["microkit-tool".into()],
-        features: vec![],
-        target: None,
-        folder: "host".into(),
-        link_arguments: vec![],
-        environment: vec![],
-    };
+    let tool = Build { packages: vec!["microkit-tool".into()], folder: "host".into(), ..Build::default() };
     install(&tool.run_for("microkit")?, &root.join("bin/microkit"))?;
     for &config in configs {
         let folder = root.join("board").join(board_name).join(config.name());
@@ -231,8 +224,8 @@ fn build_config(board: &Board, config: Config, extension: bool, folder: &Path) -
         },
         target: Some(TARGET_KERNEL),
         folder: "platform".into(),
-        link_arguments: vec![],
         environment: vec![("BOARD_FILE", board_file(&board.name)?.into())],
+        ..Build::default()
     };
     install(&kernel.run_for("kernel")?, &elf.join("sel4.elf"))?;
     let loader =
@@ -276,6 +269,7 @@ pub fn user_build<'a>(
         features,
         target: Some(TARGET_USER),
         folder: format!("{board}-{}-{vendor}", sdk.config),
+        like: Some("-ours"),
         link_arguments,
         environment: vec![
             ("MICROKIT_SDK", root.into()),
