@@ -46,6 +46,7 @@ fn the_tool_takes_another_kernel_and_writes_an_elf_image() {
     let platform = sdk.join("board/qemu_virt_aarch64");
     let image = folder.join("loader.elf");
     let output = Command::new(sdk.join("bin/microkit"))
+        .env_remove("MICROKIT_SDK")
         .arg(folder.join("resolved.system"))
         .args(["--board", "qemu_virt_aarch64", "--config", "debug", "--image-type", "elf"])
         .arg("--override-kernel")
