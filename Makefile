@@ -90,7 +90,7 @@ limits:
 .PHONY: sweep
 sweep: NEEDS = tests
 sweep: export STRIDE ?= 1
-sweep:
+sweep: disk
 	@tools/setup.sh $(NEEDS) && . build/toolchain.env && \
 		cargo test --quiet --package harness --test kills -- --nocapture drivers
 

@@ -150,17 +150,13 @@ fn end_load(guest: &mut Guest) {
     assert_eq!(guest.run(&format!("dmesg | grep -i -E '{pattern}' | grep -v 'soft lockup'")), "");
 }
 
-/// The PDs to be killed: all, or those that `VICTIMS` of the environment names.
-fn victims() -> Vec<Victim> {
+/// Names and programs of the PDs to be killed: all, or those that `VICTIMS` of the environment names.
+fn wanted() -> Vec<(&'static str, &'static str)> {
     let only = std::env::var("VICTIMS").ok().filter(|names| !names.is_empty());
-    let wanted = |name: &str| only.as_ref().is_none_or(|names| names.split(',').any(|one| one == name));
-    let victims: Vec<Victim> = VICTIMS
-        .iter()
-        .filter(|(name, _)| wanted(name))
-        .map(|(name, program)| victim(name, program))
-        .collect();
-    assert!(!victims.is_empty());
-    victims
+    let is_wanted = |name: &str| only.as_ref().is_none_or(|names| names.split(',').any(|one| one == name));
+    let wanted: Vec<_> = VICTIMS.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+    assert!(!wanted.is_empty());
+    wanted
 }
 
 /// How many points some events have, fewest first.
@@ -203,7 +199,8 @@ fn kill(machine: &mut Debugger, victim: &Victim, way: Way, aim: usize, tries: us
 /// Kills each victim `points` times in each way, at random moments.
 fn sample(machine: &mut Debugger, points: usize, seed: u64) {
     let mut state = seed;
-    for victim in &victims() {
+    for (name, program) in wanted() {
+        let victim = &victim(name, program);
         let lengths = lengths(machine, victim);
         for _ in 0..points {
             for way in ways(victim, next(&mut state)) {
@@ -257,17 +254,19 @@ fn sweep(stride: usize, most: usize) {
     let file = harness::root().join("build/sweep/passed");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let mut passed = std::fs::read_to_string(&file).unwrap_or_default();
-    let end = |victim: &Victim| format!("{}: every {stride} of {most} points", victim.name);
-    let victims = victims();
-    while victims.iter().any(|victim| !has_passed(&passed, &end(victim))) {
+    let end = |name: &str| format!("{name}: every {stride} of {most} points");
+    let wanted = wanted();
+    while wanted.iter().any(|(name, _)| !has_passed(&passed, &end(name))) {
         let mut done = Vec::new();
         under_load("sweep", |machine| {
-            for victim in victims.iter().filter(|victim| !has_passed(&passed, &end(victim))) {
-                let ended = sweep_one(machine, victim, (0..most).step_by(stride), &passed, &mut done);
+            for (name, program) in wanted.iter().filter(|(name, _)| !has_passed(&passed, &end(name))) {
+                // The system has been built, and so the program.
+                let victim = victim(name, program);
+                let ended = sweep_one(machine, &victim, (0..most).step_by(stride), &passed, &mut done);
                 if !ended {
                     break;
                 }
-                done.push(end(victim));
+                done.push(end(name));
             }
         });
         // Only now is it known that the guests have seen nothing.
