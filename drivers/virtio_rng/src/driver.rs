@@ -90,9 +90,12 @@ impl<R: Registers, M: RingMemory> Driver<R, M> {
         Self { hardware, clients: [const { None }; MAX_CLIENTS], turn: 0, start: 0, end: 0, event }
     }
 
-    /// Adds client `index`, which reads from the other end of `ring`. Indices from [`MAX_CLIENTS`] on are ignored.
+    /// Adds client `index`, which reads from the other end of `ring`. Indices from [`MAX_CLIENTS`] on are ignored. Without a
+    /// device the ring is closed, so that the client knows.
     pub fn add_client(&mut self, index: usize, ring: Producer<M>) {
-        if let Some(place) = self.clients.get_mut(index) {
+        if self.hardware.is_none() {
+            ring.close();
+        } else if let Some(place) = self.clients.get_mut(index) {
             *place = Some(ring);
         }
     }

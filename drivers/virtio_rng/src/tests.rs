@@ -152,10 +152,11 @@ fn more_bytes_than_were_asked_for_are_not_believed() {
 }
 
 #[test]
-fn another_device_is_not_driven() {
+fn another_device_is_not_driven_and_clients_know() {
     let ring = Ring::new();
     let model = model(2);
     let mut driver = driver(&model, &[&ring]);
     assert_eq!(driver.work().event, Some(Event::NoDevice(Error::Kind(2, DeviceType::Entropy))));
     assert_eq!(driver.work(), Work::default());
+    assert!(Consumer::new(&ring).is_closed());
 }

@@ -14,10 +14,9 @@ use harness::{Devices, Disk, Guest, System};
 
 const DISK: SmallDisk = SmallDisk { partitions: 2, sectors: 16 << 11 };
 
-fn boot(system: System, disk: &Path) -> Guest {
+fn boot(system: System, disk: &Path, entropy: bool) -> Guest {
     let mut machine = system.cmdline("console=ttyAMA0 quiet").machine();
-    machine.devices =
-        Devices { disk: Some(Disk::keeping(disk)), network: Some("user".into()), entropy: true };
+    machine.devices = Devices { disk: Some(Disk::keeping(disk)), network: Some("user".into()), entropy };
     Guest::wait_all_ready(harness::start(&machine), 2)
 }
 
@@ -41,7 +40,7 @@ fn guests_are_kept_to_their_part_of_disk_and_network() {
         .define("PARTITION_1", "partition:1,ro")
         .define("PORT_0", ",deny:client1")
         .define("PORT_1", ",ipv4:10.0.2.31");
-    let mut guest = boot(system, &disk);
+    let mut guest = boot(system, &disk, true);
 
     // Both read the same partition, neither can write to it.
     for number in [0, 1] {
@@ -82,14 +81,19 @@ fn guests_are_kept_to_their_part_of_disk_and_network() {
 }
 
 /// A disk whose tables `damage` has had its way with. Returns the guest 0 of the system that boots with it, when both are up.
-fn boot_damaged(test: &str, damage: impl Fn(&File, u64)) -> Guest {
+fn boot_damaged(test: &str, entropy: bool, damage: impl Fn(&File, u64)) -> Guest {
     let file = scratch(test).join("disk.raw");
     DISK.make(&file);
     let disk = File::options().read(true).write(true).open(&file).unwrap();
     let sectors = disk.metadata().unwrap().len() / 512;
     damage(&disk, sectors);
     // The debug platform prints what the block virtualiser has to say.
-    boot(System::standard().debug(), &file)
+    boot(System::standard().debug(), &file, entropy)
+}
+
+/// The kinds of virtio devices that the guest that has the input has.
+fn devices(guest: &mut Guest) -> String {
+    guest.run("cat /sys/bus/virtio/devices/*/device | sort | tr '\\n' ' '")
 }
 
 /// Whether the guest that has the input has a disk with something on it.
@@ -101,19 +105,21 @@ fn has_disk(guest: &mut Guest) -> bool {
 
 #[test]
 fn backup_table_serves_when_the_first_is_damaged() {
-    let mut guest = boot_damaged("damaged-first-table", |disk, _| {
+    let mut guest = boot_damaged("damaged-first-table", true, |disk, _| {
         disk.write_all_at(&[0xff; 8], 512 + 40).unwrap();
     });
     let text = guest.console().text();
     assert!(text.contains("checksum is wrong"), "{text}");
     for number in [0, 1] {
         assert!(has_disk(guest.focus(number)));
+        assert_eq!(devices(&mut guest).trim(), "0x0001 0x0002 0x0003 0x0004");
     }
 }
 
+/// No usable partition table, and nothing where the source of entropy would be.
 #[test]
-fn guests_come_up_without_a_disk_when_no_table_is_usable() {
-    let mut guest = boot_damaged("damaged-tables", |disk, sectors| {
+fn guests_come_up_without_what_is_not_there() {
+    let mut guest = boot_damaged("damaged-tables", false, |disk, sectors| {
         // A partition's entry changes, here and in the backup, and no checksum with it.
         for array in [2, sectors - 33] {
             disk.write_all_at(&[0xee; 64], array * 512 + 32).unwrap();
@@ -122,8 +128,11 @@ fn guests_come_up_without_a_disk_when_no_table_is_usable() {
     let text = guest.console().text();
     assert!(text.contains("blk_virt|"), "who says it: {text}");
     assert!(text.contains("checksum") && text.contains("client 0 has no disk"), "{text}");
+    assert!(text.contains("rng_driver|") && text.contains("no entropy: "), "{text}");
+    assert!(text.contains("rng_driver") && text.contains("no entropy: "), "{text}");
     for number in [0, 1] {
         assert!(!has_disk(guest.focus(number)));
+        assert_eq!(devices(&mut guest).trim(), "0x0001 0x0003");
         assert_eq!(guest.run("echo alive $((40 + 2))"), "alive 42");
     }
 }

@@ -31,6 +31,12 @@ impl<M: RingMemory> Consumer<M> {
         Self { memory, head, tail: head, cut: Cut::new(restarted) }
     }
 
+    /// Whether the producer has [said](super::Producer::close) that there will never be anything to read. To be asked before the
+    /// first look at bytes, which takes a closed ring for a broken one.
+    pub fn is_closed(&self) -> bool {
+        self.memory.load(Word::Tail, Ordering::Acquire) == self.head.wrapping_add(AWAY)
+    }
+
     /// Number of bytes the ring can hold.
     pub fn capacity(&self) -> usize {
         self.memory.capacity() as usize

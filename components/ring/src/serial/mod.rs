@@ -20,6 +20,9 @@
 //! nonsense there, the survivor cuts the ring off and moves its own index far away; the new side, which knows that it is one, takes
 //! that index over, which empties the ring; the survivor goes on when it sees the new side there, or already further on. Each
 //! does its part a bounded number of times, and asks for a notification of the other when it has.
+//!
+//! In the same way a producer that will never have anything [closes](Producer::close) the ring: its index goes as far away as it
+//! can, which a consumer tells from bytes before it has read any.
 
 mod consumer;
 mod cut;

@@ -37,6 +37,13 @@ impl<M: RingMemory> Producer<M> {
         this
     }
 
+    /// Says that there will never be anything to read, and ends this side: the consumer finds the ring
+    /// [closed](super::Consumer::is_closed). A producer that is begun anew there, as restarted, opens it.
+    pub fn close(self) {
+        let head = self.memory.load(Word::Head, Ordering::Relaxed);
+        self.memory.store(Word::Tail, head.wrapping_add(AWAY), Ordering::Release);
+    }
+
     /// Number of bytes the ring can hold.
     pub fn capacity(&self) -> usize {
         self.memory.capacity() as usize

@@ -139,6 +139,33 @@ fn restarted_producer_loses_nothing_that_it_writes_after_the_consumer_has_looked
     assert_eq!(&buffer[..5], b"alive");
 }
 
+#[test]
+fn closed_ring_is_told_from_an_empty_one_until_a_producer_begins_anew() {
+    let memory = LocalMemory::<8>::new();
+    Producer::new(&memory).write(b"abc");
+    let mut consumer = Consumer::new(&memory);
+    consumer.read(&mut [0; 8]);
+    assert!(!consumer.is_closed());
+    Producer::new(&memory).close();
+    assert!(consumer.is_closed());
+    assert!(Consumer::begin(&memory, true).is_closed(), "a consumer that begins anew finds out, too");
+    let mut producer = Producer::begin(&memory, true);
+    assert_eq!(producer.write(b"there"), 5);
+    assert!(!consumer.is_closed());
+    let mut buffer = [0; 8];
+    assert_eq!(consumer.read(&mut buffer), 5);
+    assert_eq!(&buffer[..5], b"there");
+}
+
+#[test]
+fn ring_that_is_closed_after_the_consumer_has_read_is_cut_off() {
+    let memory = LocalMemory::<8>::new();
+    let mut consumer = Consumer::new(&memory);
+    Producer::new(&memory).close();
+    assert_eq!(consumer.read(&mut [0; 8]), 0);
+    assert!(consumer.take_error().is_some());
+}
+
 /// As a program does that writes its log and looks at nothing else.
 #[test]
 fn restarted_producer_that_only_writes_is_heard() {

@@ -18,6 +18,11 @@ impl<R: RingMemory> EntropyRing<R> {
         Self { bytes, notify: false }
     }
 
+    /// Whether the driver has no device, and so there is no source.
+    pub fn is_closed(&self) -> bool {
+        self.bytes.is_closed()
+    }
+
     /// Whether the driver is to be notified.
     pub fn commit(&mut self) -> bool {
         core::mem::take(&mut self.notify)

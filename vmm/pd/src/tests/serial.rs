@@ -39,6 +39,20 @@ fn entropy_is_what_the_driver_gives_and_nothing_else() {
     assert_eq!(interrupts(&guest, Slot::Entropy), 1);
 }
 
+#[test]
+fn without_a_source_there_is_no_device_until_there_is_one_before_the_guest_has_looked() {
+    let bytes: Ring = leak(LocalMemory::new());
+    Producer::new(bytes).close();
+    let ring = EntropyRing::new(Consumer::new(bytes));
+    let mut guest = started(Links { entropy: Some(ring), ..Links::none() });
+    assert_eq!(read(&mut guest, Slot::Entropy, registers::MAGIC), registers::MAGIC_VALUE);
+    assert_eq!(read(&mut guest, Slot::Entropy, registers::DEVICE_ID), 0);
+    // The driver's next life has found a device.
+    let mut driver = Producer::begin(bytes, true);
+    driver.write(b"noise");
+    assert_eq!(read(&mut guest, Slot::Entropy, registers::DEVICE_ID), 4);
+}
+
 /// A guest with a virtio console, and the other sides of its rings.
 fn with_console() -> (TestGuest, Consumer<Ring>, Producer<Ring>) {
     let (output, input): (Ring, Ring) = (leak(LocalMemory::new()), leak(LocalMemory::new()));

@@ -2,7 +2,7 @@
 //! The guest's accesses to the devices' registers.
 
 use super::Slot;
-use crate::device::BlockLink;
+use crate::device::{BlockLink, EntropyRing};
 use crate::exit::Reply;
 use crate::guest::Guest;
 use crate::host::Host;
@@ -10,8 +10,9 @@ use crate::machine::Run;
 use crate::trap::Trap;
 use vmm_arm::Access;
 use vmm_fdt::machine::map;
+use vmm_virtio::entropy::Entropy;
 use vmm_virtio::mmio::registers;
-use vmm_virtio::{ConsoleDevice, GuestMemory, Mmio, Model, Written};
+use vmm_virtio::{ConsoleDevice, EntropyDevice, GuestMemory, Mmio, Model, Written};
 
 /// What became of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +77,7 @@ impl<H: Host> Guest<H> {
         }
         let mut register = Register { offset: offset % map::VIRTIO_SIZE, access, value };
         let mut written = self.access_register(slot, &mut register);
-        if written.is_none()
-            && slot == Slot::Block
-            && self.links.block.as_ref().is_some_and(BlockLink::is_absent)
-        {
+        if written.is_none() && self.is_absent(slot) {
             register.perform_empty();
             return register.done();
         }
@@ -102,7 +100,16 @@ impl<H: Host> Guest<H> {
         register.done()
     }
 
-    /// `None`: the device's back end has not said what it is.
+    /// Whether the back end of a slot has said that there is no device.
+    fn is_absent(&self, slot: Slot) -> bool {
+        match slot {
+            Slot::Block => self.links.block.as_ref().is_some_and(BlockLink::is_absent),
+            Slot::Entropy => self.links.entropy.as_ref().is_some_and(EntropyRing::is_closed),
+            Slot::Net | Slot::Console => false,
+        }
+    }
+
+    /// `None`: the device's back end has not said what it is, or that there is none.
     #[inline]
     fn access_register(&mut self, slot: Slot, register: &mut Register<'_>) -> Option<Written> {
         let memory = self.host.memory();
@@ -110,7 +117,12 @@ impl<H: Host> Guest<H> {
         Some(match slot {
             Slot::Block => register.perform(devices.block.as_mut()?, &memory),
             Slot::Net => register.perform(devices.net.as_mut()?, &memory),
-            Slot::Entropy => register.perform(devices.entropy.as_mut()?, &memory),
+            Slot::Entropy => {
+                if devices.entropy.is_none() && !self.links.entropy.as_ref()?.is_closed() {
+                    devices.entropy = Some(EntropyDevice::new(Entropy));
+                }
+                register.perform(devices.entropy.as_mut()?, &memory)
+            }
             Slot::Console => register.perform(devices.console.as_mut()?, &memory),
         })
     }

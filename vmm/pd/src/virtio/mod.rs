@@ -21,7 +21,6 @@ use link::{look, work};
 use serde::{Deserialize, Serialize};
 use vmm_fdt::machine::map;
 use vmm_virtio::console::Console;
-use vmm_virtio::entropy::Entropy;
 use vmm_virtio::model::Progress;
 use vmm_virtio::{BlockDevice, ConsoleDevice, EntropyDevice, Mmio, NetDevice};
 
@@ -97,7 +96,7 @@ pub struct Devices {
     pub block: Option<BlockDevice>,
     /// The network interface, once it is known what it is.
     pub net: Option<NetDevice>,
-    /// The source of entropy.
+    /// The source of entropy, once the guest has looked for it and the driver has not said that there is none.
     pub entropy: Option<EntropyDevice>,
     /// The console.
     pub console: Option<ConsoleDevice>,
@@ -218,12 +217,9 @@ impl<H: Host> Guest<H> {
         progress == Progress::More
     }
 
-    /// Makes the devices that need to hear nothing from their back ends first.
+    /// Makes the device that needs to hear nothing from its back end first.
     pub(crate) fn make_devices(&mut self) {
         let devices = &mut self.machine.devices;
-        if self.links.entropy.is_some() {
-            devices.entropy.get_or_insert_with(|| EntropyDevice::new(Entropy));
-        }
         if self.links.console.is_some() {
             devices.console.get_or_insert_with(|| ConsoleDevice::new(Console::new(0, 0)));
         }
