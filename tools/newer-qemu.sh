@@ -16,6 +16,11 @@ die() {
     exit 1
 }
 
+# Two tests may want it at once.
+mkdir -p "$root/build"
+exec 9>"$private.lock"
+flock 9
+
 if ! [ -e "$private/complete" ]; then
     [ "$(uname -m)" = x86_64 ] || die "Debian's packages are taken on x86-64 only: install a newer qemu-system-aarch64"
     command -v apt-get >/dev/null || die "Debian's packages need apt: install a newer qemu-system-aarch64"
@@ -33,5 +38,6 @@ if ! [ -e "$private/complete" ]; then
     chmod +x "$emulator"
     touch "$private/complete"
 fi
+exec 9>&-
 "$emulator" --version >&2 || die "the QEMU of build/qemu does not start: remove build/qemu and try again"
 echo "$emulator"

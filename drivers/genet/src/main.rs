@@ -2,7 +2,7 @@
 //! The Ethernet driver PD of the Raspberry Pi 4: owns the device and its interrupts, and serves one link (the switch's). Untested
 //! on hardware.
 //!
-//! Symbols: `regs` (registers, 64 KiB), and those of [`net_pd`]. `dma`, `dma_paddr` and `dma_size`, which network
+//! Symbols: `regs` (registers, 64 KiB), `switch_ch`, and those of [`link_pd`]. `dma`, `dma_paddr` and `dma_size`, which network
 //! drivers are given, are not used: the descriptors are registers. A notification on `line_ch` has it look
 //! at the line, if a second has passed.
 #![no_std]
@@ -12,6 +12,7 @@ use core::arch::asm;
 
 use genet_driver::Driver;
 use genet_driver::registers::Registers;
+use ring::net::Server;
 use ring::pages::SharedPages;
 use safe_mmio::fields::ReadPureWrite;
 use safe_mmio::{UniqueMmioPointer, field};
@@ -63,6 +64,6 @@ fn init() -> impl Handler {
         *var!(dma_paddr: u64 = 0),
         *var!(dma_size: usize = 0),
     );
-    DRIVER.try_with(|driver| *driver = Some(Driver::new(Mmio(registers), net_pd::link())));
-    net_pd::run(&DRIVER)
+    DRIVER.try_with(|driver| *driver = Some(Driver::new(Mmio(registers), link_pd::link(Server::new))));
+    link_pd::run(&DRIVER, *var!(switch_ch: usize = usize::MAX))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::vec::Vec;
 
-use net_pd::Logic;
+use link_pd::Logic;
 use ring::link::State;
 use ring::mortal::{MortalPages, before_store};
 use ring::net::{Abilities, Buffer, Client, Offload, Server};
@@ -155,7 +155,7 @@ impl<'a> Bench<'a> {
             if self.device.state().get(interrupt::STATUS) != 0 {
                 self.driver.handle_interrupt();
             }
-            if !self.driver.service().again {
+            if !self.driver.service(true).again {
                 self.client.poll();
                 return;
             }
@@ -173,7 +173,7 @@ impl<'a> Bench<'a> {
     }
 
     fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.driver.take_event()).map(|(event, _)| event).collect()
+        std::iter::from_fn(|| self.driver.take_event()).collect()
     }
 
     /// Address and length of a packet that the client has received.

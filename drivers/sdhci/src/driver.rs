@@ -2,6 +2,7 @@
 //! The driver's logic.
 
 use heapless::Vec;
+use link_pd::{Logic, Outcome};
 use ring::blk::{Abilities, Code, Info, MAX_SEGMENTS, Request, Response, SECTOR, Segment, Server, Status};
 use ring::link::{LinkError, State};
 use ring::pages::Memory;
@@ -68,15 +69,6 @@ pub enum Event {
     /// The client has broken the link.
     #[error("the client is cut off: {0}")]
     Client(LinkError),
-}
-
-/// What is to be done after [`Driver::service`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Outcome {
-    /// Notify the client.
-    pub notify: bool,
-    /// Call again at once: there is more to do.
-    pub again: bool,
 }
 
 /// What is in the slot.
@@ -156,70 +148,10 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
         this
     }
 
-    /// The controller's interrupt has come; [`service`](Self::service) follows.
-    pub fn handle_interrupt(&mut self) {
-        let raised = Interrupts::from_bits_retain(self.host.registers.read(Register::Status));
-        self.host.registers.write(Register::Status, raised.bits());
-        let idle = self.idle_interrupts;
-        self.idle_interrupts += 1;
-        if raised.intersects(Interrupts::REMOVED) {
-            self.removed();
-        } else if raised.intersects(Interrupts::ERRORS) && self.current.is_some() {
-            self.failed(raised & Interrupts::ERRORS);
-        } else if raised.intersects(Interrupts::TRANSFER_COMPLETE) && self.current.is_some() {
-            self.completed();
-        } else if raised.intersects(Interrupts::READ_READY | Interrupts::WRITE_READY) {
-            self.start_engine();
-        }
-        if raised.intersects(Interrupts::INSERTED) && !matches!(self.slot, Slot::Card(_)) {
-            self.inserted();
-        }
-        if idle >= MAX_IDLE_INTERRUPTS && self.slot != Slot::Dead {
-            self.give_up(Event::Storm);
-        }
-    }
-
-    /// Works on what there is to do. `notified`: the client has notified.
-    pub fn service(&mut self, notified: bool) -> Outcome {
-        // What an engine has done at once is not waited for.
-        if core::mem::take(&mut self.raised) || self.is_raised() {
-            self.handle_interrupt();
-        }
-        let look = core::mem::replace(&mut self.look_at_client, false) | notified;
-        if look && self.link.poll() == State::PeerRestarted {
-            self.drop_current();
-            self.link.accept();
-            self.link.poll();
-        }
-        while self.current.is_none() {
-            let Some(request) = self.link.request(&mut self.segments) else { break };
-            if let Some(status) = self.start(&request) {
-                // Fails when the client is cut off or gone: it has no use for the answer then.
-                let _ = self.link.complete(Response { id: request.id, status });
-            }
-        }
-        let notify = self.link.commit();
-        // While a request is at the card, its end comes first.
-        if self.current.is_none() {
-            self.look_at_client |= !self.link.wait();
-        }
-        if let Some(error) = self.link.take_error() {
-            self.report(Event::Client(error));
-        }
-        // Handled, and counted, the next time even if it is over by then: a status that comes and goes is no work without end.
-        self.raised = self.is_raised();
-        Outcome { notify, again: self.look_at_client || self.raised }
-    }
-
     /// Whether the controller interrupts. One that does so without end is given up.
     fn is_raised(&mut self) -> bool {
         let status = Interrupts::from_bits_retain(self.host.registers.read(Register::Status));
         status.intersects(self.signals)
-    }
-
-    /// Something to report, oldest first.
-    pub fn take_event(&mut self) -> Option<Event> {
-        (!self.events.is_empty()).then(|| self.events.remove(0))
     }
 
     /// What the client is told of the card.
@@ -408,6 +340,71 @@ impl<R: Registers, E: Engine, M: Memory> Driver<R, E, M> {
         self.link.publish_info(&self.info);
         self.host.registers.write(Register::StatusEnable, 0);
         self.signals = Interrupts::empty();
+    }
+}
+
+impl<R: Registers, E: Engine, M: Memory> Logic for Driver<R, E, M> {
+    type Event = Event;
+
+    fn handle_interrupt(&mut self) {
+        let raised = Interrupts::from_bits_retain(self.host.registers.read(Register::Status));
+        self.host.registers.write(Register::Status, raised.bits());
+        let idle = self.idle_interrupts;
+        self.idle_interrupts += 1;
+        if raised.intersects(Interrupts::REMOVED) {
+            self.removed();
+        } else if raised.intersects(Interrupts::ERRORS) && self.current.is_some() {
+            self.failed(raised & Interrupts::ERRORS);
+        } else if raised.intersects(Interrupts::TRANSFER_COMPLETE) && self.current.is_some() {
+            self.completed();
+        } else if raised.intersects(Interrupts::READ_READY | Interrupts::WRITE_READY) {
+            self.start_engine();
+        }
+        if raised.intersects(Interrupts::INSERTED) && !matches!(self.slot, Slot::Card(_)) {
+            self.inserted();
+        }
+        if idle >= MAX_IDLE_INTERRUPTS && self.slot != Slot::Dead {
+            self.give_up(Event::Storm);
+        }
+    }
+
+    fn service(&mut self, notified: bool) -> Outcome {
+        // What an engine has done at once is not waited for.
+        if core::mem::take(&mut self.raised) || self.is_raised() {
+            self.handle_interrupt();
+        }
+        let look = core::mem::replace(&mut self.look_at_client, false) | notified;
+        if look && self.link.poll() == State::PeerRestarted {
+            self.drop_current();
+            self.link.accept();
+            self.link.poll();
+        }
+        while self.current.is_none() {
+            let Some(request) = self.link.request(&mut self.segments) else { break };
+            if let Some(status) = self.start(&request) {
+                // Fails when the client is cut off or gone: it has no use for the answer then.
+                let _ = self.link.complete(Response { id: request.id, status });
+            }
+        }
+        let notify = self.link.commit();
+        // While a request is at the card, its end comes first.
+        if self.current.is_none() {
+            self.look_at_client |= !self.link.wait();
+        }
+        if let Some(error) = self.link.take_error() {
+            self.report(Event::Client(error));
+        }
+        // Handled, and counted, the next time even if it is over by then: a status that comes and goes is no work without end.
+        self.raised = self.is_raised();
+        Outcome { notify, again: self.look_at_client || self.raised }
+    }
+
+    fn take_event(&mut self) -> Option<Event> {
+        (!self.events.is_empty()).then(|| self.events.remove(0))
+    }
+
+    fn is_error(event: &Event) -> bool {
+        !matches!(event, Event::Card { .. })
     }
 }
 

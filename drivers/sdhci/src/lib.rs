@@ -21,6 +21,6 @@ mod tables;
 mod tests;
 
 pub use card::CardError;
-pub use driver::{Driver, Event, Outcome};
+pub use driver::{Driver, Event};
 pub use host::HostError;
 pub use tables::DMA_SIZE;

@@ -9,12 +9,12 @@
 use safe_mmio::fields::{ReadPure, ReadPureWrite};
 use safe_mmio::{UniqueMmioPointer, field};
 use sel4_microkit::{
-    Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo, get_mr,
-    memory_region_symbol, protection_domain, restarted, set_mr, var,
+    Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo,
+    memory_region_symbol, protection_domain, var,
 };
 use system_timer_driver::Registers;
 use system_timer_driver::driver::Driver;
-use timer_driver::protocol::{BAD_REQUEST, OK, Request};
+use timer_driver::pd;
 
 /// What `tick_ch` is where nobody ticks.
 const NOT_CONNECTED: usize = usize::MAX;
@@ -58,20 +58,16 @@ struct TimerDriver {
     deferred: DeferredActionSlot,
 }
 
-fn notify(client: usize) {
-    Channel::new(client).notify();
-}
-
 impl Handler for TimerDriver {
     type Error = IrqAckError;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), IrqAckError> {
         // Clients that notify instead of calling get nothing.
         if channels.contains(self.interrupt) {
-            self.driver.interrupt(notify);
+            self.driver.interrupt(pd::notify);
             self.deferred.defer_irq_ack(self.interrupt)?;
         } else if let Some(tick) = self.tick.filter(|&tick| channels.contains(tick))
-            && self.driver.tick(notify)
+            && self.driver.tick(pd::notify)
         {
             self.deferred.defer_notify(tick)?;
         }
@@ -79,14 +75,7 @@ impl Handler for TimerDriver {
     }
 
     fn protected(&mut self, channel: Channel, info: MessageInfo) -> Result<MessageInfo, IrqAckError> {
-        let Some(request) = Request::decode(info.label(), info.count(), get_mr(0)) else {
-            return Ok(MessageInfo::new(BAD_REQUEST, 0));
-        };
-        let Some(time) = self.driver.request(channel.index(), request, notify) else {
-            return Ok(MessageInfo::new(OK, 0));
-        };
-        set_mr(0, time);
-        Ok(MessageInfo::new(OK, 1))
+        Ok(pd::answer(info, |request| self.driver.request(channel.index(), request, pd::notify)))
     }
 
     fn take_deferred_action(&mut self) -> Option<DeferredAction> {
@@ -98,10 +87,7 @@ impl Handler for TimerDriver {
 fn init() -> impl Handler {
     // SAFETY: `timer` is where the system description maps the registers, as device memory, for this PD alone.
     let registers = unsafe { UniqueMmioPointer::new(memory_region_symbol!(timer: *mut Layout)) };
-    if restarted() {
-        // Their time-outs are forgotten (see the protocol).
-        ChannelSet::all_notifiable().iter().for_each(|client| client.notify());
-    }
+    pd::tell_of_restart();
     let Some(driver) = Driver::new(Mmio(registers)) else { panic!("a frequency of 0") };
     TimerDriver {
         driver,

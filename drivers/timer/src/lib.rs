@@ -11,5 +11,7 @@ pub mod clock;
 #[cfg(any(test, feature = "deaths"))]
 pub mod deaths;
 pub mod driver;
+#[cfg(feature = "pd")]
+pub mod pd;
 pub mod protocol;
 pub mod timeouts;

@@ -9,11 +9,11 @@
 use core::arch::asm;
 
 use sel4_microkit::{
-    Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo, get_mr,
-    protection_domain, restarted, set_mr, var,
+    Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, MessageInfo,
+    protection_domain, var,
 };
 use timer_driver::driver::{Driver, Hardware};
-use timer_driver::protocol::{BAD_REQUEST, OK, Request};
+use timer_driver::pd;
 
 /// `CNTP_CTL_EL0.ENABLE`; with `IMASK` (bit 1) clear the interrupt is delivered.
 const ENABLE: u64 = 1;
@@ -66,17 +66,13 @@ struct TimerDriver {
     deferred: DeferredActionSlot,
 }
 
-fn notify(client: usize) {
-    Channel::new(client).notify();
-}
-
 impl Handler for TimerDriver {
     type Error = IrqAckError;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), IrqAckError> {
         // Clients that notify instead of calling get nothing.
         if channels.contains(self.interrupt) {
-            self.driver.interrupt(notify);
+            self.driver.interrupt(pd::notify);
             // The timer's condition is gone or in the future now, so the level is low when this unmasks it.
             self.deferred.defer_irq_ack(self.interrupt)?;
         }
@@ -84,14 +80,7 @@ impl Handler for TimerDriver {
     }
 
     fn protected(&mut self, channel: Channel, info: MessageInfo) -> Result<MessageInfo, IrqAckError> {
-        let Some(request) = Request::decode(info.label(), info.count(), get_mr(0)) else {
-            return Ok(MessageInfo::new(BAD_REQUEST, 0));
-        };
-        let Some(time) = self.driver.request(channel.index(), request, notify) else {
-            return Ok(MessageInfo::new(OK, 0));
-        };
-        set_mr(0, time);
-        Ok(MessageInfo::new(OK, 1))
+        Ok(pd::answer(info, |request| self.driver.request(channel.index(), request, pd::notify)))
     }
 
     fn take_deferred_action(&mut self) -> Option<DeferredAction> {
@@ -104,10 +93,7 @@ fn init() -> impl Handler {
     let Some(driver) = Driver::new(Generic, frequency()) else {
         panic!("the counter's frequency is not set")
     };
-    if restarted() {
-        // Their time-outs are forgotten (see the protocol).
-        ChannelSet::all_notifiable().iter().for_each(|client| client.notify());
-    }
+    pd::tell_of_restart();
     TimerDriver {
         driver,
         interrupt: Channel::new(*var!(timer_irq_ch: usize = 0)),

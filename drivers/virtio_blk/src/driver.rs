@@ -2,6 +2,7 @@
 //! The driver's logic.
 
 use heapless::Vec;
+use link_pd::{Logic, Outcome};
 use ring::blk::{Abilities, Code, Info, MAX_SEGMENTS, Request, Response, SECTOR, Segment, Server, Status};
 use ring::link::{LinkError, State};
 use ring::pages::Memory;
@@ -35,15 +36,6 @@ pub enum Event {
     /// The client has broken the link.
     #[error("the client is cut off: {0}")]
     Client(LinkError),
-}
-
-/// What is to be done after [`Driver::service`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Outcome {
-    /// Notify the client.
-    pub notify: bool,
-    /// Call again at once: there is more to do.
-    pub again: bool,
 }
 
 /// A request that has been taken and does not fit into the queue yet.
@@ -100,59 +92,6 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         }
         this.link.publish_info(&this.info);
         this
-    }
-
-    /// The device's interrupt has come; [`service`](Self::service) follows.
-    pub fn handle_interrupt(&mut self) {
-        let Some(hardware) = &mut self.hardware else { return };
-        self.look_at_device = true;
-        let why = hardware.device.acknowledge_interrupt();
-        if !why.contains(InterruptStatus::CONFIG_CHANGE) {
-            return;
-        }
-        if hardware.device.status().contains(DeviceStatus::NEEDS_RESET) {
-            self.fail(Event::NeedsReset);
-            return;
-        }
-        let info = Info { serial: self.info.serial, ..hardware.describe() };
-        if info != self.info {
-            self.info = info;
-            self.link.publish_info(&info);
-        }
-    }
-
-    /// Does what there is to do: completions to the client if the interrupt has come, requests to the device if the client has
-    /// notified. When told to call again, it need not have.
-    pub fn service(&mut self, notified: bool) -> Outcome {
-        let device = core::mem::replace(&mut self.look_at_device, false);
-        let client = core::mem::replace(&mut self.look_at_client, false) | notified;
-        if client && self.link.poll() == State::PeerRestarted {
-            self.drop_in_flight();
-            self.link.accept();
-            self.link.poll();
-        }
-        // Behind what is held there may be more.
-        let client = client || !matches!(self.held, Held::Nothing);
-        if device {
-            self.take_completions();
-        }
-        if client {
-            self.take_requests();
-        }
-        let notify = self.link.commit();
-        self.sleep(client);
-        // Last: what the device does at once is within what it has just been asked for.
-        if let Some(hardware) = &mut self.hardware
-            && hardware.queue.publish()
-        {
-            hardware.device.notify(QUEUE);
-        }
-        Outcome { notify, again: self.look_at_client || self.look_at_device }
-    }
-
-    /// Something to report, oldest first.
-    pub fn take_event(&mut self) -> Option<Event> {
-        (!self.events.is_empty()).then(|| self.events.remove(0))
     }
 
     /// What the client is told of the device.
@@ -313,6 +252,59 @@ impl<R: Registers, M: Memory> Driver<R, M> {
         }
         self.info = Info { serial: self.info.serial, ..Info::default() };
         self.link.publish_info(&self.info);
+    }
+}
+
+impl<R: Registers, M: Memory> Logic for Driver<R, M> {
+    type Event = Event;
+
+    fn handle_interrupt(&mut self) {
+        let Some(hardware) = &mut self.hardware else { return };
+        self.look_at_device = true;
+        let why = hardware.device.acknowledge_interrupt();
+        if !why.contains(InterruptStatus::CONFIG_CHANGE) {
+            return;
+        }
+        if hardware.device.status().contains(DeviceStatus::NEEDS_RESET) {
+            self.fail(Event::NeedsReset);
+            return;
+        }
+        let info = Info { serial: self.info.serial, ..hardware.describe() };
+        if info != self.info {
+            self.info = info;
+            self.link.publish_info(&info);
+        }
+    }
+
+    fn service(&mut self, notified: bool) -> Outcome {
+        let device = core::mem::replace(&mut self.look_at_device, false);
+        let client = core::mem::replace(&mut self.look_at_client, false) | notified;
+        if client && self.link.poll() == State::PeerRestarted {
+            self.drop_in_flight();
+            self.link.accept();
+            self.link.poll();
+        }
+        // Behind what is held there may be more.
+        let client = client || !matches!(self.held, Held::Nothing);
+        if device {
+            self.take_completions();
+        }
+        if client {
+            self.take_requests();
+        }
+        let notify = self.link.commit();
+        self.sleep(client);
+        // Last: what the device does at once is within what it has just been asked for.
+        if let Some(hardware) = &mut self.hardware
+            && hardware.queue.publish()
+        {
+            hardware.device.notify(QUEUE);
+        }
+        Outcome { notify, again: self.look_at_client || self.look_at_device }
+    }
+
+    fn take_event(&mut self) -> Option<Event> {
+        (!self.events.is_empty()).then(|| self.events.remove(0))
     }
 }
 

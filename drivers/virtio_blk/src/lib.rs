@@ -18,5 +18,5 @@ pub mod protocol;
 #[cfg(test)]
 mod tests;
 
-pub use driver::{Driver, Event, Outcome};
+pub use driver::{Driver, Event};
 pub use hardware::dma_size;

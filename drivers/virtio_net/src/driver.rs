@@ -2,7 +2,7 @@
 //! The driver's logic: packets between link and device.
 
 use heapless::Vec;
-use net_pd::{Logic, Outcome};
+use link_pd::{Logic, Outcome};
 use ring::link::{LinkError, State};
 use ring::net::{Buffer, Info, MAX_BUFFERS, Offload, Server};
 use ring::pages::Memory;
@@ -240,7 +240,7 @@ impl<R: Registers, M: Memory> Logic for Driver<R, M> {
         }
     }
 
-    fn service(&mut self) -> Outcome {
+    fn service(&mut self, _notified: bool) -> Outcome {
         if self.link.poll() == State::PeerRestarted {
             self.drop_in_flight();
             self.link.accept();
@@ -256,8 +256,11 @@ impl<R: Registers, M: Memory> Logic for Driver<R, M> {
         Outcome { notify, again: !self.may_sleep() }
     }
 
-    fn take_event(&mut self) -> Option<(Event, bool)> {
-        let event = (!self.events.is_empty()).then(|| self.events.remove(0))?;
-        Some((event, !matches!(event, Event::Line(_))))
+    fn take_event(&mut self) -> Option<Event> {
+        (!self.events.is_empty()).then(|| self.events.remove(0))
+    }
+
+    fn is_error(event: &Event) -> bool {
+        !matches!(event, Event::Line(_))
     }
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! The virtio network driver PD: owns one device and its interrupt, and serves one link (the switch's).
 //!
-//! Symbols: `regs` (registers), `dma`, `dma_paddr`, `dma_size` (rings and headers: 32 KiB suffice), and those of
-//! [`net_pd`]. It maps no packets.
+//! Symbols: `regs` (registers), `dma`, `dma_paddr`, `dma_size` (rings and headers: 32 KiB suffice), `switch_ch`, and those of
+//! [`link_pd`]. It maps no packets.
 #![no_std]
 #![no_main]
 
+use ring::net::Server;
 use ring::pages::SharedPages;
 use safe_mmio::UniqueMmioPointer;
 use sel4_microkit::{Handler, PdCell, memory_region_symbol, protection_domain, var};
@@ -28,6 +29,6 @@ fn init() -> impl Handler {
     let size = *var!(dma_size: usize = 0);
     // SAFETY: the region is mapped read-write for the PD's whole life with this size, and nothing else here uses it.
     let dma = unsafe { DmaMemory::new(memory_region_symbol!(dma: *mut u8), physical, size) };
-    DRIVER.try_with(|driver| *driver = Some(Driver::new(device, dma, net_pd::link())));
-    net_pd::run(&DRIVER)
+    DRIVER.try_with(|driver| *driver = Some(Driver::new(device, dma, link_pd::link(Server::new))));
+    link_pd::run(&DRIVER, *var!(switch_ch: usize = usize::MAX))
 }

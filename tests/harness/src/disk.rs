@@ -2,6 +2,7 @@
 //! Disks for tests: private copies of the guests' disk, and small ones with an empty file system for each guest; looking
 //! into them with e2fsprogs afterwards.
 
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,10 +10,18 @@ use std::process::Command;
 use emulator::gpt;
 
 use crate::root;
+use crate::system::xtask_program;
 
-/// The guests' disk, which `xtask test` made. Only to be read.
+/// The guests' disk. Only to be read.
+///
+/// # Panics
+/// It cannot be made.
 #[must_use]
 pub fn guests_disk() -> PathBuf {
+    if env::var_os("BULKHEAD_NO_BUILD").is_none() {
+        let status = xtask_program().arg("disk").status().expect("xtask starts");
+        assert!(status.success(), "xtask disk: {status}");
+    }
     root().join("build/disk/disk.raw")
 }
 

@@ -38,7 +38,7 @@ impl Mortal for World<'_> {
 impl World<'_> {
     fn run(&mut self) {
         for _ in 0..100 {
-            if !self.bench.driver.service().again {
+            if !self.bench.driver.service(true).again {
                 return;
             }
         }

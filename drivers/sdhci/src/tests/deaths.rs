@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::registers::Engine as _;
+use link_pd::Logic;
 use ring::mortal::{self, Junk, Mortal, Way, Writer};
 
 impl Bench<'_> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Hardware that fails, or answers what it likes.
 
+use link_pd::Logic;
 use proptest::prelude::*;
 use ring::blk::{Client, Code, Request, Segment, Server, Status as Answer};
 use ring::pages::LocalPages;

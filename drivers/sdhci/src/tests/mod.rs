@@ -5,6 +5,7 @@ mod deaths;
 mod hostile;
 mod model;
 
+use link_pd::Logic;
 use ring::blk::{Abilities, Client, Code, Request, Segment, Server, Status as Answer};
 use ring::link::State;
 use ring::mortal::MortalPages;

@@ -2,6 +2,7 @@
 //! Restarts of client and driver, devices that fail, peers that misbehave.
 
 use super::*;
+use link_pd::Logic;
 use ring::mortal::{self, Junk, Mortal, Way, Writer, before_store};
 
 #[test]

@@ -5,6 +5,7 @@ mod failures;
 
 use std::vec::Vec;
 
+use link_pd::Logic;
 use proptest::prelude::*;
 use ring::blk::{Abilities, Client, Code, Info, Request, Response, Segment, Server, Status};
 use ring::link::State;

@@ -32,7 +32,7 @@ fn device_that_misbehaves_is_reset_and_the_client_begins_anew() {
     let resets = bench.mock.state().resets;
     bench.mock.set_used_index(0, 100);
     bench.settle();
-    assert!(matches!(bench.driver.take_event(), Some((Event::Misbehaved(_), true))));
+    assert!(matches!(bench.driver.take_event(), Some(Event::Misbehaved(_))));
     assert_eq!(bench.mock.state().resets, resets + 1);
     assert_eq!(bench.empty.len(), BUFFERS, "all buffers are the client's");
     bench.supply(10);
@@ -53,8 +53,7 @@ fn device_that_always_misbehaves_is_given_up() {
             bench.mock.set_used_index(0, 100);
         }
         bench.settle();
-        given_up |=
-            std::iter::from_fn(|| bench.driver.take_event()).any(|(event, _)| event == Event::GivenUp);
+        given_up |= std::iter::from_fn(|| bench.driver.take_event()).any(|event| event == Event::GivenUp);
     }
     assert!(given_up);
     assert!(!bench.client.info().unwrap().abilities.contains(Abilities::LINK_UP));
@@ -83,8 +82,8 @@ fn missing_device_is_told_and_loses_packets_politely() {
     let pages: Pages = Box::leak(Box::new(MortalPages::new()));
     let device = Device::new(mock, DeviceType::Network);
     let mut driver = Driver::new(device, dma, Server::new(pages).unwrap());
-    assert!(matches!(driver.take_event(), Some((Event::NoDevice(_), true))));
-    assert!(!driver.service().again);
+    assert!(matches!(driver.take_event(), Some(Event::NoDevice(_))));
+    assert!(!driver.service(true).again);
 }
 
 proptest! {

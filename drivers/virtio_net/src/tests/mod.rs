@@ -6,7 +6,7 @@ mod failures;
 use std::collections::VecDeque;
 
 use heapless::Vec as FixedVec;
-use net_pd::Logic;
+use link_pd::Logic;
 use proptest::prelude::*;
 use ring::link::State;
 use ring::mortal::MortalPages;
@@ -73,7 +73,7 @@ impl Bench {
 
     fn run(&mut self) {
         for _ in 0..100 {
-            if !self.driver.service().again {
+            if !self.driver.service(true).again {
                 return;
             }
         }
@@ -181,7 +181,7 @@ fn line_that_is_disconnected_is_told() {
     bench.driver.handle_interrupt();
     bench.run();
     assert!(!bench.client.info().unwrap().abilities.contains(Abilities::LINK_UP));
-    assert_eq!(bench.driver.take_event(), Some((Event::Line(false), false)));
+    assert_eq!(bench.driver.take_event(), Some(Event::Line(false)));
 }
 
 #[test]

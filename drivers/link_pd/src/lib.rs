@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! What network drivers have in common: the protection domain (PD) around a driver's logic. It owns an interrupt and serves
-//! one link (the switch's).
+//! What drivers of disks and networks have in common: the protection domain (PD) around a driver's logic. It owns an interrupt
+//! and serves one link, that of the virtualiser.
 #![no_std]
 #![forbid(unsafe_op_in_unsafe_fn)]
 
@@ -10,7 +10,7 @@ use core::fmt::Display;
 mod pd;
 
 #[cfg(feature = "pd")]
-pub use pd::{NetDriver, link, run};
+pub use pd::{LinkDriver, link, run};
 
 /// What is to be done after [`Logic::service`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,9 +29,15 @@ pub trait Logic {
     /// The device's interrupt has come; [`service`](Self::service) follows.
     fn handle_interrupt(&mut self);
 
-    /// Does what there is to do in both directions.
-    fn service(&mut self) -> Outcome;
+    /// Does what there is to do in both directions. `notified`: the client has notified; when told to call again, it need not
+    /// have.
+    fn service(&mut self, notified: bool) -> Outcome;
 
-    /// Something to report, oldest first, and whether it is an error.
-    fn take_event(&mut self) -> Option<(Self::Event, bool)>;
+    /// Something to report, oldest first.
+    fn take_event(&mut self) -> Option<Self::Event>;
+
+    /// Whether something went wrong, or just happened.
+    fn is_error(_event: &Self::Event) -> bool {
+        true
+    }
 }

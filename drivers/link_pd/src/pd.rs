@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The PD. Symbols: `irq_ch`, `switch_ch`; `link`, `link_size`; a console for its messages, see [`console_log`].
+//! The PD. Symbols: `irq_ch`; `link`, `link_size`; a console for its messages, see [`console_log`].
 
-use ring::net::Server;
 use ring::pages::SharedPages;
 use sel4_microkit::{
     Channel, ChannelSet, DeferredAction, DeferredActionSlot, Handler, IrqAckError, PdCell, var,
@@ -9,22 +8,22 @@ use sel4_microkit::{
 
 use crate::Logic;
 
-/// The link that the system description maps.
+/// The link that the system description maps, as `server` makes it of its memory.
 ///
 /// # Panics
-/// It does not, or the link is too small.
+/// It maps none, or the link is too small.
 #[must_use]
-pub fn link() -> Server<SharedPages> {
+pub fn link<S, E>(server: impl FnOnce(SharedPages) -> Result<S, E>) -> S {
     // SAFETY: the link is mapped read-write for the PD's whole life with this size, and nothing else here uses it.
     let link = unsafe { SharedPages::at(*var!(link: usize = 0), *var!(link_size: usize = 0)) };
-    let Some(Ok(link)) = link.map(Server::new) else {
+    let Some(Ok(link)) = link.map(server) else {
         panic!("the link is not mapped, or too small");
     };
     link
 }
 
 /// The PD's handler.
-pub struct NetDriver<L: 'static> {
+pub struct LinkDriver<L: 'static> {
     /// Not in the handler: a driver's tables would not fit twice on a stack of the default size.
     driver: &'static PdCell<Option<L>>,
     interrupt: Channel,
@@ -32,23 +31,23 @@ pub struct NetDriver<L: 'static> {
     deferred: DeferredActionSlot,
 }
 
-/// Begins to serve with what is in `driver`.
-pub fn run<L: Logic>(driver: &'static PdCell<Option<L>>) -> NetDriver<L> {
-    let this = NetDriver {
+/// Begins to serve the client at the other end of channel `client` with what is in `driver`.
+pub fn run<L: Logic>(driver: &'static PdCell<Option<L>>, client: usize) -> LinkDriver<L> {
+    let this = LinkDriver {
         driver,
         interrupt: Channel::new(*var!(irq_ch: usize = usize::MAX)),
-        client: Channel::new(*var!(switch_ch: usize = usize::MAX)),
+        client: Channel::new(client),
         deferred: DeferredActionSlot::new(),
     };
-    if this.service(false) {
+    if this.service(false, true) {
         this.client.notify();
     }
     this
 }
 
-impl<L: Logic> NetDriver<L> {
-    /// Moves packets until there is nothing to do. Gives whether to notify the client.
-    fn service(&self, interrupted: bool) -> bool {
+impl<L: Logic> LinkDriver<L> {
+    /// Works until there is nothing to do. Gives whether to notify the client.
+    fn service(&self, interrupted: bool, mut notified: bool) -> bool {
         let serve = |driver: &mut Option<L>| {
             let driver = driver.as_mut()?;
             if interrupted {
@@ -56,14 +55,15 @@ impl<L: Logic> NetDriver<L> {
             }
             let mut notify = false;
             loop {
-                let outcome = driver.service();
+                let outcome = driver.service(notified);
                 notify |= outcome.notify;
                 if !outcome.again {
                     break;
                 }
+                notified = false;
             }
-            while let Some((event, is_error)) = driver.take_event() {
-                let level = if is_error { log::Level::Error } else { log::Level::Info };
+            while let Some(event) = driver.take_event() {
+                let level = if L::is_error(&event) { log::Level::Error } else { log::Level::Info };
                 log::log!(level, "{event}");
             }
             Some(notify)
@@ -72,13 +72,13 @@ impl<L: Logic> NetDriver<L> {
     }
 }
 
-impl<L: Logic> Handler for NetDriver<L> {
+impl<L: Logic> Handler for LinkDriver<L> {
     type Error = IrqAckError;
 
     fn notified(&mut self, channels: ChannelSet) -> Result<(), IrqAckError> {
         console_log::notified(channels);
         let interrupted = channels.contains(self.interrupt);
-        let notify = self.service(interrupted);
+        let notify = self.service(interrupted, channels.contains(self.client));
         if interrupted {
             // The device's line is low, or it has something new, for which it interrupts again.
             self.deferred.defer_irq_ack(self.interrupt)?;
