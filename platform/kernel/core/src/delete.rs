@@ -120,7 +120,7 @@ impl<M: Machine> Kernel<M> {
                     return Err(stop);
                 }
             }
-            Cap::Reply { at, .. } if last => self.clear_reply(at),
+            Cap::Reply { at, .. } if last => self.destroy_reply(at),
             Cap::Thread { at } if last => {
                 self.unbind_tcb_notification(at);
                 if let Some(sc) = at.sched_context(&self.m) {

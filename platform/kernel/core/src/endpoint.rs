@@ -9,6 +9,30 @@ use crate::layout::{Endpoint, Reply, Slot, State, Tcb, blocked, queue_state};
 use crate::machine::Machine;
 use kernel_abi::{CapRights, fault};
 
+/// What a sender brings along besides the message.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// Of the capability through which it sends.
+    badge: u64,
+    /// See [`blocked`].
+    flags: u64,
+}
+
+impl Sent {
+    fn new(badge: u64, rights: u64, call: bool) -> Self {
+        let flag = |is: bool, flag| if is { flag } else { 0 };
+        let flags = flag(rights & CapRights::GRANT != 0, blocked::CAN_GRANT)
+            | flag(rights & CapRights::GRANT_REPLY != 0, blocked::CAN_GRANT_REPLY)
+            | flag(call, blocked::IS_CALL);
+        Self { badge, flags }
+    }
+
+    /// Whether one of these flags is set.
+    const fn has(self, flags: u64) -> bool {
+        self.flags & flags != 0
+    }
+}
+
 impl<M: Machine> Kernel<M> {
     #[inline]
     fn endpoint_head(&self, endpoint: Endpoint) -> (u64, Option<Tcb>) {
@@ -42,88 +66,57 @@ impl<M: Machine> Kernel<M> {
         self.set_endpoint(endpoint, state, head, tail);
     }
 
+    /// The thread that waits first in `endpoint` as `state` says, taken out of it.
+    fn take_waiting(&mut self, endpoint: Endpoint, state: u64) -> Option<Tcb> {
+        let (is, head) = self.endpoint_head(endpoint);
+        let waiting = head.filter(|_| is == state)?;
+        self.endpoint_remove(endpoint, waiting);
+        waiting.set_blocked_on(&mut self.m, 0);
+        Some(waiting)
+    }
+
+    /// `thread` waits in `endpoint` as `state` says.
+    fn wait_in(&mut self, endpoint: Endpoint, state: u64, thread: Tcb) {
+        let waits = if state == queue_state::SEND { State::BlockedOnSend } else { State::BlockedOnReceive };
+        self.block(thread, waits);
+        thread.set_blocked_on(&mut self.m, endpoint.addr().0);
+        self.endpoint_insert(endpoint, state, thread);
+    }
+
     /// `thread` sends its message, or the fault it waits with, through a capability to `endpoint`.
     pub fn send_ipc(&mut self, thread: Tcb, endpoint: Endpoint, badge: u64, rights: u64, kind: SendKind) {
-        let grant = rights & CapRights::GRANT != 0;
-        let grant_reply = rights & CapRights::GRANT_REPLY != 0;
-        let (state, head) = self.endpoint_head(endpoint);
-        let receiver = match head {
-            Some(receiver) if state == queue_state::RECEIVE => receiver,
-            _ => {
-                if kind.blocking {
-                    let flags = if grant { blocked::CAN_GRANT } else { 0 }
-                        | if grant_reply { blocked::CAN_GRANT_REPLY } else { 0 }
-                        | if kind.call { blocked::IS_CALL } else { 0 };
-                    thread.set_state(&mut self.m, State::BlockedOnSend);
-                    thread.set_blocked_on(&mut self.m, endpoint.addr().0);
-                    thread.set_blocked_badge(&mut self.m, badge);
-                    thread.set_blocked_flags(&mut self.m, flags);
-                    self.leave_if_current(thread);
-                    self.endpoint_insert(endpoint, queue_state::SEND, thread);
-                }
-                return;
+        let sent = Sent::new(badge, rights, kind.call);
+        let Some(receiver) = self.take_waiting(endpoint, queue_state::RECEIVE) else {
+            if kind.blocking {
+                thread.set_blocked_badge(&mut self.m, sent.badge);
+                thread.set_blocked_flags(&mut self.m, sent.flags);
+                self.wait_in(endpoint, queue_state::SEND, thread);
             }
+            return;
         };
-        self.endpoint_remove(endpoint, receiver);
-        receiver.set_blocked_on(&mut self.m, 0);
-        self.transfer(thread, Some(endpoint), badge, grant, receiver);
-        let reply = receiver.reply(&self.m);
-        if let Some(reply) = reply {
-            self.unlink_reply(reply, receiver);
-        }
-        if kind.call || thread.fault_label(&self.m) != fault::NULL {
-            match reply {
-                Some(reply) if grant || grant_reply => {
-                    self.push_reply(thread, receiver, reply, kind.can_donate);
-                }
-                _ => self.stop_unanswered(thread),
-            }
-        } else if kind.can_donate
+        let reply = self.detach_reply(receiver);
+        let waits = self.meet(endpoint, thread, sent, receiver, reply, kind.can_donate);
+        if !waits
+            && kind.can_donate
             && receiver.sched_context(&self.m).is_none()
             && let Some(sc) = thread.sched_context(&self.m)
         {
             self.donate(sc, receiver);
         }
-        self.unblock_receiver(receiver);
-    }
-
-    /// A receiver that got its message runs on.
-    fn unblock_receiver(&mut self, receiver: Tcb) {
-        if let Some(sc) = receiver.sched_context(&self.m)
-            && sc != self.current_sc
-            && sc.sporadic(&self.m)
-        {
-            self.unblock_check(sc);
-        }
+        self.note_unblocked(receiver);
         receiver.set_state(&mut self.m, State::Running);
         self.possible_switch_to(receiver);
     }
 
-    /// Nobody can ever answer this sender: it stops.
-    fn stop_unanswered(&mut self, thread: Tcb) {
-        thread.set_state(&mut self.m, State::Inactive);
-        self.leave_if_current(thread);
-    }
-
-    /// A thread that stops running lets the scheduler choose.
-    #[inline]
-    pub fn leave_if_current(&mut self, thread: Tcb) {
-        if thread == self.current && self.action == crate::sched::Action::ResumeCurrent {
-            self.action = crate::sched::Action::Choose;
-        }
-    }
-
     /// `thread` receives from `endpoint`, with `reply` to answer calls by.
     pub fn receive_ipc(&mut self, thread: Tcb, endpoint: Endpoint, blocking: bool, reply: Option<Reply>) {
-        if let Some(reply) = reply
-            && let Some(waiting) = reply.tcb(&self.m)
-            && waiting != thread
+        if let Some(other) = reply.and_then(|reply| reply.tcb(&self.m))
+            && other != thread
         {
             // The object is in use: whoever waits through it is let go.
-            self.cancel_ipc(waiting);
+            self.cancel_ipc(other);
         }
-        let bound = thread.bound_notification(&self.m);
-        if let Some(ntfn) = bound {
+        if let Some(ntfn) = thread.bound_notification(&self.m) {
             if self.take_active_badge(ntfn, thread) {
                 return;
             }
@@ -131,49 +124,49 @@ impl<M: Machine> Kernel<M> {
                 self.return_notification_sc(thread, ntfn);
             }
         }
-        let (state, head) = self.endpoint_head(endpoint);
-        let sender = match head {
-            Some(sender) if state == queue_state::SEND => sender,
-            _ => {
-                if blocking {
-                    thread.set_state(&mut self.m, State::BlockedOnReceive);
-                    thread.set_blocked_on(&mut self.m, endpoint.addr().0);
-                    thread.set_reply(&mut self.m, reply);
-                    if let Some(reply) = reply {
-                        reply.set_tcb(&mut self.m, Some(thread));
-                    }
-                    self.leave_if_current(thread);
-                    self.endpoint_insert(endpoint, queue_state::RECEIVE, thread);
-                } else {
-                    thread.set_reg(&mut self.m, 0, 0);
+        let Some(sender) = self.take_waiting(endpoint, queue_state::SEND) else {
+            if blocking {
+                if let Some(reply) = reply {
+                    self.attach_reply(thread, reply);
                 }
-                return;
+                self.wait_in(endpoint, queue_state::RECEIVE, thread);
+            } else {
+                thread.set_reg(&mut self.m, 0, 0);
             }
+            return;
         };
-        self.endpoint_remove(endpoint, sender);
-        sender.set_blocked_on(&mut self.m, 0);
-        let badge = sender.blocked_badge(&self.m);
-        let flags = sender.blocked_flags(&self.m);
-        self.transfer(sender, Some(endpoint), badge, flags & blocked::CAN_GRANT != 0, thread);
-        if let Some(sc) = sender.sched_context(&self.m)
-            && sc != self.current_sc
-            && sc.sporadic(&self.m)
-        {
-            self.unblock_check(sc);
-        }
-        let fault = sender.fault_label(&self.m);
-        if flags & blocked::IS_CALL != 0 || fault != fault::NULL {
-            match reply {
-                Some(reply) if flags & (blocked::CAN_GRANT | blocked::CAN_GRANT_REPLY) != 0 => {
-                    let donates = sender.sched_context(&self.m).is_some() && fault != fault::TIMEOUT;
-                    self.push_reply(sender, thread, reply, donates);
-                }
-                _ => sender.set_state(&mut self.m, State::Inactive),
-            }
-        } else {
+        self.note_unblocked(sender);
+        let sent = Sent { badge: sender.blocked_badge(&self.m), flags: sender.blocked_flags(&self.m) };
+        // Who tells that its time is up has none to lend.
+        let lends = sender.fault_label(&self.m) != fault::TIMEOUT;
+        if !self.meet(endpoint, sender, sent, thread, reply, lends) {
             sender.set_state(&mut self.m, State::Running);
             self.possible_switch_to(sender);
         }
+    }
+
+    /// What `sender` has to say goes to `receiver`. Gives whether the sender does not go on, since it was a call or a fault:
+    /// it waits for the answer, and with `lends` its context goes along; or it stops if nobody could ever answer.
+    fn meet(
+        &mut self,
+        endpoint: Endpoint,
+        sender: Tcb,
+        sent: Sent,
+        receiver: Tcb,
+        reply: Option<Reply>,
+        lends: bool,
+    ) -> bool {
+        self.transfer(sender, Some(endpoint), sent.badge, sent.has(blocked::CAN_GRANT), receiver);
+        if !sent.has(blocked::IS_CALL) && sender.fault_label(&self.m) == fault::NULL {
+            return false;
+        }
+        match reply {
+            Some(reply) if sent.has(blocked::CAN_GRANT | blocked::CAN_GRANT_REPLY) => {
+                self.wait_for_answer(sender, receiver, reply, lends);
+            }
+            _ => self.block(sender, State::Inactive),
+        }
+        true
     }
 
     /// The endpoint goes away: whoever waits in it tries again (and finds no capability). Who is left when it is stopped is
@@ -181,34 +174,22 @@ impl<M: Machine> Kernel<M> {
     pub fn cancel_all_ipc(&mut self, endpoint: Endpoint) -> Result<(), Stop> {
         while let (_, Some(tcb)) = self.endpoint_head(endpoint) {
             self.endpoint_remove(endpoint, tcb);
-            self.restart_waiting(tcb);
-            self.reschedule();
+            self.let_go(tcb);
             self.preemption_point()?;
         }
         Ok(())
     }
 
-    /// A thread taken out of an endpoint's queue starts its operation again; one that waited with a fault stays
-    /// stopped at it, to run into it again.
-    fn restart_waiting(&mut self, tcb: Tcb) {
-        tcb.set_blocked_on(&mut self.m, 0);
-        self.unlink_reply_of(tcb);
+    /// A thread taken out of the endpoint's queue starts its operation again; one that waited with a fault stops at it, to run
+    /// into it again.
+    fn let_go(&mut self, tcb: Tcb) {
+        self.detach_reply(tcb);
         if tcb.fault_label(&self.m) == fault::NULL {
-            tcb.set_state(&mut self.m, State::Restart);
-            if let Some(sc) = tcb.sched_context(&self.m) {
-                if sc != self.current_sc && sc.sporadic(&self.m) {
-                    self.unblock_check(sc);
-                }
-                if self.is_schedulable(tcb) {
-                    if self.refill_ready(sc) && self.refill_sufficient(sc, 0) {
-                        self.enqueue_first(tcb);
-                    } else {
-                        self.postpone(sc);
-                    }
-                }
-            }
+            self.try_again(tcb);
         } else {
+            tcb.set_blocked_on(&mut self.m, 0);
             tcb.set_state(&mut self.m, State::Inactive);
+            self.reschedule();
         }
     }
 
@@ -222,8 +203,7 @@ impl<M: Machine> Kernel<M> {
             next = tcb.queue_next(&self.m);
             if tcb.blocked_badge(&self.m) == badge {
                 self.endpoint_remove(endpoint, tcb);
-                self.restart_waiting(tcb);
-                self.reschedule();
+                self.let_go(tcb);
                 // What is left is found again when the call is restarted.
                 self.preemption_point()?;
             }

@@ -20,7 +20,7 @@ use crate::PhysAddr;
 use crate::fault::Fault;
 use crate::kernel::Kernel;
 use crate::layout::{
-    Above, Endpoint, Reply, SchedContext, State, Tcb, TcbSlot, notification_state, queue_state, queued,
+    Endpoint, Reply, SchedContext, State, Tcb, TcbSlot, notification_state, queue_state, queued,
 };
 use crate::machine::Machine;
 use crate::sched_context::Refill;
@@ -97,13 +97,7 @@ impl<M: Machine> Kernel<M> {
             self.run_on_own_time(server, own, head);
         } else {
             // The caller lends its time.
-            let below = sc.reply(&self.m);
-            reply.set_prev(&mut self.m, below);
-            reply.set_above(&mut self.m, Above::SchedContext(sc));
-            if let Some(below) = below {
-                below.set_above(&mut self.m, Above::Reply(reply));
-            }
-            sc.set_reply(&mut self.m, Some(reply));
+            self.add_lender(sc, thread);
             self.move_time(sc, thread, server);
         }
         Some(server)
@@ -126,18 +120,16 @@ impl<M: Machine> Kernel<M> {
         }
         let sc = self.current_sc;
         let callers = caller.sched_context(&self.m);
-        let above = reply.next_word(&self.m);
         let own = match callers {
             None => {
-                if Above::SchedContext(sc).to_word() != above {
+                if caller.lent(&self.m) != Some(sc) {
                     return None;
                 }
                 None
             }
             Some(own) => {
                 let head = self.head_refill(own);
-                let can_run = above == Above::Nothing.to_word()
-                    && reply.prev(&self.m).is_none()
+                let can_run = self.lends_nothing(caller)
                     && self.can_run_on(caller, own)
                     && head.time <= self.now
                     && head.amount >= self.min_budget();
@@ -187,13 +179,7 @@ impl<M: Machine> Kernel<M> {
             self.run_on_own_time(caller, own, head);
         } else {
             // The time goes back.
-            let below = reply.prev(&self.m);
-            sc.set_reply(&mut self.m, below);
-            if let Some(below) = below {
-                below.set_above(&mut self.m, Above::SchedContext(sc));
-            }
-            reply.set_prev(&mut self.m, None);
-            reply.set_above(&mut self.m, Above::Nothing);
+            self.drop_newest_lender(sc, caller);
             self.move_time(sc, thread, caller);
         }
         if label == fault::UNKNOWN_SYSCALL {
@@ -354,8 +340,7 @@ impl<M: Machine> Kernel<M> {
     /// `thread` waits in `endpoint` with its reply object.
     #[inline(always)]
     fn start_receiving(&mut self, endpoint: Endpoint, reply: Reply, thread: Tcb) {
-        reply.set_tcb(&mut self.m, Some(thread));
-        thread.set_reply(&mut self.m, Some(reply));
+        self.attach_reply(thread, reply);
         thread.set_state(&mut self.m, State::BlockedOnReceive);
         thread.set_blocked_on(&mut self.m, endpoint.addr().0);
         if endpoint.head_word(&self.m) == queue_state::IDLE {
@@ -388,8 +373,7 @@ impl<M: Machine> Kernel<M> {
     /// `thread` waits for its answer.
     #[inline(always)]
     fn wait_for_reply(&mut self, thread: Tcb, reply: Reply) {
-        reply.set_tcb(&mut self.m, Some(thread));
-        thread.set_reply(&mut self.m, Some(reply));
+        self.attach_reply(thread, reply);
         thread.set_state(&mut self.m, State::BlockedOnReply);
     }
 

@@ -144,8 +144,7 @@ impl<M: Machine> Kernel<M> {
         let handler = thread.slot(slot);
         if !self.send_fault(thread, handler, can_donate) {
             thread.set_fault_label(&mut self.m, fault::NULL);
-            thread.set_state(&mut self.m, State::Inactive);
-            self.leave_if_current(thread);
+            self.block(thread, State::Inactive);
         }
     }
 

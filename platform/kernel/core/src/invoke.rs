@@ -128,7 +128,7 @@ impl<M: Machine> Kernel<M> {
             return true;
         }
         if let Some((at, can_grant)) = slot.reply(&self.m) {
-            self.reply(thread, at, can_grant);
+            self.answer_caller(thread, at, can_grant);
             return true;
         }
         false
@@ -230,7 +230,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(0)
             }
             Cap::Reply { at, can_grant } => {
-                self.reply(msg.caller, at, can_grant);
+                self.answer_caller(msg.caller, at, can_grant);
                 Ok(0)
             }
             Cap::Thread { .. }

@@ -157,6 +157,12 @@ objects! {
         switch_key/set_switch_key: u64 = 760,
         /// Its translation as the machine takes it ([`Machine::space_word`]).
         switch_space/set_switch_space: u64 = 768,
+        /// Of the newest lender of a context: the context ([`crate::lending`]).
+        lent/set_lent: Option<SchedContext> = 776,
+        /// Of a lender: who lent the same context next.
+        newer_lender/set_newer_lender: Option<Tcb> = 784,
+        /// Of a lender: who had lent the same context before.
+        older_lender/set_older_lender: Option<Tcb> = 792,
     }
 
     /// An endpoint: a queue of senders or of receivers.
@@ -183,22 +189,15 @@ objects! {
         sched_context/set_sched_context: Option<SchedContext> = 40,
     }
 
-    /// A reply object: a caller that waits, and its place in a chain of calls along which a scheduling context
-    /// was donated.
+    /// A reply object.
     Reply {
-        /// The waiting caller.
+        /// The thread that has it: a receiver that has given it with its receive, or a caller that waits for an answer.
         tcb/set_tcb: Option<Tcb> = 0,
-        /// The reply object below: the caller's caller waits through it.
-        prev/set_prev: Option<Reply> = 8,
-        /// The reply object above, or (bit 0 set) the scheduling context, when this is the top.
-        next_word/set_next_word: u64 = 16,
-        /// Whether the reply may grant capabilities.
-        can_grant/set_can_grant: bool = 24,
     }
 
     /// A scheduling context: a share of the CPU. Refills follow at [`SchedContext::REFILLS`].
     SchedContext {
-        /// Period in ticks; 0 means not configured.
+        /// Period in ticks; 0 means round robin.
         period/set_period: u64 = 0,
         /// Ticks consumed since last asked.
         consumed/set_consumed: u64 = 8,
@@ -206,8 +205,8 @@ objects! {
         budget/set_budget: u64 = 16,
         /// Thread that runs on it.
         tcb/set_tcb: Option<Tcb> = 24,
-        /// Top of the call chain along which it was donated.
-        reply/set_reply: Option<Reply> = 32,
+        /// The newest of the callers that have lent it ([`crate::lending`]).
+        newest_lender/set_newest_lender: Option<Tcb> = 32,
         /// Notification bound to it.
         notification/set_notification: Option<Notification> = 40,
         /// Badge, told in time-out faults.
@@ -377,46 +376,4 @@ pub mod notification_state {
 impl SchedContext {
     /// Byte offset of the refills, 16 bytes each: release time, amount, both in ticks.
     pub const REFILLS: u64 = 96;
-}
-
-/// What is above a reply object in its call chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Above {
-    /// Nothing: the chain lost its scheduling context, or there is no chain.
-    Nothing,
-    /// Another reply object.
-    Reply(Reply),
-    /// The scheduling context: this is the top.
-    SchedContext(SchedContext),
-}
-
-impl Above {
-    /// As a reply object keeps it ([`Reply::next_word`]).
-    #[inline(always)]
-    pub fn to_word(self) -> u64 {
-        match self {
-            Self::Nothing => 0,
-            Self::Reply(r) => r.addr().0,
-            Self::SchedContext(sc) => sc.addr().0 | 1,
-        }
-    }
-}
-
-impl Reply {
-    /// What is above.
-    #[inline]
-    pub fn above<M: Machine>(self, m: &M) -> Above {
-        let word = self.next_word(m);
-        let at = PhysAddr(word & !1);
-        if word & 1 != 0 {
-            SchedContext::at(at).map_or(Above::Nothing, Above::SchedContext)
-        } else {
-            Reply::at(at).map_or(Above::Nothing, Above::Reply)
-        }
-    }
-    /// Sets what is above.
-    #[inline]
-    pub fn set_above<M: Machine>(self, m: &mut M, above: Above) {
-        self.set_next_word(m, above.to_word());
-    }
 }

@@ -30,6 +30,7 @@ pub mod invoke;
 pub mod irq;
 pub mod kernel;
 pub mod layout;
+pub mod lending;
 pub mod machine;
 pub mod notification;
 #[cfg(any(test, feature = "sim", feature = "paranoid"))]

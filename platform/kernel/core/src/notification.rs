@@ -58,13 +58,8 @@ impl<M: Machine> Kernel<M> {
         tcb.set_state(&mut self.m, State::Running);
         tcb.set_reg(&mut self.m, 0, badge);
         self.take_notification_sc(tcb, ntfn);
-        if let Some(sc) = tcb.sched_context(&self.m)
-            && sc != self.current_sc
-            && sc.sporadic(&self.m)
-        {
-            self.unblock_check(sc);
-        }
-        self.possible_switch_to_if_ready(tcb);
+        self.note_unblocked(tcb);
+        self.possible_switch_to(tcb);
     }
 
     /// Gives a badge that is there to `thread`. Returns whether there was one.
@@ -89,10 +84,9 @@ impl<M: Machine> Kernel<M> {
             thread.set_reg(&mut self.m, 0, 0);
             return;
         }
-        thread.set_state(&mut self.m, State::BlockedOnNotification);
+        self.block(thread, State::BlockedOnNotification);
         thread.set_blocked_on(&mut self.m, ntfn.addr().0);
         self.return_notification_sc(thread, ntfn);
-        self.leave_if_current(thread);
         self.notification_insert(ntfn, thread);
     }
 
@@ -101,21 +95,7 @@ impl<M: Machine> Kernel<M> {
     pub fn cancel_all_signals(&mut self, ntfn: Notification) -> Result<(), Stop> {
         while let Some(tcb) = ntfn.head(&self.m) {
             self.notification_remove(ntfn, tcb);
-            tcb.set_blocked_on(&mut self.m, 0);
-            tcb.set_state(&mut self.m, State::Restart);
-            if let Some(sc) = tcb.sched_context(&self.m) {
-                if sc != self.current_sc && sc.sporadic(&self.m) {
-                    self.unblock_check(sc);
-                }
-                if self.is_schedulable(tcb) {
-                    if self.refill_ready(sc) && self.refill_sufficient(sc, 0) {
-                        self.enqueue_first(tcb);
-                    } else {
-                        self.postpone(sc);
-                    }
-                }
-            }
-            self.reschedule();
+            self.try_again(tcb);
             self.preemption_point()?;
         }
         Ok(())

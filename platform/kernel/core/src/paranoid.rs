@@ -10,7 +10,7 @@ mod whole;
 
 use crate::cspace::slot_of;
 use crate::kernel::Kernel;
-use crate::layout::{Above, SchedContext, Slot, State, Tcb, TcbSlot, queued};
+use crate::layout::{SchedContext, Slot, State, Tcb, TcbSlot, queued};
 use crate::machine::Machine;
 use kernel_abi::NUM_PRIORITIES;
 
@@ -102,13 +102,15 @@ impl<M: Machine> Kernel<M> {
         let m = &self.m;
         ensure(sc.tcb(m) == Some(self.current), "the context that is charged has another thread")?;
         self.check_refills(sc)?;
-        let (mut above, mut next) = (Above::SchedContext(sc), sc.reply(m));
+        let (mut newer, mut next) = (None, sc.newest_lender(m));
         for _ in 0..MOST {
-            let Some(reply) = next else { return Ok(()) };
-            ensure(reply.above(m) == above, "call chain: link up")?;
-            (above, next) = (Above::Reply(reply), reply.prev(m));
+            let Some(lender) = next else { return Ok(()) };
+            ensure(lender.lent(m) == newer.map_or(Some(sc), |_| None), "lenders: the newest")?;
+            ensure(lender.newer_lender(m) == newer, "lenders: link to the newer one")?;
+            ensure(lender.state(m) == State::BlockedOnReply, "lenders: one that does not wait")?;
+            (newer, next) = (Some(lender), lender.older_lender(m));
         }
-        Err("call chain: no end")
+        Err("lenders: no end")
     }
 
     fn check_refills(&self, sc: SchedContext) -> Result<(), Broken> {

@@ -196,12 +196,10 @@ impl<M: Machine> Kernel<M> {
             && tcb.queued(&self.m) != queued::RELEASE
     }
 
-    /// `tcb` became runnable: it may be the next to run.
+    /// `tcb` may have become runnable: if so, it may be the next to run.
     #[inline]
     pub fn possible_switch_to(&mut self, tcb: Tcb) {
-        if tcb.queued(&self.m) == queued::RELEASE
-            || tcb.sched_context(&self.m).is_none_or(|sc| sc.refill_max(&self.m) == 0)
-        {
+        if !self.is_schedulable(tcb) {
             return;
         }
         if !self.in_turn(tcb) {

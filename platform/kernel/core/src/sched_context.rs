@@ -10,7 +10,7 @@ use crate::cap::Cap;
 use crate::error::Error;
 use crate::invoke::{Message, Outcome};
 use crate::kernel::Kernel;
-use crate::layout::{Above, Notification, SchedContext, State, Tcb};
+use crate::layout::{Notification, SchedContext, State, Tcb};
 use crate::machine::Machine;
 use kernel_abi::object::{MIN_REFILLS, REFILL_BYTES, SCHED_CONTEXT_CORE_BYTES};
 use kernel_abi::{Invocation, MessageInfo};
@@ -122,6 +122,12 @@ impl<M: Machine> Kernel<M> {
         self.head_refill(sc).amount.saturating_sub(usage) >= self.min_budget()
     }
 
+    /// Whether the first refill may be used now and has the least budget.
+    #[inline]
+    pub fn has_time_now(&self, sc: SchedContext) -> bool {
+        self.refill_ready(sc) && self.refill_sufficient(sc, 0)
+    }
+
     fn is_round_robin(&self, sc: SchedContext) -> bool {
         sc.period(&self.m) == 0
     }
@@ -131,6 +137,16 @@ impl<M: Machine> Kernel<M> {
     pub fn unblock_check(&mut self, sc: SchedContext) {
         if sc != self.idle_sc && !self.is_round_robin(sc) && self.refill_ready(sc) {
             self.start_now(sc);
+        }
+    }
+
+    /// A thread stops waiting: a sporadic budget counts from now.
+    pub fn note_unblocked(&mut self, tcb: Tcb) {
+        if let Some(sc) = tcb.sched_context(&self.m)
+            && sc != self.current_sc
+            && sc.sporadic(&self.m)
+        {
+            self.unblock_check(sc);
         }
     }
 
@@ -284,7 +300,7 @@ impl<M: Machine> Kernel<M> {
         }
         if may_fault && !self.is_round_robin(sc) && self.has_timeout_handler(thread) {
             self.timeout_fault(thread, sc);
-        } else if self.refill_ready(sc) && self.refill_sufficient(sc, 0) {
+        } else if self.has_time_now(sc) {
             self.enqueue_last(thread);
         } else {
             self.postpone(sc);
@@ -321,7 +337,7 @@ impl<M: Machine> Kernel<M> {
     pub fn resume_sched_context(&mut self, sc: SchedContext) {
         if let Some(tcb) = sc.tcb(&self.m)
             && self.is_schedulable(tcb)
-            && !(self.refill_ready(sc) && self.refill_sufficient(sc, 0))
+            && !self.has_time_now(sc)
         {
             self.postpone(sc);
         }
@@ -334,9 +350,7 @@ impl<M: Machine> Kernel<M> {
             && sc.tcb(&self.m).is_none()
         {
             self.donate(sc, tcb);
-            if sc != self.current_sc && sc.sporadic(&self.m) {
-                self.unblock_check(sc);
-            }
+            self.note_unblocked(tcb);
             self.resume_sched_context(sc);
         }
     }
@@ -360,9 +374,7 @@ impl<M: Machine> Kernel<M> {
     pub fn bind_sc_to_tcb(&mut self, sc: SchedContext, tcb: Tcb) {
         tcb.set_sched_context(&mut self.m, Some(sc));
         sc.set_tcb(&mut self.m, Some(tcb));
-        if sc != self.current_sc && sc.sporadic(&self.m) && sc.refill_max(&self.m) != 0 {
-            self.unblock_check(sc);
-        }
+        self.note_unblocked(tcb);
         self.resume_sched_context(sc);
         if self.is_schedulable(tcb) {
             self.enqueue_first(tcb);
@@ -393,10 +405,7 @@ impl<M: Machine> Kernel<M> {
     pub fn unbind_sc(&mut self, sc: SchedContext) {
         self.unbind_sc_from_tcb(sc);
         self.unbind_sc_from_notification(sc);
-        if let Some(reply) = sc.reply(&self.m) {
-            reply.set_above(&mut self.m, Above::Nothing);
-            sc.set_reply(&mut self.m, None);
-        }
+        self.forget_lenders(sc);
     }
 
     /// The last capability to a context went away.

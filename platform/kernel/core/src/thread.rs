@@ -3,6 +3,7 @@
 
 use crate::kernel::Kernel;
 use crate::layout::{Endpoint, Notification, State, Tcb, queue_state};
+use crate::lending::Lent;
 use crate::machine::Machine;
 use kernel_abi::context::stored;
 
@@ -65,19 +66,29 @@ impl<M: Machine> Kernel<M> {
         }
         self.cancel_ipc(tcb);
         tcb.set_state(&mut self.m, State::Restart);
+        self.note_unblocked(tcb);
         if let Some(sc) = tcb.sched_context(&self.m) {
-            if sc != self.current_sc && sc.sporadic(&self.m) {
-                self.unblock_check(sc);
-            }
             self.resume_sched_context(sc);
         }
-        self.possible_switch_to_if_ready(tcb);
+        self.possible_switch_to(tcb);
     }
 
-    /// A thread that became runnable may be the next to run, if it has time.
-    pub fn possible_switch_to_if_ready(&mut self, tcb: Tcb) {
-        if self.is_schedulable(tcb) {
-            self.possible_switch_to(tcb);
+    /// A thread taken out of the queue it has waited in does what it was doing once more.
+    pub(crate) fn try_again(&mut self, tcb: Tcb) {
+        tcb.set_blocked_on(&mut self.m, 0);
+        tcb.set_state(&mut self.m, State::Restart);
+        self.note_unblocked(tcb);
+        self.possible_switch_to(tcb);
+        // Others may be waiting as well: who of them runs is chosen when all of them are ready.
+        self.reschedule();
+    }
+
+    /// `tcb` does not run, but is in `state`. If it is the current thread, another one has to be chosen.
+    #[inline]
+    pub(crate) fn block(&mut self, tcb: Tcb, state: State) {
+        tcb.set_state(&mut self.m, state);
+        if tcb == self.current && self.action == crate::sched::Action::ResumeCurrent {
+            self.action = crate::sched::Action::Choose;
         }
     }
 
@@ -89,16 +100,14 @@ impl<M: Machine> Kernel<M> {
                 if let Some(endpoint) = Endpoint::at(crate::PhysAddr(tcb.blocked_on(&self.m))) {
                     self.endpoint_remove(endpoint, tcb);
                 }
-                if tcb.state(&self.m) == State::BlockedOnReceive {
-                    self.unlink_reply_of(tcb);
-                }
+                self.detach_reply(tcb);
             }
             State::BlockedOnNotification => {
                 if let Some(ntfn) = Notification::at(crate::PhysAddr(tcb.blocked_on(&self.m))) {
                     self.notification_remove(ntfn, tcb);
                 }
             }
-            State::BlockedOnReply => self.remove_reply_of(tcb),
+            State::BlockedOnReply => self.stop_waiting_for_answer(tcb, Lent::Stays),
             State::Inactive | State::Running | State::Restart | State::Idle => return,
         }
         tcb.set_blocked_on(&mut self.m, 0);

@@ -447,13 +447,14 @@ impl Abstraction<'_> {
 
     fn chain(&self, s: layout::SchedContext) -> Result<Vec<Obj>, String> {
         let mut replies = Vec::new();
-        let mut next = s.reply(self.m());
-        while let Some(r) = next {
-            replies.push(Obj(r.addr().0));
+        let mut next = s.newest_lender(self.m());
+        while let Some(lender) = next {
+            let reply = lender.reply(self.m()).ok_or("a lender waits through nothing")?;
+            replies.push(Obj(reply.addr().0));
             if replies.len() > 1000 {
-                return Err("call chain does not end".into());
+                return Err("the list of lenders does not end".into());
             }
-            next = r.prev(self.m());
+            next = lender.older_lender(self.m());
         }
         Ok(replies)
     }

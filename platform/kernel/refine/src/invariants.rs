@@ -2,7 +2,7 @@
 //! Invariants of the implementation's state, beyond what the abstraction function checks by reading it.
 
 use kernel_core::cap::Cap as CoreCap;
-use kernel_core::layout::{self, Above, Tcb, TcbSlot, queued};
+use kernel_core::layout::{self, Tcb, TcbSlot, queued};
 use kernel_core::sched::Action;
 use kernel_core::sim::SimMachine;
 use kernel_core::{Kernel, Machine, PhysAddr};
@@ -295,6 +295,7 @@ fn bindings(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
         if let Some(v) = tcb.vcpu {
             ensure(state.vcpus.get(&v).is_some_and(|v| v.tcb == Some(t)), || format!("{t:x?} and {v:x?}"))?;
         }
+        lender_links(kernel, state, t)?;
         let reply = match tcb.state {
             ThreadState::BlockedOnReply { reply } => Some(reply),
             ThreadState::BlockedOnReceive { reply, .. } => reply,
@@ -343,7 +344,6 @@ fn bindings(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
             };
             ensure(through == Some(r), || format!("reply {r:x?} and {t:x?} in {waits:x?}"))?;
         }
-        chain_links(kernel, state, r)?;
     }
     for (&v, vcpu) in &state.vcpus {
         if let Some(t) = vcpu.tcb {
@@ -353,26 +353,30 @@ fn bindings(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
     Ok(())
 }
 
-/// A reply object's links in its call chain go both ways and end at living objects.
-fn chain_links(kernel: &Kernel<SimMachine>, state: &State, r: Obj) -> Result<(), String> {
+/// Only callers lend; a lender's links go both ways and end at living objects.
+fn lender_links(kernel: &Kernel<SimMachine>, state: &State, t: Obj) -> Result<(), String> {
     let m = &kernel.m;
-    let Some(reply) = layout::Reply::at(PhysAddr(r.0)) else { return Ok(()) };
-    if let Some(below) = reply.prev(m) {
-        ensure(state.replies.contains_key(&Obj(below.addr().0)), || format!("below {r:x?} is nothing"))?;
-        ensure(below.above(m) == Above::Reply(reply), || format!("below {r:x?} does not know it"))?;
+    let Some(tcb) = Tcb::at(PhysAddr(t.0)) else { return Ok(()) };
+    let (newer, older) = (tcb.newer_lender(m), tcb.older_lender(m));
+    let waits = matches!(state.tcbs[&t].state, ThreadState::BlockedOnReply { .. });
+    ensure(waits || tcb.lent(m).is_none() && newer.is_none() && older.is_none(), || {
+        format!("{t:x?} lends and waits for no answer")
+    })?;
+    for other in newer.into_iter().chain(older) {
+        ensure(state.tcbs.contains_key(&Obj(other.addr().0)), || format!("beside {t:x?} is no thread"))?;
     }
-    match reply.above(m) {
-        Above::Nothing => Ok(()),
-        Above::Reply(above) => {
-            ensure(state.replies.contains_key(&Obj(above.addr().0)), || format!("above {r:x?} is nothing"))?;
-            ensure(above.prev(m) == Some(reply), || format!("above {r:x?} does not know it"))
-        }
-        Above::SchedContext(sc) => {
-            let at = Obj(sc.addr().0);
-            ensure(state.sched_contexts.contains_key(&at), || format!("above {r:x?} is a dead context"))?;
-            ensure(sc.reply(m) == Some(reply), || format!("{r:x?} is not the top of {at:x?}"))
-        }
-    }
+    ensure(newer.is_none_or(|newer| newer.older_lender(m) == Some(tcb)), || {
+        format!("the lender behind {t:x?} does not know it")
+    })?;
+    ensure(older.is_none_or(|older| older.newer_lender(m) == Some(tcb)), || {
+        format!("the lender before {t:x?} does not know it")
+    })?;
+    let Some(sc) = tcb.lent(m) else { return Ok(()) };
+    let at = Obj(sc.addr().0);
+    ensure(state.sched_contexts.contains_key(&at), || format!("{t:x?} has lent a dead context"))?;
+    ensure(newer.is_none() && sc.newest_lender(m) == Some(tcb), || {
+        format!("{t:x?} is not the newest lender of {at:x?}")
+    })
 }
 
 /// Budgets: refills sum to the budget, are in order, and the first is never too small; the deadline is not missed.

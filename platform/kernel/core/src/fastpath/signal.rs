@@ -324,9 +324,7 @@ impl<M: Machine> Kernel<M> {
                 self.endpoint_remove(endpoint, tcb);
             }
         }
-        if let Some(reply) = tcb.reply(&self.m) {
-            self.unlink_reply(reply, tcb);
-        }
+        self.detach_reply(tcb);
         tcb.set_blocked_on(&mut self.m, 0);
     }
 
