@@ -23,6 +23,7 @@ use crate::kernel::{IrqState, Kernel};
 use crate::layout::{SchedContext, Slot, State, Tcb, TcbSlot};
 use crate::machine::Machine;
 use crate::sched::Action;
+use crate::sched_context::Configuration;
 use crate::vspace::Attributes;
 use kernel_abi::bootinfo::{self, slot};
 use kernel_abi::context::stored;
@@ -382,7 +383,7 @@ impl<M: Machine> Kernel<M> {
         tcb.set_reg(&mut self.m, stored::X0, user.bootinfo);
         self.set_user_pc(tcb, entry);
         let slice = self.m.us_to_ticks(kernel_abi::BOOT_THREAD_TIME_SLICE_MS * 1000);
-        self.configure(sc, slice, 0, size::MIN_REFILLS);
+        self.configure(sc, &Configuration::round_robin(slice));
         self.bind_sc_to_tcb(sc, tcb);
         tcb.set_state(&mut self.m, State::Running);
         self.action = Action::SwitchTo(tcb);

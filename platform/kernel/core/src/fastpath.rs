@@ -17,13 +17,13 @@ mod invoke;
 mod signal;
 
 use crate::PhysAddr;
+use crate::budget::Refill;
 use crate::fault::Fault;
 use crate::kernel::Kernel;
 use crate::layout::{
     Endpoint, Reply, SchedContext, State, Tcb, TcbSlot, notification_state, queue_state, queued,
 };
 use crate::machine::Machine;
-use crate::sched_context::Refill;
 use kernel_abi::context::stored;
 use kernel_abi::{CapRights, MessageInfo, extension, fault, ipc};
 
@@ -93,7 +93,7 @@ impl<M: Machine> Kernel<M> {
         self.fast_transfer(thread, server, info, badge, buffers);
         self.took(if buffers.is_some() { Path::CallLong } else { Path::Call });
         if let Some(own) = servers {
-            let head = self.head_refill(own);
+            let head = own.first(&self.m);
             self.run_on_own_time(server, own, head);
         } else {
             // The caller lends its time.
@@ -128,7 +128,7 @@ impl<M: Machine> Kernel<M> {
                 None
             }
             Some(own) => {
-                let head = self.head_refill(own);
+                let head = own.first(&self.m);
                 let can_run = self.lends_nothing(caller)
                     && self.can_run_on(caller, own)
                     && head.time <= self.now
@@ -175,7 +175,7 @@ impl<M: Machine> Kernel<M> {
         }
         self.start_receiving(endpoint, reply, thread);
         if let Some(own) = own {
-            let head = self.head_refill(own);
+            let head = own.first(&self.m);
             self.run_on_own_time(caller, own, head);
         } else {
             // The time goes back.
@@ -242,7 +242,7 @@ impl<M: Machine> Kernel<M> {
         };
         handler.set_reg(&mut self.m, 0, badge);
         handler.set_reg(&mut self.m, 1, MessageInfo::new(label, 0, 0, length).0);
-        let head = self.head_refill(own);
+        let head = own.first(&self.m);
         self.run_on_own_time(handler, own, head);
         Some(handler)
     }
@@ -282,7 +282,7 @@ impl<M: Machine> Kernel<M> {
     /// Whether a waiting thread can go on with its own, plain context.
     #[inline(always)]
     fn can_run_on(&self, tcb: Tcb, own: SchedContext) -> bool {
-        own.refill_max(&self.m) != 0 && !own.sporadic(&self.m) && tcb.queued(&self.m) == queued::NONE
+        own.is_configured(&self.m) && !own.sporadic(&self.m) && tcb.queued(&self.m) == queued::NONE
     }
 
     /// Whether `tcb` would be chosen once the current thread blocks.

@@ -3,6 +3,7 @@
 
 use crate::addr::PhysAddr;
 use crate::benchmark::Tracking;
+use crate::budget::Refill;
 use crate::cspace::Lookups;
 use crate::domain::Domains;
 use crate::layout::{SchedContext, Slot, State, Tcb};
@@ -137,10 +138,8 @@ impl<M: Machine> Kernel<M> {
         idle.set_sched_context(&mut self.m, Some(sc));
         sc.set_tcb(&mut self.m, Some(idle));
         // The idle thread is never charged: one refill that never ends.
-        sc.set_refill_max(&mut self.m, kernel_abi::object::MIN_REFILLS);
-        sc.set_refill_count(&mut self.m, 1);
-        sc.set_budget(&mut self.m, u64::MAX);
-        self.set_refill(sc, 0, crate::sched_context::Refill { time: 0, amount: u64::MAX });
+        let first = Refill { time: 0, amount: u64::MAX };
+        sc.set_up(&mut self.m, u64::MAX, 0, kernel_abi::object::MIN_REFILLS, first);
     }
 
     /// The slot that holds the notification of an interrupt.
@@ -167,6 +166,6 @@ impl<M: Machine> Kernel<M> {
             return Err(crate::Stop::Preempted);
         }
         self.update_time();
-        if self.current_sc_has_budget() { Ok(()) } else { Err(crate::Stop::Preempted) }
+        if self.current_has_time() { Ok(()) } else { Err(crate::Stop::Preempted) }
     }
 }

@@ -195,7 +195,7 @@ objects! {
         tcb/set_tcb: Option<Tcb> = 0,
     }
 
-    /// A scheduling context: a share of the CPU. Refills follow at [`SchedContext::REFILLS`].
+    /// A scheduling context: a share of the CPU ([`crate::budget`]). Later refills follow at [`SchedContext::LATER`].
     SchedContext {
         /// Period in ticks; 0 means round robin.
         period/set_period: u64 = 0,
@@ -213,14 +213,18 @@ objects! {
         badge/set_badge: u64 = 48,
         /// Thread that yielded to it and waits for the consumed time.
         yield_from/set_yield_from: Option<Tcb> = 56,
-        /// Number of refills it can hold; 0 while it was never configured.
-        refill_max/set_refill_max: u64 = 64,
-        /// Index of the first refill.
-        refill_head/set_refill_head: u64 = 72,
-        /// Number of refills in use.
-        refill_count/set_refill_count: u64 = 80,
+        /// Most refills; 0 while it was never configured.
+        max_refills/set_max_refills: u64 = 64,
+        /// Where in the ring of the later refills the earliest is.
+        later_start/set_later_start: u64 = 72,
+        /// How many of them there are.
+        later_count/set_later_count: u64 = 80,
         /// Sporadic replenishment instead of constant bandwidth.
         sporadic/set_sporadic: bool = 88,
+        /// When the first refill may be used, in ticks.
+        first_time/set_first_time: u64 = 96,
+        /// How much it is, in ticks.
+        first_amount/set_first_amount: u64 = 104,
     }
 
     /// A virtual CPU. The bound thread is its first word; the rest belongs to the machine.
@@ -374,6 +378,6 @@ pub mod notification_state {
 }
 
 impl SchedContext {
-    /// Byte offset of the refills, 16 bytes each: release time, amount, both in ticks.
-    pub const REFILLS: u64 = 96;
+    /// Byte offset of the later refills, 16 bytes each: time, amount, both in ticks.
+    pub const LATER: u64 = 112;
 }

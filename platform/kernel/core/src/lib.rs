@@ -15,6 +15,7 @@
 pub mod addr;
 pub mod benchmark;
 pub mod boot;
+pub mod budget;
 pub mod cap;
 pub mod cdt;
 pub mod cnode;
@@ -45,6 +46,7 @@ pub mod tcb;
 #[cfg(test)]
 mod tests;
 pub mod thread;
+pub mod time;
 pub mod transfer;
 pub mod untyped;
 pub mod vcpu;

@@ -91,7 +91,7 @@ impl<M: Machine> Kernel<M> {
             ensure(sc.tcb(m) == Some(tcb), "release queue: context of another")?;
             ensure(tcb.sched_prev(m) == before, "release queue: link back")?;
             ensure(tcb.queued(m) == queued::RELEASE, "release queue: mark")?;
-            let due = self.head_refill(sc).time;
+            let due = sc.first_time(m);
             ensure(due >= time, "release queue: order")?;
             (before, next, time) = (Some(tcb), tcb.sched_next(m), due);
         }
@@ -115,18 +115,20 @@ impl<M: Machine> Kernel<M> {
 
     fn check_refills(&self, sc: SchedContext) -> Result<(), Broken> {
         let m = &self.m;
-        let (max, count, first) = (sc.refill_max(m), sc.refill_count(m), sc.refill_head(m));
-        ensure(count >= 1 && count <= max && first < max, "refills: ring")?;
-        if sc.period(m) != 0 {
-            let (mut sum, mut end) = (0u64, 0);
-            for n in 0..count {
-                let refill = self.refill_in_ring(sc, (first + n) % max);
-                ensure(refill.time >= end, "refills: overlap")?;
-                (sum, end) = (sum.wrapping_add(refill.amount), refill.time.saturating_add(refill.amount));
-            }
-            ensure(sum == sc.budget(m), "refills: sum")?;
+        let (max, later, start) = (sc.max_refills(m), sc.later_count(m), sc.later_start(m));
+        ensure(later < max && start < max - 1, "refills: ring")?;
+        let first = sc.first(m);
+        if sc.is_round_robin(m) {
+            ensure(later == 0, "refills: more than a time slice")?;
+            return ensure(first.amount <= sc.budget(m), "refills: longer than a time slice");
         }
-        Ok(())
+        let (mut sum, mut end) = (first.amount, first.end());
+        for n in 0..later {
+            let refill = sc.later(m, n);
+            ensure(refill.time >= end, "refills: overlap")?;
+            (sum, end) = (sum.wrapping_add(refill.amount), refill.end());
+        }
+        ensure(sum == sc.budget(m), "refills: sum")
     }
 
     fn check_bindings(&self, tcb: Tcb) -> Result<(), Broken> {

@@ -81,7 +81,7 @@ impl<M: Machine> Kernel<M> {
         } else if fault != fault::TIMEOUT && self.has_timeout_handler(caller) {
             self.timeout_fault(caller, sc);
         } else {
-            self.postpone(sc);
+            self.wait_for_time(sc);
         }
     }
 }

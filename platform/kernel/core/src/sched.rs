@@ -4,13 +4,12 @@
 //! The running thread is in no queue. A decision is only noted ([`Action`]) while an operation goes on, and made once
 //! when the kernel is left ([`Kernel::schedule`]).
 
+use crate::budget::Refill;
 use crate::fastpath::Path;
 use crate::kernel::Kernel;
 use crate::layout::{SchedContext, Tcb, queued};
 use crate::machine::Machine;
-use crate::sched_context::Refill;
 use kernel_abi::NUM_PRIORITIES;
-use kernel_abi::object::MIN_REFILLS;
 
 /// What the scheduler has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,12 +151,12 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Puts a thread that waits for its next refill into the release queue, which is in order of time.
-    fn enqueue_release(&mut self, tcb: Tcb, sc: SchedContext) {
-        let time = self.head_refill(sc).time;
+    pub(crate) fn enqueue_release(&mut self, tcb: Tcb, sc: SchedContext) {
+        let time = sc.first_time(&self.m);
         let mut prev = None;
         let mut next = self.release_head;
         while let Some(other) = next {
-            let later = other.sched_context(&self.m).is_some_and(|o| self.head_refill(o).time > time);
+            let later = other.sched_context(&self.m).is_some_and(|o| o.first_time(&self.m) > time);
             if later {
                 break;
             }
@@ -179,20 +178,11 @@ impl<M: Machine> Kernel<M> {
         tcb.set_queued(&mut self.m, queued::RELEASE);
     }
 
-    /// The thread of `sc` waits for the next refill.
-    pub fn postpone(&mut self, sc: SchedContext) {
-        if let Some(tcb) = sc.tcb(&self.m) {
-            self.dequeue(tcb);
-            self.enqueue_release(tcb, sc);
-            self.reprogram = true;
-        }
-    }
-
     /// Whether a thread could run now: runnable, with a configured scheduling context, not waiting for a refill.
     #[inline]
     pub fn is_schedulable(&self, tcb: Tcb) -> bool {
         tcb.state(&self.m).is_runnable()
-            && tcb.sched_context(&self.m).is_some_and(|sc| sc.refill_max(&self.m) != 0)
+            && tcb.sched_context(&self.m).is_some_and(|sc| sc.is_configured(&self.m))
             && tcb.queued(&self.m) != queued::RELEASE
     }
 
@@ -241,12 +231,12 @@ impl<M: Machine> Kernel<M> {
         if next != self.current_sc {
             // A sporadic budget counted from when the thread was woken, any other counts from now.
             if !next.sporadic(&self.m) {
-                self.unblock_check(next);
+                self.start_budget(next);
             }
         } else if !self.reprogram {
             return;
         }
-        self.commit_time();
+        self.charge_time();
         self.current_sc = next;
         self.program_deadline();
         self.reprogram = false;
@@ -302,7 +292,7 @@ impl<M: Machine> Kernel<M> {
         for _ in 0..AWAKENED_AT_ONCE {
             let Some(tcb) = self.release_head else { break };
             let Some(sc) = tcb.sched_context(&self.m) else { break };
-            if !self.refill_ready(sc) {
+            if !self.is_due(sc) {
                 break;
             }
             self.dequeue(tcb);
@@ -314,14 +304,14 @@ impl<M: Machine> Kernel<M> {
     fn program_deadline(&mut self) {
         let mut horizon = self.domains.end;
         if let Some(sc) = self.release_head.and_then(|tcb| tcb.sched_context(&self.m)) {
-            horizon = horizon.min(self.head_refill(sc).time);
+            horizon = horizon.min(sc.first_time(&self.m));
         }
         self.horizon = horizon;
         if self.current_sc == self.idle_sc {
             self.quiet_until = horizon.saturating_sub(1);
             self.m.set_deadline(horizon);
         } else {
-            let head = self.head_refill(self.current_sc);
+            let head = self.current_sc.first(&self.m);
             let enough = head.time <= self.now && head.amount >= self.min_budget();
             let end = self.now.saturating_add(head.amount);
             if enough {
@@ -346,21 +336,17 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     pub(crate) fn hand_over(&mut self, next: SchedContext, head: Refill) {
         let from = self.current_sc;
-        let other = from.period(&self.m) | next.period(&self.m) | from.refill_head(&self.m);
+        let other = from.period(&self.m) | next.period(&self.m);
         let enough = head.time <= self.now && head.amount >= self.min_budget();
-        if other != 0 || from.refill_count(&self.m) != MIN_REFILLS || !enough {
+        if other != 0 || !enough {
             return self.switch_time();
         }
         self.took(Path::HandOver);
         // Quiet: there is more left than was used.
         let used = core::mem::take(&mut self.consumed);
-        let [mut left, mut spent] = [0, 1].map(|place| self.refill_in_ring(from, place));
-        left.amount -= used;
-        spent.amount += used;
-        self.set_refill_amount(from, 0, left.amount);
-        self.set_refill_amount(from, 1, spent.amount);
-        let total = from.consumed(&self.m).saturating_add(used);
-        from.set_consumed(&mut self.m, total);
+        let left = from.first_amount(&self.m) - used;
+        from.set_first_amount(&mut self.m, left);
+        self.count_consumed(from, used);
         self.current_sc = next;
         self.run_until(self.now + head.amount);
     }

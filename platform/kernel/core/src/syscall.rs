@@ -363,8 +363,8 @@ impl<M: Machine> Kernel<M> {
     fn handle_yield(&mut self) {
         let sc = self.current_sc;
         let consumed = sc.consumed(&self.m).saturating_add(self.consumed);
-        self.consumed = self.head_refill(sc).amount;
-        self.end_budget(false);
+        self.consumed = sc.first_amount(&self.m);
+        self.end_turn(false);
         // Time given up was not consumed.
         if sc != self.idle_sc {
             sc.set_consumed(&mut self.m, consumed);

@@ -68,7 +68,7 @@ impl<M: Machine> Kernel<M> {
         tcb.set_state(&mut self.m, State::Restart);
         self.note_unblocked(tcb);
         if let Some(sc) = tcb.sched_context(&self.m) {
-            self.resume_sched_context(sc);
+            self.wait_for_time_if_needed(sc);
         }
         self.possible_switch_to(tcb);
     }

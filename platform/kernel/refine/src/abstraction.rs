@@ -421,14 +421,17 @@ impl Abstraction<'_> {
     fn sched_context(&self, obj: Obj) -> Result<SchedContext, String> {
         let m = self.m();
         let s = layout::SchedContext::at(PhysAddr(obj.0)).ok_or("scheduling context at 0")?;
-        let (max, head, count) = (s.refill_max(m), s.refill_head(m), s.refill_count(m));
-        if count > max || max != 0 && head >= max {
-            return Err(format!("{obj:?}: refills {head}+{count} of {max}"));
+        let (max, start, later) = (s.max_refills(m), s.later_start(m), s.later_count(m));
+        if max != 0 && (later >= max || start >= max - 1) {
+            return Err(format!("{obj:?}: later refills {start}+{later} of {max}"));
         }
-        let refills = (0..count).map(|i| {
-            let r = self.kernel.refill_in_ring(s, (head + i) % max);
-            Refill { time: r.time, amount: r.amount }
-        });
+        let first = s.first(m);
+        // Of a round robin's slice what is used is what is not left.
+        let used = s
+            .is_round_robin(m)
+            .then(|| kernel_core::budget::Refill { amount: s.budget(m) - first.amount, ..first });
+        let all = [first].into_iter().chain(used).chain((0..later).map(|n| s.later(m, n)));
+        let refills = all.filter(|_| max != 0).map(|r| Refill { time: r.time, amount: r.amount });
         let mut replies = self.chain(s)?;
         replies.reverse();
         Ok(SchedContext {

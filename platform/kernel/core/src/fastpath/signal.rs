@@ -368,7 +368,7 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     fn run_woken(&mut self, woken: Tcb) {
         if let Some(own) = woken.sched_context(&self.m) {
-            let head = self.head_refill(own);
+            let head = own.first(&self.m);
             self.run_on_own_time(woken, own, head);
         }
     }

@@ -92,7 +92,7 @@ impl<M: Machine> Kernel<M> {
                     at.yield_from(m).is_none_or(|tcb| tcb.yield_to(m) == Some(at)),
                     "a context and who yielded",
                 )?;
-                if at.refill_max(m) == 0 { Ok(()) } else { self.check_refills(at) }
+                if !at.is_configured(m) { Ok(()) } else { self.check_refills(at) }
             }
             Cap::Notification { at, .. } => {
                 let thread = at.bound_tcb(m).is_none_or(|tcb| tcb.bound_notification(m) == Some(at));

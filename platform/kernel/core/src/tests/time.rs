@@ -82,7 +82,7 @@ fn refills_always_add_up_to_the_budget() {
     let (mut world, _) = World::new();
     let (_, worker) = world.thread(200, 400, 1000);
     let sc = worker.sched_context(&world.kernel.m).unwrap();
-    sc.set_refill_max(&mut world.kernel.m, 8);
+    sc.set_max_refills(&mut world.kernel.m, 8);
     world.run(worker);
     world.kernel.handle_interrupt(None);
     let mut seed = 12345u64;
@@ -90,9 +90,8 @@ fn refills_always_add_up_to_the_budget() {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         pass(&mut world, seed >> 57);
         let m = &world.kernel.m;
-        let (head, count, max) = (sc.refill_head(m), sc.refill_count(m), sc.refill_max(m));
-        let total: u64 = (0..count).map(|n| world.kernel.refill_in_ring(sc, (head + n) % max).amount).sum();
-        assert_eq!(total, sc.budget(m));
+        let later: u64 = (0..sc.later_count(m)).map(|n| sc.later(m, n).amount).sum();
+        assert_eq!(sc.first_amount(m) + later, sc.budget(m));
     }
 }
 

@@ -2,11 +2,11 @@
 //! A small system to test in: threads that share one CNode, and registers to make system calls with.
 
 use crate::addr::PhysAddr;
+use crate::budget::Refill;
 use crate::cap::Cap;
 use crate::cspace::slot_of;
 use crate::kernel::{IrqState, Kernel};
 use crate::layout::{Endpoint, Notification, Reply, SchedContext, Slot, State, Tcb, TcbSlot};
-use crate::sched_context::Refill;
 use crate::sim::{SimMachine, TICKS_PER_US};
 use kernel_abi::context::stored;
 use kernel_abi::{Invocation, MessageInfo, ObjectType, Syscall};
@@ -70,11 +70,8 @@ impl World {
     fn give_time(&mut self, tcb: Tcb, sc: SchedContext, budget_us: u64, period_us: u64) {
         let m = &mut self.kernel.m;
         let period = if budget_us == period_us { 0 } else { period_us * TICKS_PER_US };
-        sc.set_period(m, period);
-        sc.set_budget(m, budget_us * TICKS_PER_US);
-        sc.set_refill_max(m, 2);
-        sc.set_refill_count(m, 1);
-        self.kernel.set_refill(sc, 0, Refill { time: 0, amount: budget_us * TICKS_PER_US });
+        let budget = budget_us * TICKS_PER_US;
+        sc.set_up(m, budget, period, 2, Refill { time: 0, amount: budget });
         sc.set_tcb(&mut self.kernel.m, Some(tcb));
         tcb.set_sched_context(&mut self.kernel.m, Some(sc));
     }
