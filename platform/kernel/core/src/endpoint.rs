@@ -7,7 +7,22 @@ use crate::kernel::Kernel;
 use crate::layout::Word;
 use crate::layout::{Endpoint, Reply, Slot, State, Tcb, blocked, queue_state};
 use crate::machine::Machine;
+use crate::waiting::Ends;
 use kernel_abi::{CapRights, fault};
+
+/// Senders that `CancelBadgedSends` passes over without looking whether it has to stop.
+const PASSED_AT_ONCE: u32 = 32;
+
+/// A `CancelBadgedSends` that was stopped: nobody in front of `next` sends with the badge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancelling {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// Which.
+    pub badge: u64,
+    /// The sender that is to be looked at next.
+    pub next: Tcb,
+}
 
 /// What a sender brings along besides the message.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +56,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     #[inline]
-    fn set_endpoint(&mut self, endpoint: Endpoint, state: u64, head: Option<Tcb>, tail: Option<Tcb>) {
+    fn set_endpoint(&mut self, endpoint: Endpoint, state: u64, (head, tail): Ends) {
         let word = match head {
             Some(head) => head.addr().0 | state,
             None => queue_state::IDLE,
@@ -52,18 +67,26 @@ impl<M: Machine> Kernel<M> {
 
     /// Lets `tcb` wait in `endpoint` as `state` says.
     pub fn endpoint_insert(&mut self, endpoint: Endpoint, state: u64, tcb: Tcb) {
+        if self
+            .cancelling
+            .is_some_and(|begun| begun.endpoint == endpoint && begun.badge == tcb.blocked_badge(&self.m))
+        {
+            // Maybe in front of where it was.
+            self.cancelling = None;
+        }
         let (_, head) = self.endpoint_head(endpoint);
-        let tail = endpoint.tail(&self.m);
-        let (head, tail) = self.queue_insert(head, tail, tcb);
-        self.set_endpoint(endpoint, state, head, tail);
+        let ends = self.queue_insert((head, endpoint.tail(&self.m)), tcb);
+        self.set_endpoint(endpoint, state, ends);
     }
 
     /// Takes `tcb` out of `endpoint`.
     pub fn endpoint_remove(&mut self, endpoint: Endpoint, tcb: Tcb) {
+        if let Some(begun) = self.cancelling.filter(|begun| begun.next == tcb) {
+            self.cancelling = tcb.queue_next(&self.m).map(|next| Cancelling { next, ..begun });
+        }
         let (state, head) = self.endpoint_head(endpoint);
-        let tail = endpoint.tail(&self.m);
-        let (head, tail) = self.queue_remove(head, tail, tcb);
-        self.set_endpoint(endpoint, state, head, tail);
+        let ends = self.queue_remove((head, endpoint.tail(&self.m)), tcb);
+        self.set_endpoint(endpoint, state, ends);
     }
 
     /// The thread that waits first in `endpoint` as `state` says, taken out of it.
@@ -193,19 +216,28 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Senders with `badge` try again.
+    /// Senders with `badge` try again. Stopped half-way it goes on, when it is called again, where it was.
     pub fn cancel_badged_sends(&mut self, endpoint: Endpoint, badge: u64) -> Result<(), Stop> {
-        let (state, mut next) = self.endpoint_head(endpoint);
+        let (state, head) = self.endpoint_head(endpoint);
         if state != queue_state::SEND {
             return Ok(());
         }
+        let begun = self.cancelling.take().filter(|begun| begun.endpoint == endpoint && begun.badge == badge);
+        let mut next = begun.map_or(head, |begun| Some(begun.next));
+        let mut passed = 0;
         while let Some(tcb) = next {
             next = tcb.queue_next(&self.m);
-            if tcb.blocked_badge(&self.m) == badge {
+            let look = if tcb.blocked_badge(&self.m) == badge {
                 self.endpoint_remove(endpoint, tcb);
                 self.let_go(tcb);
-                // What is left is found again when the call is restarted.
-                self.preemption_point()?;
+                self.preemption_point()
+            } else {
+                passed += 1;
+                if passed % PASSED_AT_ONCE == 0 { self.preemption_check() } else { Ok(()) }
+            };
+            if let (Err(stop), Some(next)) = (look, next) {
+                self.cancelling = Some(Cancelling { endpoint, badge, next });
+                return Err(stop);
             }
         }
         Ok(())

@@ -276,6 +276,12 @@ impl<M: Machine> Kernel<M> {
             return None;
         }
         let server = Tcb::at(PhysAddr(head & !queue_state::MASK))?;
+        if let Some(next) = server.queue_next(&self.m)
+            && next.priority(&self.m) != server.priority(&self.m)
+        {
+            // The last of its rank takes more to leave ([`crate::waiting`]).
+            return None;
+        }
         Some((server, server.reply(&self.m)?))
     }
 
@@ -352,7 +358,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// The first receiver leaves its endpoint.
+    /// The first receiver, which is alone or of the same priority as the next, leaves its endpoint.
     #[inline(always)]
     fn leave_endpoint(&mut self, endpoint: Endpoint, receiver: Tcb) {
         match receiver.queue_next(&self.m) {

@@ -6,6 +6,7 @@ use crate::benchmark::Tracking;
 use crate::budget::Refill;
 use crate::cspace::Lookups;
 use crate::domain::Domains;
+use crate::endpoint::Cancelling;
 use crate::layout::{SchedContext, Slot, State, Tcb};
 use crate::machine::Machine;
 use crate::sched::{Action, ReadyQueues};
@@ -58,8 +59,10 @@ pub struct Kernel<M: Machine> {
     pub domains: Domains,
     /// Runnable threads of the domain whose turn it is.
     pub ready: ReadyQueues,
-    /// Threads that wait for their next refill, earliest first.
-    pub release_head: Option<Tcb>,
+    /// Of the threads that wait for their next refill, the one that comes due first.
+    pub release_root: Option<Tcb>,
+    /// How many have ever waited so.
+    pub releases: u64,
     /// Time of the last [`Kernel::update_time`].
     pub now: u64,
     /// Ticks since then that are not yet charged to `current_sc`.
@@ -77,6 +80,8 @@ pub struct Kernel<M: Machine> {
     pub irq_state: [IrqState; IRQ_TABLE_SIZE],
     /// First of the interrupts' slots.
     pub irq_slots: PhysAddr,
+    /// Where the last `CancelBadgedSends` that was stopped goes on.
+    pub cancelling: Option<Cancelling>,
     /// Units of work since the last look for waiting interrupts.
     pub work_units: u32,
     /// Thread whose registers and translation are in the hardware; `None`: the idle thread's.
@@ -109,7 +114,8 @@ impl<M: Machine> Kernel<M> {
             action: Action::ResumeCurrent,
             domains: Domains::new(memory.parked_queues, now),
             ready: ReadyQueues::new(),
-            release_head: None,
+            release_root: None,
+            releases: 0,
             now,
             consumed: 0,
             reprogram: true,
@@ -118,6 +124,7 @@ impl<M: Machine> Kernel<M> {
             asids: AsidTable::new(),
             irq_state: [IrqState::Inactive; IRQ_TABLE_SIZE],
             irq_slots: memory.irq_slots,
+            cancelling: None,
             work_units: 0,
             loaded: None,
             switch_key: 1,

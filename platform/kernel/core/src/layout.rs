@@ -124,9 +124,9 @@ objects! {
         flags/set_flags: u64 = 632,
         /// Which queue it is in ([`queued`]).
         queued/set_queued: u64 = 640,
-        /// Next in the ready or release queue.
+        /// Next in the ready queue.
         sched_next/set_sched_next: Option<Tcb> = 648,
-        /// Previous in the ready or release queue.
+        /// Previous in the ready queue.
         sched_prev/set_sched_prev: Option<Tcb> = 656,
         /// Next in an endpoint's or notification's queue.
         queue_next/set_queue_next: Option<Tcb> = 664,
@@ -163,6 +163,22 @@ objects! {
         newer_lender/set_newer_lender: Option<Tcb> = 784,
         /// Of a lender: who had lent the same context before.
         older_lender/set_older_lender: Option<Tcb> = 792,
+        /// Of the last thread of a priority in a queue: the last one of the next better priority ([`crate::waiting`]).
+        better_rank/set_better_rank: Option<Tcb> = 800,
+        /// Likewise of the next worse one.
+        worse_rank/set_worse_rank: Option<Tcb> = 808,
+        /// Among those that wait for time ([`crate::release`]): whose subtree it is.
+        release_up/set_release_up: Option<Tcb> = 816,
+        /// The subtree that reaches further.
+        release_left/set_release_left: Option<Tcb> = 824,
+        /// The other one.
+        release_right/set_release_right: Option<Tcb> = 832,
+        /// One more than the reach of the right subtree.
+        release_reach/set_release_reach: u64 = 840,
+        /// When it comes due, in ticks.
+        release_time/set_release_time: u64 = 848,
+        /// How many came before it.
+        release_order/set_release_order: u64 = 856,
     }
 
     /// An endpoint: a queue of senders or of receivers.
@@ -351,7 +367,7 @@ pub mod queued {
     pub const NONE: u64 = 0;
     /// In a ready queue.
     pub const READY: u64 = 1;
-    /// In the release queue.
+    /// Among those that wait for time.
     pub const RELEASE: u64 = 2;
 }
 

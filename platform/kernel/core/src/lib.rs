@@ -36,6 +36,7 @@ pub mod machine;
 pub mod notification;
 #[cfg(any(test, feature = "sim", feature = "paranoid"))]
 pub mod paranoid;
+pub mod release;
 pub mod reply;
 pub mod sched;
 pub mod sched_context;
@@ -51,6 +52,7 @@ pub mod transfer;
 pub mod untyped;
 pub mod vcpu;
 pub mod vspace;
+pub mod waiting;
 
 pub use addr::PhysAddr;
 pub use cap::Cap;

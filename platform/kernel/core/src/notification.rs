@@ -9,8 +9,7 @@ use crate::machine::Machine;
 impl<M: Machine> Kernel<M> {
     /// Lets `tcb` wait in `ntfn`.
     pub fn notification_insert(&mut self, ntfn: Notification, tcb: Tcb) {
-        let (head, tail) = (ntfn.head(&self.m), ntfn.tail(&self.m));
-        let (head, tail) = self.queue_insert(head, tail, tcb);
+        let (head, tail) = self.queue_insert((ntfn.head(&self.m), ntfn.tail(&self.m)), tcb);
         ntfn.set_head(&mut self.m, head);
         ntfn.set_tail(&mut self.m, tail);
         ntfn.set_state_word(&mut self.m, state::WAITING);
@@ -18,8 +17,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Takes `tcb` out of `ntfn`.
     pub fn notification_remove(&mut self, ntfn: Notification, tcb: Tcb) {
-        let (head, tail) = (ntfn.head(&self.m), ntfn.tail(&self.m));
-        let (head, tail) = self.queue_remove(head, tail, tcb);
+        let (head, tail) = self.queue_remove((ntfn.head(&self.m), ntfn.tail(&self.m)), tcb);
         ntfn.set_head(&mut self.m, head);
         ntfn.set_tail(&mut self.m, tail);
         if head.is_none() {

@@ -84,18 +84,33 @@ impl<M: Machine> Kernel<M> {
 
     fn check_release(&self) -> Result<(), Broken> {
         let m = &self.m;
-        let (mut before, mut next, mut time) = (None, self.release_head, 0);
+        let (mut up, mut next) = (None, self.release_root);
+        // Down to the left as far as it goes, then up to where there is a right side that has not been looked at.
         for _ in 0..MOST {
-            let Some(tcb) = next else { break };
-            let Some(sc) = tcb.sched_context(m) else { return Err("release queue: no context") };
-            ensure(sc.tcb(m) == Some(tcb), "release queue: context of another")?;
-            ensure(tcb.sched_prev(m) == before, "release queue: link back")?;
-            ensure(tcb.queued(m) == queued::RELEASE, "release queue: mark")?;
-            let due = sc.first_time(m);
-            ensure(due >= time, "release queue: order")?;
-            (before, next, time) = (Some(tcb), tcb.sched_next(m), due);
+            let Some(tcb) = next else { return Ok(()) };
+            let Some(sc) = tcb.sched_context(m) else { return Err("waits for time: no context") };
+            ensure(sc.tcb(m) == Some(tcb), "waits for time: context of another")?;
+            ensure(tcb.queued(m) == queued::RELEASE, "waits for time: mark")?;
+            ensure(tcb.release_up(m) == up, "waits for time: link up")?;
+            let reach = |tcb: Option<Tcb>| tcb.map_or(0, |tcb| tcb.release_reach(m));
+            let (left, right) = (tcb.release_left(m), tcb.release_right(m));
+            ensure(reach(left) >= reach(right), "waits for time: the left side reaches less far")?;
+            ensure(tcb.release_reach(m) == reach(right) + 1, "waits for time: reach")?;
+            for later in left.into_iter().chain(right) {
+                ensure(later.release_time(m) >= tcb.release_time(m), "waits for time: order")?;
+            }
+            (up, next) = (Some(tcb), left.or(right));
+            let mut done = tcb;
+            while next.is_none()
+                && let Some(above) = done.release_up(m)
+            {
+                if above.release_left(m) == Some(done) {
+                    (up, next) = (Some(above), above.release_right(m));
+                }
+                done = above;
+            }
         }
-        ensure(next.is_none(), "release queue: no end")
+        Err("waits for time: no end")
     }
 
     fn check_context(&self, sc: SchedContext) -> Result<(), Broken> {

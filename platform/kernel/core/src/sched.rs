@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! The scheduler: ready queues by domain ([`domain`](crate::domain)) and priority, the release queue, and the choice of the next thread.
+//! The scheduler: ready queues by domain ([`domain`](crate::domain)) and priority, and the choice of the next thread.
 //!
 //! The running thread is in no queue. A decision is only noted ([`Action`]) while an operation goes on, and made once
 //! when the kernel is left ([`Kernel::schedule`]).
@@ -118,64 +118,30 @@ impl<M: Machine> Kernel<M> {
         tcb.set_queued(&mut self.m, queued::READY);
     }
 
-    /// Takes a thread out of the ready or release queue, if it is in one.
+    /// Takes a thread out of its ready queue, or from those that wait for time, if it is among them.
     pub fn dequeue(&mut self, tcb: Tcb) {
         let was = tcb.queued(&self.m);
         if was == queued::NONE {
             return;
         }
+        if was == queued::RELEASE {
+            return self.release_remove(tcb);
+        }
         let (prev, next) = (tcb.sched_prev(&self.m), tcb.sched_next(&self.m));
-        if let Some(prev) = prev {
-            prev.set_sched_next(&mut self.m, next);
+        let (domain, priority) = (tcb.domain(&self.m), tcb.priority(&self.m));
+        let mut queue = self.ready_queue(domain, priority);
+        match prev {
+            Some(prev) => prev.set_sched_next(&mut self.m, next),
+            None => queue.head = next,
         }
-        if let Some(next) = next {
-            next.set_sched_prev(&mut self.m, prev);
+        match next {
+            Some(next) => next.set_sched_prev(&mut self.m, prev),
+            None => queue.tail = prev,
         }
-        if was == queued::READY {
-            let (domain, priority) = (tcb.domain(&self.m), tcb.priority(&self.m));
-            let mut queue = self.ready_queue(domain, priority);
-            if prev.is_none() {
-                queue.head = next;
-            }
-            if next.is_none() {
-                queue.tail = prev;
-            }
-            self.set_ready_queue(domain, priority, queue);
-        } else if prev.is_none() {
-            self.release_head = next;
-            self.reprogram = true;
-        }
+        self.set_ready_queue(domain, priority, queue);
         tcb.set_sched_prev(&mut self.m, None);
         tcb.set_sched_next(&mut self.m, None);
         tcb.set_queued(&mut self.m, queued::NONE);
-    }
-
-    /// Puts a thread that waits for its next refill into the release queue, which is in order of time.
-    pub(crate) fn enqueue_release(&mut self, tcb: Tcb, sc: SchedContext) {
-        let time = sc.first_time(&self.m);
-        let mut prev = None;
-        let mut next = self.release_head;
-        while let Some(other) = next {
-            let later = other.sched_context(&self.m).is_some_and(|o| o.first_time(&self.m) > time);
-            if later {
-                break;
-            }
-            prev = Some(other);
-            next = other.sched_next(&self.m);
-        }
-        tcb.set_sched_prev(&mut self.m, prev);
-        tcb.set_sched_next(&mut self.m, next);
-        match prev {
-            Some(prev) => prev.set_sched_next(&mut self.m, Some(tcb)),
-            None => {
-                self.release_head = Some(tcb);
-                self.reprogram = true;
-            }
-        }
-        if let Some(next) = next {
-            next.set_sched_prev(&mut self.m, Some(tcb));
-        }
-        tcb.set_queued(&mut self.m, queued::RELEASE);
     }
 
     /// Whether a thread could run now: runnable, with a configured scheduling context, not waiting for a refill.
@@ -290,7 +256,7 @@ impl<M: Machine> Kernel<M> {
     #[inline]
     fn awaken(&mut self) {
         for _ in 0..AWAKENED_AT_ONCE {
-            let Some(tcb) = self.release_head else { break };
+            let Some(tcb) = self.release_root else { break };
             let Some(sc) = tcb.sched_context(&self.m) else { break };
             if !self.is_due(sc) {
                 break;
@@ -303,7 +269,7 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     fn program_deadline(&mut self) {
         let mut horizon = self.domains.end;
-        if let Some(sc) = self.release_head.and_then(|tcb| tcb.sched_context(&self.m)) {
+        if let Some(sc) = self.release_root.and_then(|tcb| tcb.sched_context(&self.m)) {
             horizon = horizon.min(sc.first_time(&self.m));
         }
         self.horizon = horizon;
@@ -357,12 +323,10 @@ impl<M: Machine> Kernel<M> {
         if was == queued::READY {
             self.dequeue(tcb);
         }
-        tcb.set_priority(&mut self.m, priority);
+        self.change_waiting_priority(tcb, priority);
         if was == queued::READY || tcb == self.current && tcb.state(&self.m).is_runnable() {
             self.enqueue_first(tcb);
             self.reschedule();
-        } else {
-            self.requeue_waiting(tcb);
         }
     }
 }

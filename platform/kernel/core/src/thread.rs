@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-//! Threads: their life (start, suspend, restart), their waiting queues, and what is loaded into the machine.
+//! Threads: their life (start, suspend, restart), and what is loaded into the machine.
 
 use crate::kernel::Kernel;
-use crate::layout::{Endpoint, Notification, State, Tcb, queue_state};
+use crate::layout::{Endpoint, Notification, State, Tcb};
 use crate::lending::Lent;
 use crate::machine::Machine;
 use kernel_abi::context::stored;
@@ -125,77 +125,6 @@ impl<M: Machine> Kernel<M> {
             self.loaded = None;
             self.m.set_vspace(None);
             self.m.switch_thread(None, None);
-        }
-    }
-
-    // ---- queues of waiting threads, by priority, first come first served among equals
-
-    /// Links `tcb` into a queue given by head and tail; returns the new ones.
-    pub fn queue_insert(
-        &mut self,
-        head: Option<Tcb>,
-        tail: Option<Tcb>,
-        tcb: Tcb,
-    ) -> (Option<Tcb>, Option<Tcb>) {
-        let priority = tcb.priority(&self.m);
-        let mut after = tail;
-        while let Some(other) = after {
-            if other.priority(&self.m) >= priority {
-                break;
-            }
-            after = other.queue_prev(&self.m);
-        }
-        let before = match after {
-            Some(other) => other.queue_next(&self.m),
-            None => head,
-        };
-        tcb.set_queue_prev(&mut self.m, after);
-        tcb.set_queue_next(&mut self.m, before);
-        if let Some(other) = after {
-            other.set_queue_next(&mut self.m, Some(tcb));
-        }
-        if let Some(other) = before {
-            other.set_queue_prev(&mut self.m, Some(tcb));
-        }
-        (if after.is_none() { Some(tcb) } else { head }, if before.is_none() { Some(tcb) } else { tail })
-    }
-
-    /// Takes `tcb` out of a queue given by head and tail; returns the new ones.
-    pub fn queue_remove(
-        &mut self,
-        head: Option<Tcb>,
-        tail: Option<Tcb>,
-        tcb: Tcb,
-    ) -> (Option<Tcb>, Option<Tcb>) {
-        let (prev, next) = (tcb.queue_prev(&self.m), tcb.queue_next(&self.m));
-        if let Some(other) = prev {
-            other.set_queue_next(&mut self.m, next);
-        }
-        if let Some(other) = next {
-            other.set_queue_prev(&mut self.m, prev);
-        }
-        tcb.set_queue_prev(&mut self.m, None);
-        tcb.set_queue_next(&mut self.m, None);
-        (if prev.is_none() { next } else { head }, if next.is_none() { prev } else { tail })
-    }
-
-    /// After a change of priority: back to the right place in the queue it waits in.
-    pub fn requeue_waiting(&mut self, tcb: Tcb) {
-        match tcb.state(&self.m) {
-            State::BlockedOnSend | State::BlockedOnReceive => {
-                if let Some(endpoint) = Endpoint::at(crate::PhysAddr(tcb.blocked_on(&self.m))) {
-                    let state = endpoint.head_word(&self.m) & queue_state::MASK;
-                    self.endpoint_remove(endpoint, tcb);
-                    self.endpoint_insert(endpoint, state, tcb);
-                }
-            }
-            State::BlockedOnNotification => {
-                if let Some(ntfn) = Notification::at(crate::PhysAddr(tcb.blocked_on(&self.m))) {
-                    self.notification_remove(ntfn, tcb);
-                    self.notification_insert(ntfn, tcb);
-                }
-            }
-            _ => {}
         }
     }
 

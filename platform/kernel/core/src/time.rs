@@ -133,7 +133,8 @@ impl<M: Machine> Kernel<M> {
     pub fn wait_for_time(&mut self, sc: SchedContext) {
         if let Some(tcb) = sc.tcb(&self.m) {
             self.dequeue(tcb);
-            self.enqueue_release(tcb, sc);
+            let time = sc.first_time(&self.m);
+            self.release_insert(tcb, time);
             self.reprogram = true;
         }
     }

@@ -462,6 +462,22 @@ impl Abstraction<'_> {
         Ok(replies)
     }
 
+    /// The threads that wait for time, in the order in which they come due.
+    fn waiting_for_time(&self) -> Result<Vec<Obj>, String> {
+        let m = self.m();
+        let mut found = Vec::new();
+        let mut next = Vec::from_iter(self.kernel.release_root);
+        while let Some(tcb) = next.pop() {
+            found.push(tcb);
+            if found.len() > 1000 {
+                return Err("the heap of those that wait for time does not end".into());
+            }
+            next.extend(tcb.release_left(m).into_iter().chain(tcb.release_right(m)));
+        }
+        found.sort_by_key(|tcb| (tcb.release_time(m), tcb.release_order(m)));
+        Ok(found.iter().map(|tcb| Obj(tcb.addr().0)).collect())
+    }
+
     /// A translation table, from the stage 2 descriptors (Arm DDI 0487, D8.3).
     fn table(&self, obj: Obj, entries: u64) -> Result<BTreeMap<u64, Entry>, String> {
         const ADDRESS: u64 = ((1 << 48) - 1) & !0xfff;
@@ -516,7 +532,7 @@ impl Abstraction<'_> {
             domain: k.domains.current,
             end: k.domains.end,
         };
-        state.release = self.waiting(k.release_head, |t| t.sched_next(m))?;
+        state.release = self.waiting_for_time()?;
         state.action = match k.action {
             Action::ResumeCurrent => SpecAction::Resume,
             Action::Choose => SpecAction::Choose,

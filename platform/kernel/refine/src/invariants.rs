@@ -192,13 +192,26 @@ fn queues(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
     let mut waits: BTreeMap<Obj, Obj> = BTreeMap::new();
     let ends = |at: Obj, queue: &[Obj], tail: Option<Tcb>| -> Result<(), String> {
         ensure(tail.map(|t| Obj(t.addr().0)) == queue.last().copied(), || format!("tail of {at:x?}"))?;
-        let mut before = None;
+        let (mut before, mut better) = (None, None);
         let mut priority = 255;
-        for &t in queue {
+        for (place, &t) in queue.iter().enumerate() {
             ensure(tcb(t)?.queue_prev(m) == before, || format!("{t:x?} in the queue of {at:x?}: link back"))?;
             ensure(tcb(t)?.priority(m) <= priority, || format!("{t:x?} in the queue of {at:x?}: order"))?;
             before = Some(tcb(t)?);
             priority = tcb(t)?.priority(m);
+            // The last ones of the priorities are linked among each other, nobody else is.
+            let (up, down) = (tcb(t)?.better_rank(m), tcb(t)?.worse_rank(m));
+            let next = queue.get(place + 1).map(|&next| tcb(next)).transpose()?;
+            if next.is_some_and(|next| next.priority(m) == priority) {
+                ensure(up.is_none() && down.is_none(), || format!("{t:x?} is not the last of its rank"))?;
+            } else {
+                ensure(up == better, || format!("{t:x?} in the queue of {at:x?}: better rank"))?;
+                ensure(better.is_none_or(|b: Tcb| b.worse_rank(m) == before), || {
+                    format!("{t:x?} in the queue of {at:x?}: worse rank")
+                })?;
+                ensure(next.is_some() || down.is_none(), || format!("{t:x?} in the queue of {at:x?}: end"))?;
+                better = before;
+            }
         }
         Ok(())
     };
@@ -243,16 +256,22 @@ fn queues(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
         })?;
     }
     ensure(waits.is_empty(), || format!("dead threads wait: {waits:x?}"))?;
-    let mut before = None;
     let mut last = 0;
     for &t in &state.release {
-        ensure(tcb(t)?.sched_prev(m) == before, || format!("{t:x?} in the release queue: link back"))?;
-        before = Some(tcb(t)?);
+        release_links(kernel, state, tcb(t)?)?;
         let time =
             state.tcbs.get(&t).and_then(|x| x.sched_context).and_then(|sc| state.sched_contexts.get(&sc));
         let time = time.and_then(|sc| sc.refills.first()).map_or(0, |r| r.time);
-        ensure(time >= last, || format!("{t:x?} in the release queue: order"))?;
+        ensure(time >= last, || format!("{t:x?} waits for time: order"))?;
         last = time;
+    }
+    if let Some(begun) = kernel.cancelling {
+        let queue = &state.endpoints[&Obj(begun.endpoint.addr().0)].queue;
+        let next = queue.iter().position(|t| t.0 == begun.next.addr().0);
+        let next = next.ok_or_else(|| format!("{begun:x?} goes on behind somebody who is not there"))?;
+        for &t in &queue[..next] {
+            ensure(tcb(t)?.blocked_badge(m) != begun.badge, || format!("{begun:x?} has missed {t:x?}"))?;
+        }
     }
     for (at, listed) in &state.ready {
         let mut before = None;
@@ -351,6 +370,23 @@ fn bindings(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The heap of those that wait for time: links both ways, who is above comes first, the left side reaches at least as far.
+fn release_links(kernel: &Kernel<SimMachine>, state: &State, tcb: Tcb) -> Result<(), String> {
+    let m = &kernel.m;
+    let (left, right) = (tcb.release_left(m), tcb.release_right(m));
+    for later in left.into_iter().chain(right) {
+        ensure(state.release.contains(&Obj(later.addr().0)), || format!("{later:x?} behind {tcb:x?}"))?;
+        ensure(later.release_up(m) == Some(tcb), || format!("{later:x?} does not know {tcb:x?}"))?;
+        let key = |t: Tcb| (t.release_time(m), t.release_order(m));
+        ensure(key(tcb) < key(later), || format!("{later:x?} behind {tcb:x?}: order"))?;
+    }
+    let reach = |tcb: Option<Tcb>| tcb.map_or(0, |tcb| tcb.release_reach(m));
+    let holds = reach(left) >= reach(right) && tcb.release_reach(m) == reach(right) + 1;
+    ensure(holds, || format!("{tcb:x?} waits for time: reach"))?;
+    let root = kernel.release_root == Some(tcb);
+    ensure(root == tcb.release_up(m).is_none(), || format!("{tcb:x?} waits for time: root"))
 }
 
 /// Only callers lend; a lender's links go both ways and end at living objects.

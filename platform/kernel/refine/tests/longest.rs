@@ -187,16 +187,17 @@ fn longest_entry_is_bounded() {
     assert!(found.steps > 500, "the search does not reach long entries");
 }
 
-/// As many threads as wait in one queue are looked at by one insertion, in one go: so many steps for each, and no more. The
-/// end of the endpoint is stopped in between.
+/// Whoever comes to a queue finds its place from priority to priority, however many threads wait: so many steps for each
+/// priority, and no more. The end of the endpoint is stopped in between.
 #[test]
-fn only_insertion_grows_with_the_threads_in_one_queue() {
-    let insertion = |threads| waiting(threads).1;
-    let cost = (insertion(90) - insertion(10)) / 80;
-    println!("each waiting thread: {cost} steps of an insertion");
+fn no_entry_grows_with_the_threads_in_one_queue() {
+    let insertion = |threads, priorities| waiting(threads, priorities).1;
+    assert_eq!(insertion(20, 4), insertion(240, 4));
+    let cost = (insertion(90, 90) - insertion(10, 10)) / 80;
+    println!("each priority: {cost} steps of an insertion");
     assert!((1..=5).contains(&cost), "{cost}");
 
-    let (mut pair, _) = waiting(250);
+    let (mut pair, _) = waiting(250, 250);
     let endpoint = Slot::at(PhysAddr(world::ROOT + 32 * 16)).unwrap();
     pair.core.m.pending = true;
     let (mut stops, mut longest) = (0, 0);
@@ -218,8 +219,9 @@ fn only_insertion_grows_with_the_threads_in_one_queue() {
     assert!(endpoint.is_empty(&pair.core.m));
 }
 
-/// A system in which so many threads wait to send in the endpoint in slot 16, and the steps of the last one's insertion.
-fn waiting(threads: u64) -> (Pair, u64) {
+/// A system in which so many threads of so many priorities wait to send in the endpoint in slot 16, and the steps of the last
+/// one's insertion.
+fn waiting(threads: u64, priorities: u64) -> (Pair, u64) {
     let mut pair = world::booted();
     for step in [
         retype(ObjectType::Endpoint, 0, 0, 16, 1),
@@ -236,8 +238,8 @@ fn waiting(threads: u64) -> (Pair, u64) {
         let Cap::Thread { at: tcb } = slot(node.addr().0, i).cap(&pair.core.m) else { panic!("a thread") };
         tcb.set_state(&mut pair.core.m, State::BlockedOnSend);
         tcb.set_blocked_on(&mut pair.core.m, at.addr().0);
-        // Each has a higher priority than those before: the queue is walked from its end.
-        tcb.set_priority(&mut pair.core.m, i);
+        // None has a lower priority than those before: all priorities are passed.
+        tcb.set_priority(&mut pair.core.m, i * priorities / threads);
         let before = pair.core.m.steps.get();
         pair.core.endpoint_insert(at, queue_state::SEND, tcb);
         last = pair.core.m.steps.get() - before;

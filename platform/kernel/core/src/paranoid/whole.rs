@@ -143,7 +143,7 @@ impl<M: Machine> Kernel<M> {
                 ensure(tcb.blocked_on(m) != 0, "waits in nothing")
             }
             _ => ensure(
-                tcb.queue_next(m).is_none() && tcb.queue_prev(m).is_none(),
+                tcb.queue_next(m).is_none() && tcb.queue_prev(m).is_none() && tcb.better_rank(m).is_none(),
                 "is in a queue and does not wait",
             ),
         }
@@ -184,6 +184,7 @@ impl<M: Machine> Kernel<M> {
     ) -> Result<(), Broken> {
         let m = &self.m;
         let (mut before, mut next, mut priority) = (None, head, u64::MAX);
+        let mut better = None;
         for _ in 0..MOST {
             let Some(tcb) = next else { break };
             ensure(tcb.queue_prev(m) == before, "queue: link back")?;
@@ -193,8 +194,16 @@ impl<M: Machine> Kernel<M> {
             )?;
             ensure(tcb.priority(m) <= priority, "queue: order")?;
             (before, next, priority) = (Some(tcb), tcb.queue_next(m), tcb.priority(m));
+            if next.is_some_and(|next| next.priority(m) == priority) {
+                ensure(tcb.better_rank(m).is_none() && tcb.worse_rank(m).is_none(), "queue: not the last")?;
+            } else {
+                ensure(tcb.better_rank(m) == better, "queue: link to the better rank")?;
+                ensure(better.is_none_or(|b| b.worse_rank(m) == before), "queue: link to the worse rank")?;
+                better = before;
+            }
         }
         ensure(next.is_none(), "queue: no end")?;
+        ensure(tail.is_none_or(|tail| tail.worse_rank(m).is_none()), "queue: worse than the worst")?;
         ensure(tail == before, "queue: tail")
     }
 
