@@ -84,7 +84,11 @@ const LOAD: &[(&str, &str)] = &[
         "fio --name=verify --filename=/root/verify --size=2m --rw=randwrite --bsrange=4k-64k --ioengine=libaio \
          --iodepth=8 --direct=1 --fsync=32 --verify=crc32c --verify_fatal=1 --do_verify=1 > /tmp/fio",
     ),
-    ("stream", "test \"$(nc -N ADDRESS PORT < /root/file | md5sum | cut -c1-32)\" = SUM"),
+    (
+        "stream",
+        "nc -N ADDRESS PORT < /root/file > /root/back 2> /tmp/stream && md5sum --quiet -c /root/sum >> /tmp/stream 2>&1 \
+         || { cmp /root/file /root/back >> /tmp/stream 2>&1; false; }",
+    ),
     ("clock", "cat /sys/class/rtc/rtc0/time > /dev/null && sleep 0.5"),
     ("entropy", "test $(head -c 2k /dev/hwrng | wc -c) = 2048 && sleep 0.5"),
     ("console", "echo tick > /dev/console && echo tick > /dev/hvc0 && sleep 0.5"),
@@ -98,10 +102,9 @@ fn start_load(guest: &mut Guest, port: u16) {
         "for i in $(seq 60); do ip -4 -o addr show dev eth0 scope global | grep -q inet && break; sleep 0.5; done",
     );
     run(guest, "rm -f /tmp/stop /tmp/failed /tmp/rounds; head -c 256k /dev/urandom > /root/file");
-    let sum = run(guest, "md5sum < /root/file | cut -c1-32");
+    run(guest, "md5sum /root/file | sed s,file,back, > /root/sum");
     for (name, command) in LOAD {
-        let command =
-            command.replace("ADDRESS", ADDRESS).replace("PORT", &port.to_string()).replace("SUM", &sum);
+        let command = command.replace("ADDRESS", ADDRESS).replace("PORT", &port.to_string());
         let looped = format!(
             "( {{ while ! [ -e /tmp/stop ]; do {{ {command}; }} || {{ echo {name} >> /tmp/failed; break; }}; \
              echo {name} >> /tmp/rounds; done; echo {name} >> /tmp/ended; }} & )"
@@ -113,7 +116,7 @@ fn start_load(guest: &mut Guest, port: u16) {
 /// How often each loop has gone round, and what has failed.
 fn rounds(guest: &mut Guest) -> String {
     guest
-        .run_within("echo rounds: $(sort /tmp/rounds | uniq -c) failed: $(cat /tmp/failed 2>/dev/null)", LONG)
+        .run_within("echo rounds: $(sort /tmp/rounds | uniq -c) failed: $(cat /tmp/failed 2>/dev/null && cat /tmp/stream)", LONG)
 }
 
 /// Ends the load of the guest that has the input: nothing has failed, each loop has gone round, and the kernel has not
