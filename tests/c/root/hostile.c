@@ -9,7 +9,9 @@
 #include "hostile_random.h"
 
 /* Threads that wait in a queue. */
-#define THREADS 600
+#define THREADS 5000
+/* Threads that wait for budget. */
+#define BUDGETS 2000
 /* Capabilities that are revoked or deleted. */
 #define CAPS 3000
 
@@ -297,7 +299,10 @@ static void queues(void)
         give_time(context, 0, 0, 0);
         seL4_Word call = round < 3 ? seL4_SysSend : seL4_SysWait;
         seL4_SlotPos tcbs = make(seL4_TCBObject, 0, THREADS + 1);
-        let_wait(tcbs, THREADS, 150, call, object + BADGED, context);
+        /* All of one priority, or of all those between the first thread's and the last one's. */
+        for (seL4_Word i = 0; i < THREADS; i += 100) {
+            let_wait(tcbs + i, 100, round % 2 ? 150 : 101 + i / 100, call, object + BADGED, context);
+        }
         UNDER(QUEUE, let_wait(tcbs + THREADS, 1, 151, call, object + BADGED, context));
         if (round == 0) {
             UNDER(CANCEL_NONE, check(!seL4_CNode_CancelBadgedSends(ROOT, object + UNUSED_BADGE, DEPTH), "none"));
@@ -317,23 +322,23 @@ static void queues(void)
 
 /* Microseconds: what each thread may run, and when all may again. */
 #define LITTLE 20
-#define LATER 200000
+#define LATER 500000
 
 static void budgets(void)
 {
     seL4_SlotPos slots = free_slot;
-    seL4_SlotPos tcbs = make(seL4_TCBObject, 0, THREADS), contexts = make(seL4_SchedContextObject, 7, THREADS);
+    seL4_SlotPos tcbs = make(seL4_TCBObject, 0, BUDGETS), contexts = make(seL4_SchedContextObject, 7, BUDGETS);
     seL4_UserContext registers = {.pc = (seL4_Word)endless};
-    for (seL4_Word i = 0; i < THREADS; i++) {
+    for (seL4_Word i = 0; i < BUDGETS; i++) {
         start(configure(tcbs + i, ROOT, 150, 0, 0), &registers);
     }
     seL4_Word per_us = 62, from = ticks();
-    for (seL4_Word i = 0; i < THREADS; i++) {
+    for (seL4_Word i = 0; i < BUDGETS; i++) {
         /* Each has its next budget at the same time. */
         give_time(contexts + i, LITTLE, LATER - (ticks() - from) * 2 / (2 * per_us + 1), 0);
         UNDER(EXHAUST, check(!seL4_SchedContext_Bind(contexts + i, tcbs + i), "time for a thread"));
     }
-    UNDER(RELEASE, while (ticks() - from < (LATER + THREADS * LITTLE * 2) * (per_us + 1)) {});
+    UNDER(RELEASE, while (ticks() - from < (LATER + BUDGETS * LITTLE * 2) * (per_us + 1)) {});
     revoke(REVOKE_CONTEXTS, slots);
 }
 

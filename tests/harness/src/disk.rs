@@ -229,7 +229,7 @@ pub fn md5(file: &Path) -> String {
 /// A program, which may be one for the administrator.
 fn program(name: &str) -> Command {
     let mut command = Command::new("env");
-    let path = std::env::var("PATH").unwrap_or_default();
+    let path = env::var("PATH").unwrap_or_default();
     command.arg(format!("PATH={path}:/usr/sbin:/sbin")).arg(name);
     command
 }

@@ -20,7 +20,7 @@ const LATENCY: u64 = 25_000;
 /// No stretch between two looks for a waiting interrupt may be longer. An interrupt waits at most for the one it comes in
 /// and the one from there to the end of the entry, so twice this and its own entry are less than [`LATENCY`]; a retype of 256
 /// objects, which is the only one that comes near, ends with its entry, and waits alone.
-const STRETCH: u64 = 16_000;
+const STRETCH: u64 = 17_000;
 /// An interrupt's own entry.
 const INTERRUPT: u64 = 10_000;
 

@@ -23,7 +23,7 @@ pub enum Action {
 }
 
 /// Most threads that get their time back in one kernel entry.
-pub const AWAKENED_AT_ONCE: u32 = 16;
+pub const AWAKENED_AT_ONCE: u32 = 10;
 
 /// First and last of a queue.
 #[derive(Clone, Copy, Debug, Default)]

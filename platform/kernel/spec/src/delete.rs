@@ -3,6 +3,7 @@
 
 use crate::cap::Cap;
 use crate::error::Error;
+use crate::reply::Lent;
 use crate::state::{Holder, Slot, State, ThreadState, tcb_slot};
 use kernel_abi::CapRights;
 
@@ -115,7 +116,7 @@ impl State {
             Cap::Reply { obj, .. } => {
                 if let Some(Some(tcb)) = self.replies.get(&obj).copied() {
                     match self.tcb(tcb).state {
-                        ThreadState::BlockedOnReply { .. } => self.take_reply(obj, tcb),
+                        ThreadState::BlockedOnReply { .. } => self.end_wait_for_reply(obj, tcb, Lent::ComesBack),
                         _ => self.cancel_ipc(tcb),
                     }
                 }

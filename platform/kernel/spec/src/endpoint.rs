@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //! Endpoints: synchronous messages (manual 4.2).
 
+use crate::reply::Lent;
 use crate::state::{Endpoint, Obj, State, ThreadState};
 use crate::syscall::SendKind;
 use kernel_abi::CapRights;
@@ -171,7 +172,7 @@ impl State {
                 self.ntfn_mut(notification).queue.retain(|&t| t != tcb);
                 self.set_thread_state(tcb, ThreadState::Inactive);
             }
-            ThreadState::BlockedOnReply { reply } => self.forget_reply(reply, tcb),
+            ThreadState::BlockedOnReply { reply } => self.end_wait_for_reply(reply, tcb, Lent::Stays),
             _ => {}
         }
     }

@@ -5,7 +5,16 @@
 //! whom it goes back next.
 
 use crate::fault::Fault;
-use crate::state::{Obj, State, ThreadState};
+use crate::state::{Obj, SchedContext, State, ThreadState};
+
+/// What is asked to become of the scheduling context that a caller has lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lent {
+    /// It comes back, as when somebody answers.
+    ComesBack,
+    /// It stays, as when the caller itself is stopped.
+    Stays,
+}
 
 impl State {
     /// `caller` waits for the reply that `callee` will give through `reply`. With `donate`, a passive callee runs on
@@ -24,49 +33,27 @@ impl State {
         }
     }
 
-    /// The scheduling context in whose call chain a reply object is.
-    fn chain_of(&self, reply: Obj) -> Option<Obj> {
-        self.sched_contexts.iter().find(|(_, sc)| sc.replies.contains(&reply)).map(|(&sc, _)| sc)
-    }
-
-    /// Takes `reply`, behind which `tcb` waits, out of use: the thread becomes inactive. From the top of a call
-    /// chain, its scheduling context goes back to the thread, unless that got another one meanwhile. From the
-    /// middle, the chain is cut: what is below is no longer part of it.
+    /// `tcb`, which waits behind `reply`, does so no more, and becomes inactive. What it lent comes back to it if it asks for that,
+    /// nobody called on with it, and it got no other scheduling context meanwhile. Otherwise the context stays where it is, and
+    /// neither the thread nor who called before it has a claim to it.
     ///
     /// Changes: thread, reply object, scheduling context.
-    pub(crate) fn take_reply(&mut self, reply: Obj, tcb: Obj) {
-        if let Some(sc) = self.chain_of(reply) {
-            if self.sc(sc).replies.last() == Some(&reply) {
-                self.sc_mut(sc).replies.pop();
+    pub(crate) fn end_wait_for_reply(&mut self, reply: Obj, tcb: Obj, lent: Lent) {
+        let place = |sc: &SchedContext| sc.replies.iter().position(|&other| other == reply);
+        let lender = self.sched_contexts.iter().find_map(|(&sc, state)| Some((sc, place(state)?)));
+        if let Some((sc, place)) = lender {
+            let replies = &mut self.sc_mut(sc).replies;
+            if lent == Lent::ComesBack && place + 1 == replies.len() {
+                replies.pop();
                 if self.tcb(tcb).sched_context.is_none() {
                     self.donate(sc, tcb);
                 }
             } else {
-                self.cut_chain(sc, reply);
+                replies.drain(..=place);
             }
         }
         self.replies.insert(reply, None);
         self.set_thread_state(tcb, ThreadState::Inactive);
-    }
-
-    /// The thread itself stops waiting (it is suspended or its wait cancelled): the chain is cut, and the scheduling
-    /// context stays where it is.
-    ///
-    /// Changes: thread, reply object, call chain.
-    pub(crate) fn forget_reply(&mut self, reply: Obj, tcb: Obj) {
-        if let Some(sc) = self.chain_of(reply) {
-            self.cut_chain(sc, reply);
-        }
-        self.replies.insert(reply, None);
-        self.set_thread_state(tcb, ThreadState::Inactive);
-    }
-
-    /// Keeps of a call chain what is above `reply`.
-    fn cut_chain(&mut self, sc: Obj, reply: Obj) {
-        let replies = &mut self.sc_mut(sc).replies;
-        if let Some(at) = replies.iter().position(|&r| r == reply) {
-            replies.drain(..=at);
-        }
     }
 
     /// `sender` replies through `reply` with its message. No effect when nobody waits for a reply there.
@@ -82,7 +69,7 @@ impl State {
         if self.tcb(receiver).state != (ThreadState::BlockedOnReply { reply }) {
             return;
         }
-        self.take_reply(reply, receiver);
+        self.end_wait_for_reply(reply, receiver, Lent::ComesBack);
         self.note_unblocked(receiver);
         let fault = self.tcb(receiver).fault;
         match fault {
