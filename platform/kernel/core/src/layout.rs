@@ -159,10 +159,10 @@ objects! {
         switch_space/set_switch_space: u64 = 768,
         /// Of the newest lender of a context: the context ([`crate::lending`]).
         lent/set_lent: Option<SchedContext> = 776,
-        /// Of a lender: who lent the same context next.
-        newer_lender/set_newer_lender: Option<Tcb> = 784,
         /// Of a lender: who had lent the same context before.
-        older_lender/set_older_lender: Option<Tcb> = 792,
+        older_lender/set_older_lender: Option<Tcb> = 784,
+        /// Of a lender: who lent the same context next.
+        newer_lender/set_newer_lender: Option<Tcb> = 792,
         /// Of the last thread of a priority in a queue: the last one of the next better priority ([`crate::waiting`]).
         better_rank/set_better_rank: Option<Tcb> = 800,
         /// Likewise of the next worse one.

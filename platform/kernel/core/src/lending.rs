@@ -66,8 +66,8 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn add_lender(&mut self, sc: SchedContext, caller: Tcb) {
         let older = sc.newest_lender(&self.m);
         caller.set_lent(&mut self.m, Some(sc));
-        caller.set_older_lender(&mut self.m, older);
         if let Some(older) = older {
+            caller.set_older_lender(&mut self.m, Some(older));
             older.set_lent(&mut self.m, None);
             older.set_newer_lender(&mut self.m, Some(caller));
         }
@@ -79,8 +79,8 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn drop_newest_lender(&mut self, sc: SchedContext, caller: Tcb) {
         let older = caller.older_lender(&self.m);
         caller.set_lent(&mut self.m, None);
-        caller.set_older_lender(&mut self.m, None);
         if let Some(older) = older {
+            caller.set_older_lender(&mut self.m, None);
             older.set_lent(&mut self.m, Some(sc));
             older.set_newer_lender(&mut self.m, None);
         }

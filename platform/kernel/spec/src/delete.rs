@@ -116,7 +116,9 @@ impl State {
             Cap::Reply { obj, .. } => {
                 if let Some(Some(tcb)) = self.replies.get(&obj).copied() {
                     match self.tcb(tcb).state {
-                        ThreadState::BlockedOnReply { .. } => self.end_wait_for_reply(obj, tcb, Lent::ComesBack),
+                        ThreadState::BlockedOnReply { .. } => {
+                            self.end_wait_for_reply(obj, tcb, Lent::ComesBack)
+                        }
                         _ => self.cancel_ipc(tcb),
                     }
                 }
