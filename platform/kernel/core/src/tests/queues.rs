@@ -138,3 +138,87 @@ fn threads_come_due_in_order_of_time_and_then_of_coming() {
     println!("{THREADS} threads that wait for time: {longest} steps at most");
     assert!(longest < 300, "{longest}");
 }
+
+fn send(kernel: &mut Kernel<SimMachine>, endpoint: Endpoint, tcb: Tcb, badge: u64, priority: u64) {
+    tcb.set_priority(&mut kernel.m, priority);
+    tcb.set_state(&mut kernel.m, State::BlockedOnSend);
+    tcb.set_blocked_on(&mut kernel.m, endpoint.addr().0);
+    tcb.set_blocked_badge(&mut kernel.m, badge);
+    kernel.endpoint_insert(endpoint, queue_state::SEND, tcb);
+}
+
+/// Who waits in the endpoint with a badge.
+fn with_badge(kernel: &Kernel<SimMachine>, endpoint: Endpoint, badge: u64) -> Vec<Tcb> {
+    let (threads, _) = queue(kernel, endpoint);
+    threads.into_iter().filter(|tcb| tcb.blocked_badge(&kernel.m) == badge).collect()
+}
+
+#[test]
+fn cancelling_the_sends_of_a_badge_goes_on_where_it_was_stopped() {
+    let (mut world, threads) = threads();
+    let (_, endpoint) = world.endpoint();
+    let kernel = &mut world.kernel;
+    for (at, tcb) in threads.iter().enumerate() {
+        send(kernel, endpoint, *tcb, u64::from(at % 10 == 0), 5);
+    }
+    // An interrupt waits at every look.
+    kernel.m.pending = true;
+    let mut tries = 1;
+    while kernel.cancel_badged_sends(endpoint, 1).is_err() {
+        tries += 1;
+        assert!(tries < threads.len(), "no progress");
+    }
+    println!("{tries} tries for {} threads, every tenth with the badge", threads.len());
+    assert!(tries > 2 || cfg!(miri));
+    assert_eq!(with_badge(kernel, endpoint, 1), []);
+    let left = threads.len() - threads.len().div_ceil(10);
+    assert_eq!(with_badge(kernel, endpoint, 0).len(), left, "nobody else was sent on");
+}
+
+/// Between its tries senders leave, come, change priority, and other badges are cancelled: when it says that it is done, nobody
+/// waits with the badge.
+#[test]
+fn cancelling_is_complete_whatever_happens_between_its_tries() {
+    let (mut world, threads) = threads();
+    let (_, endpoint) = world.endpoint();
+    let kernel = &mut world.kernel;
+    let mut random = Random(3);
+    for tcb in &threads {
+        send(kernel, endpoint, *tcb, random.below(40), random.below(4));
+    }
+    kernel.m.pending = true;
+    let (mut done, mut stopped) = (0, 0);
+    for _ in 0..STEPS / 4 {
+        let tcb = threads[random.below(THREADS as u64) as usize];
+        let waits = tcb.state(&kernel.m) == State::BlockedOnSend;
+        match random.below(6) {
+            0 if waits => {
+                kernel.endpoint_remove(endpoint, tcb);
+                tcb.set_state(&mut kernel.m, State::Inactive);
+            }
+            1 if waits => kernel.change_waiting_priority(tcb, random.below(4)),
+            0..4 if !waits => {
+                kernel.suspend(tcb);
+                send(kernel, endpoint, tcb, random.below(40), random.below(4));
+            }
+            _ => {
+                // Another one, in between, begins the search anew.
+                let badge = if random.below(30) == 0 { 3 } else { done % 3 };
+                match kernel.cancel_badged_sends(endpoint, badge) {
+                    Ok(()) => {
+                        done += 1;
+                        assert_eq!(with_badge(kernel, endpoint, badge), []);
+                    }
+                    Err(_) => stopped += 1,
+                }
+            }
+        }
+        if let Some(begun) = kernel.cancelling {
+            let (threads, _) = queue(kernel, endpoint);
+            let next = threads.iter().position(|&tcb| tcb == begun.next).expect("somebody who waits");
+            assert!(threads[..next].iter().all(|tcb| tcb.blocked_badge(&kernel.m) != begun.badge));
+        }
+    }
+    println!("{done} calls done, {stopped} stopped");
+    assert!(cfg!(miri) || done > 10 && stopped > 10, "{done} done, {stopped} stopped");
+}
