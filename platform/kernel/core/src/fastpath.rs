@@ -4,7 +4,7 @@
 //! A fast path either does exactly what the slow one would and returns the thread that runs now, or changes nothing (but
 //! what lookups it remembers, [`Lookups`](crate::cspace::Lookups)) and returns `None`. Refinement tests run both from the
 //! same states (`kernel/refine`). Fast paths run after the clock was read, while nothing is due
-//! ([`Kernel::quiet_until`]), and find what invariants of the kernel say of every entry: the current thread runs on the
+//! ([`Kernel::quiet_before`]), and find what invariants of the kernel say of every entry: the current thread runs on the
 //! current context, waits with no fault, and no choice or deadline is outstanding.
 //!
 //! * call to a server that waits with a reply object, passive (the caller's time goes along) or active;
@@ -136,7 +136,7 @@ impl<M: Machine> Kernel<M> {
                 if !can_run {
                     return None;
                 }
-                Some(own)
+                Some((own, head))
             }
         };
         let slot = self.find_slot(thread, thread.reg(&self.m, 0))?;
@@ -173,10 +173,12 @@ impl<M: Machine> Kernel<M> {
                 caller.set_reg(&mut self.m, stored::PC, pc);
             }
         }
-        self.start_receiving(endpoint, reply, thread);
-        if let Some(own) = own {
-            let head = own.first(&self.m);
-            self.run_on_own_time(caller, own, head);
+        self.start_receiving_alone(endpoint, reply, thread);
+        if let Some((own, head)) = own {
+            caller.set_state(&mut self.m, State::Running);
+            self.current = caller;
+            // It was found to be due and enough.
+            self.hand_over(own, head, true);
         } else {
             // The time goes back.
             self.drop_newest_lender(sc, caller);
@@ -346,16 +348,24 @@ impl<M: Machine> Kernel<M> {
     /// `thread` waits in `endpoint` with its reply object.
     #[inline(always)]
     fn start_receiving(&mut self, endpoint: Endpoint, reply: Reply, thread: Tcb) {
+        if endpoint.head_word(&self.m) == queue_state::IDLE {
+            return self.start_receiving_alone(endpoint, reply, thread);
+        }
         self.attach_reply(thread, reply);
         thread.set_state(&mut self.m, State::BlockedOnReceive);
         thread.set_blocked_on(&mut self.m, endpoint.addr().0);
-        if endpoint.head_word(&self.m) == queue_state::IDLE {
-            // Its links say already that it is alone.
-            endpoint.set_head_word(&mut self.m, thread.addr().0 | queue_state::RECEIVE);
-            endpoint.set_tail(&mut self.m, Some(thread));
-        } else {
-            self.endpoint_insert(endpoint, queue_state::RECEIVE, thread);
-        }
+        self.endpoint_insert(endpoint, queue_state::RECEIVE, thread);
+    }
+
+    /// The same where nobody else waits.
+    #[inline(always)]
+    fn start_receiving_alone(&mut self, endpoint: Endpoint, reply: Reply, thread: Tcb) {
+        self.attach_reply(thread, reply);
+        thread.set_state(&mut self.m, State::BlockedOnReceive);
+        thread.set_blocked_on(&mut self.m, endpoint.addr().0);
+        // Its links say already that it is alone.
+        endpoint.set_head_word(&mut self.m, thread.addr().0 | queue_state::RECEIVE);
+        endpoint.set_tail(&mut self.m, Some(thread));
     }
 
     /// The first receiver, which is alone or of the same priority as the next, leaves its endpoint.
@@ -398,6 +408,6 @@ impl<M: Machine> Kernel<M> {
     fn run_on_own_time(&mut self, to: Tcb, own: SchedContext, head: Refill) {
         to.set_state(&mut self.m, State::Running);
         self.current = to;
-        self.hand_over(own, head);
+        self.hand_over(own, head, false);
     }
 }

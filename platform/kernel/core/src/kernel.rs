@@ -71,9 +71,9 @@ pub struct Kernel<M: Machine> {
     pub reprogram: bool,
     /// Address space identifiers.
     pub asids: AsidTable,
-    /// Up to this time nothing comes due: the current context keeps its least budget, and nobody's waiting for time ends.
+    /// Before this time nothing comes due: the current context keeps its least budget, and nobody's waiting for time ends.
     /// Holds from the last setting of the deadline; 0 when there is no such time.
-    pub quiet_until: u64,
+    pub quiet_before: u64,
     /// When the turn or somebody's waiting for time ends, whichever comes first, as of the last setting of the deadline.
     pub horizon: u64,
     /// Uses of the interrupts.
@@ -119,7 +119,7 @@ impl<M: Machine> Kernel<M> {
             now,
             consumed: 0,
             reprogram: true,
-            quiet_until: 0,
+            quiet_before: 0,
             horizon: 0,
             asids: AsidTable::new(),
             irq_state: [IrqState::Inactive; IRQ_TABLE_SIZE],

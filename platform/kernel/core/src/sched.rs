@@ -274,7 +274,7 @@ impl<M: Machine> Kernel<M> {
         }
         self.horizon = horizon;
         if self.current_sc == self.idle_sc {
-            self.quiet_until = horizon.saturating_sub(1);
+            self.quiet_before = horizon;
             self.m.set_deadline(horizon);
         } else {
             let head = self.current_sc.first(&self.m);
@@ -283,7 +283,7 @@ impl<M: Machine> Kernel<M> {
             if enough {
                 self.run_until(end);
             } else {
-                self.quiet_until = 0;
+                self.quiet_before = 0;
                 self.m.set_deadline(end.min(horizon));
             }
         }
@@ -292,18 +292,18 @@ impl<M: Machine> Kernel<M> {
     /// The current context is used up at `end`, at least the least budget from now.
     #[inline(always)]
     fn run_until(&mut self, end: u64) {
-        self.quiet_until = (end - self.min_budget()).min(self.horizon.saturating_sub(1));
+        self.quiet_before = (end - self.min_budget() + 1).min(self.horizon);
         self.m.set_deadline(end.min(self.horizon));
     }
 
     /// [`switch_time`](Self::switch_time) to another context, whose first refill is `head`, while
-    /// [all is quiet](Self::is_quiet). In line where both are round-robin, which is how virtual CPUs and their monitors run
+    /// [all is quiet](Self::is_quiet); `enough`: it is known to be due and enough to run on. In line where both are round-robin, which is how virtual CPUs and their monitors run
     /// unless somebody says otherwise.
     #[inline(always)]
-    pub(crate) fn hand_over(&mut self, next: SchedContext, head: Refill) {
+    pub(crate) fn hand_over(&mut self, next: SchedContext, head: Refill, enough: bool) {
         let from = self.current_sc;
         let other = from.period(&self.m) | next.period(&self.m);
-        let enough = head.time <= self.now && head.amount >= self.min_budget();
+        let enough = enough || head.time <= self.now && head.amount >= self.min_budget();
         if other != 0 || !enough {
             return self.switch_time();
         }

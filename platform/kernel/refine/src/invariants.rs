@@ -48,7 +48,7 @@ fn entry(kernel: &Kernel<SimMachine>, state: &State) -> Result<(), String> {
         ensure(kernel.loaded == Some(kernel.current), || format!("{:x?} is loaded", kernel.loaded))?;
     }
     let head = |sc: Obj| state.sched_contexts.get(&sc).and_then(|sc| sc.refills.first());
-    let quiet = kernel.quiet_until;
+    let Some(quiet) = kernel.quiet_before.checked_sub(1) else { return Ok(()) };
     if let Some(refill) = state.current_sc.and_then(head).filter(|_| state.current.is_some()) {
         let budget = state.now + refill.amount - state.uncharged;
         ensure(quiet.saturating_add(state.config.min_budget) <= budget || quiet < state.now, || {
