@@ -334,7 +334,7 @@ fn a_root_task_gets_the_device_tree_in_boot_information() {
     let tree = std::env::temp_dir().join(format!("bulkhead-{}.dtb", std::process::id()));
     let dump = format!("virt,virtualization=on,dumpdtb={}", tree.display());
     let status = std::process::Command::new("timeout")
-        .args(["60", "qemu-system-aarch64", "-display", "none", "-machine", &dump])
+        .args(["60", "qemu-system-aarch64", "-nodefaults", "-display", "none", "-machine", &dump])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .status();
