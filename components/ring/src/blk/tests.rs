@@ -2,6 +2,7 @@
 //! Behaviour of both ends of a block link together, and of each against a hostile peer.
 
 use heapless::Vec;
+use proptest::prelude::*;
 
 use super::*;
 use crate::link::{LinkError, State};
@@ -234,5 +235,109 @@ fn codes_of_a_later_version_are_passed_on_as_unknown() {
     for code in 0..=u16::MAX {
         assert_eq!(u16::from(Code::from(code)), code);
         assert_eq!(matches!(Code::from(code), Code::Unknown(_)), code > 5);
+    }
+}
+
+/// An entry of a client that does anything: mostly the next one of a chain that is right so far.
+fn entry() -> impl Strategy<Value = [u64; 4]> {
+    let usually = |usual: u64, other: u64| prop_oneof![12 => Just(usual), 1 => Just(other)];
+    let sector = prop_oneof![12 => 0u64..3, 1 => u64::MAX - 3..=u64::MAX];
+    let length = prop_oneof![12 => Just(512u64), 1 => Just(0), 1 => Just(511), 1 => Just(0xffff_fe00)];
+    let code = prop_oneof![12 => Just(0u64), 1 => 0u64..=6, 1 => Just(0xffff)];
+    let flags = prop_oneof![3 => Just(0u64), 3 => Just(1), 1 => Just(0xffff)];
+    (usually(7, 8), any::<u64>(), sector, length, code, flags).prop_map(
+        |(id, offset, sector, length, code, flags)| [id, offset, sector, length | code << 32 | flags << 48],
+    )
+}
+
+/// The first request of `entries`, read as the document has it: how many entries it takes, its code, its first sector and
+/// its length. `None`: they do not hang together.
+fn first_request(entries: &[[u64; 4]], most: usize) -> Option<(usize, u16, u64, u64)> {
+    let [id, _, first, _] = entries[0];
+    let code = (entries[0][3] >> 32) as u16;
+    let (mut bytes, has_data) = (0, code < 2);
+    for (index, &[other, _, sector, last]) in entries.iter().enumerate() {
+        let (length, more) = (last & 0xffff_ffff, last >> 48 & 1 == 1);
+        let continues = (other, (last >> 32) as u16) == (id, code)
+            && u128::from(sector) == u128::from(first) + u128::from(bytes) / 512;
+        if !continues || length % 512 != 0 || has_data && (length == 0 || index == most) || more && !has_data
+        {
+            return None;
+        }
+        bytes += length;
+        if !more {
+            return first.checked_add(bytes / 512).map(|_| (index + 1, code, first, bytes));
+        }
+    }
+    None
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 2000 }))]
+
+    /// Whatever a client writes into its queue: the server takes the requests in front of the first that does not hang
+    /// together, each whole, and cuts the client off at that one, once.
+    #[test]
+    fn server_takes_whole_requests_and_nothing_behind_one_that_is_not(
+        entries in prop::collection::vec(entry(), 1..20),
+    ) {
+        let region = Region::new();
+        let (_, mut server) = link(&region);
+        let layout = Layout::of((&region).size()).unwrap();
+        let tail = (entries.len() as u32).min(layout.capacity);
+        let entries = &entries[..tail as usize];
+        for (index, &words) in entries.iter().enumerate() {
+            (&region).write(layout.requests + 0x80 + 32 * index, words);
+        }
+        (&region).store(layout.requests, tail, core::sync::atomic::Ordering::Relaxed);
+
+        let mut segments = Vec::<Segment, 4>::new();
+        let mut left = entries;
+        while !left.is_empty() {
+            let taken = server.request(&mut segments);
+            let Some((count, code, sector, length)) = first_request(left, 4) else {
+                prop_assert_eq!(taken, None);
+                prop_assert_eq!(server.take_error(), Some(LinkError::Chain { id: left[0][0] }));
+                break;
+            };
+            let taken = taken.unwrap();
+            prop_assert_eq!((taken.id, u16::from(taken.code)), (left[0][0], code));
+            prop_assert_eq!((taken.sector, taken.length), (sector, length));
+            let expected = left[..count].iter().map(|entry| Segment { offset: entry[1], length: entry[3] as u32 });
+            let expected: std::vec::Vec<_> = expected.filter(|_| taken.code.has_data()).collect();
+            prop_assert_eq!(segments.as_slice(), expected);
+            left = &left[count..];
+        }
+        prop_assert_eq!((server.request(&mut segments), server.take_error()), (None, None));
+        prop_assert_eq!(server.poll() == State::Down, !left.is_empty());
+    }
+
+    /// Whatever a server writes into the queue of answers and its index: a client gets no more of them than can be there.
+    #[test]
+    fn client_gets_what_is_in_the_queue_and_no_more(
+        answers in prop::collection::vec(any::<[u64; 2]>(), 8),
+        tails in prop::collection::vec(prop_oneof![4 => 0u32..100, 1 => any::<u32>()], 1..6),
+    ) {
+        let region = Region::new();
+        let (mut client, _server) = link(&region);
+        let Layout { capacity, responses, .. } = Layout::of((&region).size()).unwrap();
+                for (index, &words) in answers.iter().cycle().take(capacity as usize).enumerate() {
+            (&region).write(responses + 0x80 + 16 * index, words);
+        }
+        let (mut seen, mut cut) = (0u32, false);
+        for tail in tails {
+            (&region).store(responses, tail, core::sync::atomic::Ordering::Relaxed);
+            let possible = (seen..=seen + capacity).contains(&tail);
+            cut |= !possible;
+            for index in seen..if cut { seen } else { tail } {
+                let [id, status] = answers[index as usize % 8];
+                prop_assert_eq!(client.response(), Some(Response { id, status: Status(status as u16) }));
+            }
+            prop_assert_eq!(client.response(), None);
+            let _ = client.commit();
+            prop_assert_eq!(client.poll() == State::Down, cut);
+            seen = if cut { seen } else { tail };
+        }
+        prop_assert_eq!((client.take_error().is_some(), client.take_error()), (cut, None));
     }
 }

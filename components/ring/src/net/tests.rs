@@ -2,6 +2,7 @@
 //! Behaviour of both ends of a network link together, and of each against a hostile peer.
 
 use heapless::Vec;
+use proptest::prelude::*;
 
 use super::*;
 use crate::link::{LinkError, State};
@@ -234,4 +235,130 @@ fn client_takes_no_special_packets_until_it_says_so() {
     assert_eq!(server.accepted(), Abilities::RX_CSUM | Abilities::RX_TSO4);
     client.restart();
     assert_eq!(server.accepted(), Abilities::empty());
+}
+
+/// An entry of a peer that does anything.
+fn entry() -> impl Strategy<Value = [u64; 2]> {
+    let length = prop_oneof![12 => 1u64..=2048, 1 => Just(0), 1 => Just(0xffff)];
+    let flags = prop_oneof![2 => Just(0u64), 2 => Just(0x8000), 1 => any::<u16>().prop_map(u64::from)];
+    (any::<u64>(), length, flags, any::<u64>())
+        .prop_map(|(offset, length, flags, rest)| [offset >> 16 | flags << 48, length | rest << 16])
+}
+
+/// How many entries the first packet of `entries` takes. `None`: it has no end, is longer than `most`, or a buffer in it is
+/// empty.
+fn first_packet(entries: &[[u64; 2]], most: usize) -> Option<usize> {
+    let count = 1 + entries.iter().position(|[first, _]| first >> 63 == 0)?;
+    (count <= most && entries[..count].iter().all(|[_, second]| second & 0xffff != 0)).then_some(count)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 2000 }))]
+
+    /// Whatever a peer writes into a queue of packets, of either direction: this side takes the packets in front of the first
+    /// malformed one, each whole, and cuts the peer off at that one, once.
+    #[test]
+    fn whole_packets_are_taken_and_nothing_behind_one_that_is_not(
+        entries in prop::collection::vec(entry(), 1..24),
+    ) {
+        let layout = Layout::of(4096).unwrap();
+        let region = Region::new();
+        let (mut client, mut server) = link(&region);
+        for queue in [layout.tx, layout.rx] {
+            for (index, &words) in entries.iter().enumerate() {
+                (&region).write(queue + 0x80 + 16 * index, words);
+            }
+            (&region).store(queue, entries.len() as u32, core::sync::atomic::Ordering::Relaxed);
+        }
+        let mut left = entries.as_slice();
+        while !left.is_empty() {
+            let (mut sent, mut received) = (Vec::<Buffer, 4>::new(), Vec::<Buffer, 4>::new());
+            let taken = (server.packet(&mut sent), client.receive(&mut received));
+            let Some(count) = first_packet(left, 4) else {
+                prop_assert_eq!(taken, (None, None));
+                let error = Some(LinkError::Chain { id: left[0][0] & 0xffff_ffff_ffff });
+                prop_assert_eq!((server.take_error(), client.take_error()), (error, error));
+                break;
+            };
+            let [first, second] = left[0];
+            let offload = taken.0.unwrap();
+            prop_assert_eq!(taken.1, Some(offload));
+            prop_assert_eq!((offload.gso_size, offload.gso), ((second >> 16) as u16, Gso((second >> 56) as u8)));
+            prop_assert_eq!(offload.flags.bits(), (first >> 48) as u16 & 3);
+            let expected = left[..count].iter().map(|&[first, second]| Buffer {
+                offset: first & 0xffff_ffff_ffff,
+                length: second as u16,
+            });
+            let expected: std::vec::Vec<_> = expected.collect();
+            prop_assert_eq!(sent.as_slice(), &expected);
+            prop_assert_eq!(received.as_slice(), &expected);
+            left = &left[count..];
+        }
+        prop_assert_eq!(server.poll() == State::Down, !left.is_empty());
+        prop_assert_eq!(client.poll() == State::Down, !left.is_empty());
+        prop_assert_eq!((server.take_error(), client.take_error()), (None, None));
+    }
+
+    /// Any word of the region becomes anything at any moment: no panic, no work without bound, each cut told once. Another link
+    /// does its work beside it, and the link itself comes up when both sides start anew.
+    #[test]
+    fn hostile_words_hurt_nobody_else(
+        words in prop::collection::vec((0usize..1024, any::<u32>(), 0u8..4), 0..40),
+    ) {
+        let (region, other) = (Region::new(), Region::new());
+        let (mut client, mut server) = link(&region);
+        let (mut other_client, mut other_server) = link(&other);
+        let Layout { capacity, tx, rx, tx_done, rx_free } = Layout::of(4096).unwrap();
+        let mut buffers = Vec::<Buffer, 4>::new();
+        let most = capacity as usize;
+        for (word, value, kind) in words {
+            // Often one of the words that matter: epochs, the indices and wishes of each queue, the first entries.
+            let queue = [tx, rx, tx_done, rx_free][word % 4];
+            let interesting = [0x0c, 0x4c, queue, queue + 4, queue + 0x40, queue + 0x44, queue + 0x80, queue + 0x8c];
+            let offset = if kind < 2 { interesting[word / 4 % 8] } else { 4 * word };
+            let near = (&region).load(offset, core::sync::atomic::Ordering::Relaxed).wrapping_add(value % 5);
+            let value = if kind % 2 == 0 { near } else { value };
+            (&region).store(offset, value, core::sync::atomic::Ordering::Relaxed);
+
+            if server.poll() == State::PeerRestarted {
+                server.accept();
+            }
+            let _ = client.poll();
+            let _ = client.transmit(&chain(0, 2), &Offload::default());
+            let _ = client.supply(Buffer { offset: 0, length: 2048 });
+            let _ = client.commit();
+            let taken = (0..=most).map_while(|_| server.packet(&mut buffers)).count();
+            prop_assert!(taken <= most);
+            let given = (0..=most).take_while(|_| server.give_back(Buffer::default()).is_ok()).count();
+            prop_assert!(given <= most);
+            prop_assert!(server.buffers() <= capacity);
+            if let Some(buffer) = server.buffer() {
+                let _ = server.deliver(&[Buffer { length: 60, ..buffer }], &Offload::default());
+            }
+            let _ = server.commit();
+            prop_assert!((0..=most).map_while(|_| client.transmitted()).count() <= most);
+            prop_assert!((0..=most).map_while(|_| client.receive(&mut buffers)).count() <= most);
+            let _ = (client.wait(), server.wait(), client.info(), server.accepted());
+            let _ = (server.take_error(), client.take_error());
+            prop_assert_eq!((server.take_error(), client.take_error()), (None, None));
+
+            other_client.transmit(&chain(0, 1), &Offload::default()).unwrap();
+            prop_assert!(other_client.commit());
+            prop_assert!(other_server.packet(&mut buffers).is_some());
+            other_server.give_back(buffers[0]).unwrap();
+            prop_assert!(other_server.commit());
+            prop_assert_eq!(other_client.transmitted(), Some(chain(0, 1)[0]));
+            prop_assert!(other_client.wait() && other_server.wait());
+        }
+        let (mut client, mut server) = (Client::new(&region).unwrap(), Server::new(&region).unwrap());
+        let mut fresh = (false, false);
+        for _ in 0..6 {
+            match server.poll() {
+                State::PeerRestarted => server.accept(),
+                state => fresh.0 |= state == State::Fresh,
+            }
+            fresh.1 |= client.poll() == State::Fresh;
+        }
+        prop_assert_eq!(fresh, (true, true));
+    }
 }

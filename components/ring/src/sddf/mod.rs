@@ -38,7 +38,8 @@ where
     /// Fresh once, then up until the peer misbehaves.
     #[inline]
     fn poll(&mut self) -> State {
-        if self.queues.has_error() {
+        if !self.cut && self.queues.has_error() {
+            // Of one of them: that is enough to cut the peer off.
             self.error = self.queues.take_error();
             self.cut = true;
             self.queues.stop();

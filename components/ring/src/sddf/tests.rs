@@ -3,6 +3,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use proptest::prelude::*;
+
 use super::{blk, net};
 use crate::blk::{Abilities, Code, Info, Request, Response, Segment, Status};
 use crate::link::State;
@@ -211,4 +213,111 @@ fn impossible_index_cuts_an_end_off_for_good_and_is_reported_once() {
     assert_eq!((error.found, error.own, error.capacity), (5, 0, 4));
     (&active).store_half(0, 1, Relaxed);
     assert_eq!((server.packet(), server.take_error(), server.poll()), (None, None, State::Down));
+}
+
+/// One step of somebody who writes over a region: which, the word, by how much or to what.
+fn hostile_word() -> impl Strategy<Value = (usize, usize, u32, bool)> {
+    // Often one of the words that matter: indices, flags, the plug, the first entries.
+    let word = prop_oneof![3 => 0usize..4, 1 => 0usize..64];
+    (0usize..4, word, any::<u32>(), any::<bool>())
+}
+
+/// Writes over a word.
+fn overwrite(region: &Region, word: usize, value: u32, near: bool) {
+    let old = region.load(4 * word, Relaxed);
+    // Indices of 16 bits lie two to a word.
+    let step = (value % 5) << if value & 0x100 == 0 { 0 } else { 16 };
+    region.store(4 * word, if near { old.wrapping_add(step) } else { value }, Relaxed);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 400 }))]
+
+    /// Any word of a block connection becomes anything at any moment: no panic, no work without bound, a peer that
+    /// misbehaves is cut off for good and reported once. What is taken can be said, whoever wrote it.
+    #[test]
+    fn hostile_words_do_not_harm_the_ends_of_a_disk(words in prop::collection::vec(hostile_word(), 0..60)) {
+        const CAPACITY: u32 = 4;
+        let regions = [Region::new(), Region::new(), Region::new()];
+        let [requests, responses, info] = &regions;
+        let mut client = blk::Client::new(requests, responses, info, CAPACITY).unwrap();
+        let mut server = blk::Server::new(requests, responses, info, CAPACITY).unwrap();
+        let mut told = (0, 0);
+        for (region, word, value, near) in words {
+            overwrite(&regions[region % 3], word, value, near);
+            let down = (client.poll() == State::Down, server.poll() == State::Down);
+            let _ = client.submit(&write_request(u64::from(value)), &[SEGMENT]);
+            let _ = client.commit();
+            let mut taken = 0;
+            while let Some((request, segment)) = server.request() {
+                taken += 1;
+                prop_assert!(taken <= CAPACITY);
+                prop_assert_eq!(segment.is_some(), request.code.has_data());
+                prop_assert!(request.length.is_multiple_of(4096) && request.length <= 0xffff * 4096);
+                prop_assert!(u32::try_from(request.id).is_ok());
+                if value & 1 == 0 {
+                    server.complete(Response { id: request.id, status: Status::OK }, 0).unwrap();
+                }
+            }
+            let _ = server.commit();
+            prop_assert!((0..=CAPACITY).map_while(|_| client.response()).count() <= CAPACITY as usize);
+            let _ = (client.wait(), server.wait());
+            if let Some(info) = client.info() {
+                prop_assert!(info.block_size >= 4096 && info.block_size.is_multiple_of(4096));
+            }
+            told.0 += u32::from(client.take_error().is_some());
+            told.1 += u32::from(server.take_error().is_some());
+            prop_assert!(!down.0 || client.poll() == State::Down, "back again");
+            prop_assert!(!down.1 || server.poll() == State::Down, "back again");
+        }
+        let expected = (u32::from(client.poll() == State::Down), u32::from(server.poll() == State::Down));
+        prop_assert_eq!(told, expected);
+        prop_assert!(told.1 == 0 || server.request().is_none() && !server.commit());
+        prop_assert!(told.0 == 0 || client.response().is_none() && client.space() == 0 && !client.commit());
+    }
+
+    /// The same for both pairs of network queues.
+    #[test]
+    fn hostile_words_do_not_harm_the_ends_of_a_network(words in prop::collection::vec(hostile_word(), 0..60)) {
+        const CAPACITY: u32 = 4;
+        let regions = [Region::new(), Region::new(), Region::new(), Region::new()];
+        let [tx_active, tx_free, rx_active, rx_free] = &regions;
+        let mut tx_client = net::TxClient::new(tx_active, tx_free, CAPACITY).unwrap();
+        let mut tx_server = net::TxServer::new(tx_active, tx_free, CAPACITY).unwrap();
+        let mut rx_client = net::RxClient::new(rx_active, rx_free, CAPACITY).unwrap();
+        let mut rx_server = net::RxServer::new(rx_active, rx_free, CAPACITY).unwrap();
+        let most = CAPACITY as usize;
+        let (mut told, mut down) = ([0; 4], [false; 4]);
+        for (region, word, value, near) in words {
+            overwrite(&regions[region], word, value, near);
+            let buffer = Buffer { offset: value.into(), length: 60 };
+            let _ = (tx_client.transmit(buffer), rx_client.supply(buffer));
+            let _ = (tx_client.commit(), rx_client.commit());
+            prop_assert!((0..=most).map_while(|_| tx_server.packet()).count() <= most);
+            if value & 1 == 0 {
+                prop_assert!((0..=most).take_while(|_| tx_server.give_back(buffer).is_ok()).count() <= most);
+            }
+            prop_assert!((0..=most).map_while(|_| rx_server.buffer()).count() <= most);
+            if value & 2 == 0 {
+                prop_assert!((0..=most).take_while(|_| rx_server.deliver(buffer).is_ok()).count() <= most);
+            }
+            let _ = (tx_server.commit(), rx_server.commit());
+            prop_assert!((0..=most).map_while(|_| tx_client.transmitted()).count() <= most);
+            prop_assert!((0..=most).map_while(|_| rx_client.receive()).count() <= most);
+            let _ = (tx_client.wait(), tx_server.wait(), rx_client.wait(), rx_server.wait());
+            let errors =
+                [tx_client.take_error(), tx_server.take_error(), rx_client.take_error(), rx_server.take_error()];
+            let states = [tx_client.poll(), tx_server.poll(), rx_client.poll(), rx_server.poll()];
+            for end in 0..4 {
+                told[end] += u32::from(errors[end].is_some());
+                prop_assert!(!down[end] || states[end] == State::Down, "back again");
+                down[end] = states[end] == State::Down;
+            }
+        }
+        prop_assert_eq!(told, down.map(u32::from));
+        prop_assert!(!down[0] || tx_client.transmit(Buffer::default()).is_err() && !tx_client.commit());
+        prop_assert!(!down[1] || tx_server.packet().is_none() && !tx_server.commit());
+        prop_assert!(!down[2] || rx_client.receive().is_none() && !rx_client.commit());
+        prop_assert!(!down[3] || rx_server.buffer().is_none() && !rx_server.commit());
+    }
 }
