@@ -4,7 +4,7 @@
 //! After every entry all of the scheduler is checked, and all that hangs together with the thread that runs: its scheduling
 //! context with the refills and the call chain, its bindings, its remembered lookups. Capabilities and the objects that do
 //! not run are too many to look at all of them each time: a few slots of the running thread's CNode are checked, others at
-//! every entry, and [everything](whole) once in so many entries, the first one included.
+//! every entry, and everything (`paranoid/whole.rs`) once in so many entries, the first one included.
 
 mod whole;
 
